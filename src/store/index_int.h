@@ -1,0 +1,71 @@
+/* The index: SQLite tables that one gets by applying the log. Inside the store only.
+ *
+ * One struct index is one writing connection, used by one thread at a time; it alone checkpoints
+ * (Debian 12's SQLite can lose rows when two connections write and checkpoint). */
+#ifndef STORE_INDEX_INT_H
+#define STORE_INDEX_INT_H
+
+#include "store/record.h"
+
+struct index;
+
+enum { INDEX_VERSION = 1 };
+
+/* Open or create. ERR_INVALID: written by a newer version (text says so); ERR_CORRUPT: not usable,
+ * rebuild it. */
+enum err index_open(const char *path, struct index **ret, struct errinfo *ei);
+void index_close(struct index **x); /* checkpoints */
+
+uint64_t index_applied(const struct index *x); /* position behind the last applied record */
+
+/* begin, any number of apply, commit(applied): one transaction. A crash in between changes
+ * nothing. begin and commit fail only for reasons of the disk. */
+enum err index_begin(struct index *x, struct errinfo *ei);
+enum err index_commit(struct index *x, uint64_t applied, struct errinfo *ei);
+void index_abort(struct index *x);
+
+/* One record. `facts` is the packed payload; `body_bytes` the bytes behind the facts of a message
+ * or chunk record, which begin at `body_pos`. Cannot refuse a record that the writer let through;
+ * ERR_CORRUPT for one that it never could have (unreadable payload), ERR_IO/ERR_FULL for the
+ * disk. Applying a record again that is below index_applied never happens; applying the same log
+ * twice to two indexes gives equal ones (index_dump). */
+struct index_record {
+    uint16_t type;
+    uint64_t id;
+    uint64_t pos;      /* of the record */
+    struct slice facts;
+    uint64_t body_pos;
+    uint32_t body_bytes;
+};
+enum err index_apply(struct index *x, const struct index_record *r, struct errinfo *ei);
+
+/* Write what the log's bytes at `path` would need for a power cut: checkpoint and sync. */
+enum err index_checkpoint(struct index *x, struct errinfo *ei);
+/* Copy into `path` (VACUUM INTO or the backup interface), verify the copy (integrity_check,
+ * applied, row counts), sync it. Uses its own read-only connection: may run on another thread while
+ * the writer goes on. Returns the copy's applied position. */
+enum err index_copy(const char *from, const char *path, uint64_t *ret_applied, struct errinfo *ei);
+/* All rows of all tables in a fixed order as text lines, without what may differ; for comparing. */
+enum err index_dump(const char *path, void (*line)(void *arg, struct slice text), void *arg,
+                    struct errinfo *ei);
+
+/* For recovery: messages without answer (bounded: at most the number in flight at the end). */
+enum err index_unanswered(struct index *x, struct arena *a, struct record_ids *ret,
+                          struct errinfo *ei);
+
+/* For recycling: bytes of messages still needed in each segment. `each` gets the segment number and
+ * the bytes; segments with none are not named. A message's bytes are needed until `dropped`. */
+enum err index_segment_use(const char *path, uint32_t segment_bytes,
+                           void (*each)(void *arg, uint64_t segment, uint64_t bytes), void *arg,
+                           struct errinfo *ei);
+/* Messages with bytes in one segment (for copying forward), at most `max`, with all extents. */
+struct index_place {
+    uint64_t message;
+    struct record_extent *extents;
+    size_t n_extents;
+};
+enum err index_messages_in(const char *path, uint64_t from_pos, uint64_t to_pos, size_t max,
+                           struct arena *a, struct index_place **ret, size_t *ret_n,
+                           struct errinfo *ei);
+
+#endif

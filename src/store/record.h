@@ -1,0 +1,77 @@
+/* What a log record says: the typed payloads (record.def) and their enums. docs/disk-format.md. */
+#ifndef STORE_RECORD_H
+#define STORE_RECORD_H
+
+#include "base/pack.h"
+
+enum record_type {
+    RECORD_MESSAGE = 1,
+    RECORD_CHUNK = 2,
+    RECORD_ATTEMPT = 3,
+    RECORD_RESULT = 4,
+    RECORD_ANSWERED = 5,
+    RECORD_UNANSWERED = 6,
+    RECORD_OBJECT = 7,
+    RECORD_MAILBOX = 8,
+    RECORD_MOVED = 9,
+    RECORD_DROPPED = 10,
+    RECORD_EVENT = 11,
+    RECORD_ASIDE = 12,
+};
+
+/* A ledger row's fate. accepted = waiting + delivered + held + returned + removed + merged, over
+ * the rows without a parent; `refused` rows were never answered positively and do not count. */
+enum disposition {
+    DISPOSITION_WAITING = 1,
+    DISPOSITION_DELIVERED = 2,
+    DISPOSITION_HELD = 3,
+    DISPOSITION_RETURNED = 4,
+    DISPOSITION_REMOVED = 5,
+    DISPOSITION_MERGED = 6,
+    DISPOSITION_REFUSED = 7,
+    DISPOSITION_N = 8,
+};
+
+enum direction {
+    DIRECTION_IN = 1,     /* from the world (or another tenant) to a person of ours */
+    DIRECTION_OUT = 2,    /* from a primary to the world */
+    DIRECTION_PERSON = 3, /* submitted by a person of ours */
+    DIRECTION_NOTICE = 4, /* written by us */
+};
+
+enum message_flags {
+    MESSAGE_TLS = 1,
+    MESSAGE_SMTPUTF8 = 2,
+    MESSAGE_8BIT = 4,
+    MESSAGE_FROM_PRIMARY = 8, /* came from the tenant's primary: never offered to it again */
+    MESSAGE_SENDER_PROVED = 16, /* return path passed SPF or aligned DKIM: notices may go there */
+    MESSAGE_CUT_THROUGH = 32, /* the sender waits for the primary's answer */
+};
+
+enum object_kind {
+    OBJECT_TENANT = 1,
+    OBJECT_DOMAIN = 2,
+    OBJECT_PRIMARY = 3,
+    OBJECT_PERSON = 4,
+    OBJECT_GROUP = 5,
+    OBJECT_STATE = 6, /* of a primary */
+    OBJECT_SNAPSHOT = 7, /* the last complete list of people of a tenant */
+    OBJECT_KEY = 8,   /* keys of this node (trace MAC) */
+    OBJECT_LIMIT = 9,
+};
+
+enum event_class { EVENT_INFO = 1, EVENT_NOTICE = 2, EVENT_ALARM = 3 };
+
+#include "base/pack_struct_begin.h"
+#include "store/record.def"
+#include "base/pack_end.h"
+
+const char *record_type_name(uint16_t type);      /* "message"; "unknown" */
+const char *disposition_name(enum disposition d); /* "waiting" … */
+
+/* Ids of messages as people see them: 13 letters of base32, and back (0: not one). */
+#define MESSAGE_ID_TEXT 14
+void message_id_text(uint64_t id, char ret[MESSAGE_ID_TEXT]);
+uint64_t message_id_parse(struct slice text);
+
+#endif
