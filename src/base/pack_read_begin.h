@@ -7,7 +7,7 @@
     }                                                                                              \
     bool T##_read(struct reader *r, struct arena *a, struct T *v)                                  \
     {                                                                                              \
-        (void)a; /* a struct without lists needs none */
+        (void)a, (void)v; /* a struct without lists, or without fields */
 #define PACK_U8(T, f) v->f = read_u8(r);
 #define PACK_U16(T, f) v->f = read_u16(r);
 #define PACK_U32(T, f) v->f = read_u32(r);

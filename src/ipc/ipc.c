@@ -1,0 +1,71 @@
+/* Packing of ipc messages, generated from ipc.def, and who may say what. */
+#include "ipc/ipc.h"
+
+#define IPC_PARTS
+#include "base/pack_write_begin.h"
+#include "ipc/ipc.def"
+#include "base/pack_end.h"
+#include "base/pack_read_begin.h"
+#include "ipc/ipc.def"
+#include "base/pack_end.h"
+#undef IPC_PARTS
+
+enum {
+    SUPERVISOR = IPC_SUPERVISOR,
+    GATE = IPC_GATE,
+    DOOR = IPC_DOOR,
+    CORE = IPC_CORE,
+    COURIER = IPC_COURIER,
+    LIAISON = IPC_LIAISON,
+    RESOLVER = IPC_RESOLVER,
+};
+
+static const struct {
+    const char *name;
+    unsigned from, to;
+} messages[IPC_T_N] = {
+#define IPC_MESSAGE(name, from, to) [IPC_T_##name] = {#name, from, to},
+#include "ipc/ipc.def"
+#undef IPC_MESSAGE
+};
+
+const char *ipc_type_name(uint16_t type)
+{
+    return type > 0 && type < IPC_T_N ? messages[type].name : "unknown";
+}
+
+bool ipc_may_send(uint16_t type, enum ipc_role from, enum ipc_role to)
+{
+    if (type == 0 || type >= IPC_T_N)
+        return false;
+    return (messages[type].from & (unsigned)from) && (messages[type].to & (unsigned)to);
+}
+
+const char *ipc_role_name(enum ipc_role role)
+{
+    switch (role) {
+    case IPC_SUPERVISOR:
+        return "supervisor";
+    case IPC_GATE:
+        return "gate";
+    case IPC_DOOR:
+        return "door";
+    case IPC_CORE:
+        return "core";
+    case IPC_COURIER:
+        return "courier";
+    case IPC_LIAISON:
+        return "liaison";
+    case IPC_RESOLVER:
+        return "resolver";
+    }
+    return "unknown";
+}
+
+const char *smtp_phase_name(uint8_t phase)
+{
+    static const char *const names[SMTP_PHASE_N] = {
+        "nowhere", "name", "connect", "banner", "ehlo", "tls", "mail", "rcpt", "data", "dot",
+    };
+    return phase < SMTP_PHASE_N ? names[phase] : "unknown";
+}

@@ -1,0 +1,68 @@
+/* The typed messages between our processes. The list is ipc.def; the bytes travel over net's
+ * links. Pure packing: no sockets here. */
+#ifndef IPC_IPC_H
+#define IPC_IPC_H
+
+#include "base/pack.h"
+
+enum {
+    IPC_CONTENT_MAX = 256 << 10,          /* bytes of one content frame */
+    IPC_FRAME_MAX = IPC_CONTENT_MAX + 64, /* or of a large list: */
+    IPC_LIST_FRAME_MAX = 4 << 20,
+};
+
+enum ipc_role {
+    IPC_SUPERVISOR = 1,
+    IPC_GATE = 2,
+    IPC_DOOR = 4,
+    IPC_CORE = 8,
+    IPC_COURIER = 16,
+    IPC_LIAISON = 32,
+    IPC_RESOLVER = 64,
+};
+const char *ipc_role_name(enum ipc_role role); /* "gate"; "unknown" */
+
+#define IPC_MESSAGE(name, from, to) IPC_T_##name,
+enum ipc_type {
+    IPC_T_NONE = 0,
+#include "ipc/ipc.def"
+    IPC_T_N
+};
+#undef IPC_MESSAGE
+
+enum ipc_ability { IPC_NO_8BITMIME = 1, IPC_NO_SMTPUTF8 = 2, IPC_NO_DSN = 4, IPC_ABILITIES_KNOWN = 128 };
+enum ipc_job_kind { IPC_JOB_PRIMARY = 1, IPC_JOB_WORLD = 2 };
+enum ipc_tls { IPC_TLS_MAY = 0, IPC_TLS_MUST = 1, IPC_TLS_VERIFY = 2, IPC_TLS_NEVER = 3 };
+/* Where a conversation with a mail server ended. */
+enum smtp_phase {
+    SMTP_PHASE_NAME = 1, /* resolving the destination */
+    SMTP_PHASE_CONNECT,
+    SMTP_PHASE_BANNER,
+    SMTP_PHASE_EHLO,
+    SMTP_PHASE_TLS,
+    SMTP_PHASE_MAIL,
+    SMTP_PHASE_RCPT,
+    SMTP_PHASE_DATA,
+    SMTP_PHASE_DOT,
+    SMTP_PHASE_N
+};
+const char *smtp_phase_name(uint8_t phase);
+enum ipc_name_status {
+    IPC_NAME_OK = 1,
+    IPC_NAME_NO_NAME = 2,   /* NXDOMAIN */
+    IPC_NAME_NO_DATA = 3,
+    IPC_NAME_BOGUS = 4,     /* DNSSEC says forged: as unusable as no answer */
+    IPC_NAME_FAILED = 5,    /* no usable answer in time */
+};
+
+#define IPC_PARTS
+#include "base/pack_struct_begin.h"
+#include "ipc/ipc.def"
+#include "base/pack_end.h"
+#undef IPC_PARTS
+
+const char *ipc_type_name(uint16_t type);
+/* May `from` send this type to `to`? The first check on arrival. */
+bool ipc_may_send(uint16_t type, enum ipc_role from, enum ipc_role to);
+
+#endif

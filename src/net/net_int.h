@@ -1,0 +1,23 @@
+/* Inside net: the loop's parts. */
+#ifndef NET_NET_INT_H
+#define NET_NET_INT_H
+
+#include "net/net.h"
+
+#include <event2/event.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct net_loop {
+    struct event_base *base;
+    struct event *wake;
+    int wake_fd;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    struct list tasks; /* under lock */
+    bool is_woken;     /* under lock */
+    struct list late;  /* loop only */
+    atomic_bool is_stopping;
+};
+
+#endif
