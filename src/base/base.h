@@ -108,6 +108,7 @@ void buf_adds(struct buf *b, struct slice s);
 void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 char *buf_room(struct buf *b, size_t n); /* n writable bytes at the end, or NULL and failed */
+void buf_reserve(struct buf *b, size_t n); /* memory for n bytes in all, within the ceiling */
 void buf_drop(struct buf *b, size_t n);  /* remove the first n bytes */
 const char *buf_cstr(struct buf *b);     /* terminated; "" if failed; valid until the next change */
 struct slice buf_slice(const struct buf *b);

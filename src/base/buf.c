@@ -44,6 +44,16 @@ char *buf_room(struct buf *b, size_t n)
     return at;
 }
 
+void buf_reserve(struct buf *b, size_t n)
+{
+    if (n > b->max)
+        n = b->max;
+    if (n + 1 <= b->cap)
+        return;
+    b->p = mem_resize(b->p, n + 1);
+    b->cap = n + 1;
+}
+
 void buf_add(struct buf *b, const void *p, size_t n)
 {
     if (n == 0)

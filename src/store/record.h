@@ -2,6 +2,7 @@
 #ifndef STORE_RECORD_H
 #define STORE_RECORD_H
 
+#include "base/mail.h"
 #include "base/pack.h"
 
 enum record_type {
@@ -39,15 +40,6 @@ enum direction {
     DIRECTION_NOTICE = 4, /* written by us */
 };
 
-enum message_flags {
-    MESSAGE_TLS = 1,
-    MESSAGE_SMTPUTF8 = 2,
-    MESSAGE_8BIT = 4,
-    MESSAGE_FROM_PRIMARY = 8, /* came from the tenant's primary: never offered to it again */
-    MESSAGE_SENDER_PROVED = 16, /* return path passed SPF or aligned DKIM: notices may go there */
-    MESSAGE_CUT_THROUGH = 32, /* the sender waits for the primary's answer */
-};
-
 enum object_kind {
     OBJECT_TENANT = 1,
     OBJECT_DOMAIN = 2,
@@ -68,10 +60,5 @@ enum event_class { EVENT_INFO = 1, EVENT_NOTICE = 2, EVENT_ALARM = 3 };
 
 const char *record_type_name(uint16_t type);      /* "message"; "unknown" */
 const char *disposition_name(enum disposition d); /* "waiting" … */
-
-/* Ids of messages as people see them: 13 letters of base32, and back (0: not one). */
-#define MESSAGE_ID_TEXT 14
-void message_id_text(uint64_t id, char ret[MESSAGE_ID_TEXT]);
-uint64_t message_id_parse(struct slice text);
 
 #endif

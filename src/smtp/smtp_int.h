@@ -1,0 +1,159 @@
+/* Inside the gate: server, sessions, transactions. */
+#ifndef SMTP_SMTP_INT_H
+#define SMTP_SMTP_INT_H
+
+#include "smtp/smtp.h"
+
+#include "base/log.h"
+#include "base/refuse.h"
+#include "ipc/ipc.h"
+#include "wire/wire.h"
+
+enum smtp_state {
+    SMTP_PROXY,     /* waits for the PROXY header */
+    SMTP_HELLO,     /* greeted, waits for HELO or EHLO */
+    SMTP_READY,     /* between transactions */
+    SMTP_MAIL,      /* has a sender */
+    SMTP_RCPT,      /* has a recipient */
+    SMTP_DATA,      /* content by DATA */
+    SMTP_BDAT,      /* between or in chunks */
+    SMTP_ASKING,    /* waits for core about a recipient */
+    SMTP_TAKING,    /* waits for core to say that the message is safe */
+    SMTP_SHAKING,   /* TLS handshake */
+    SMTP_CLOSED,
+    SMTP_STATE_N
+};
+
+struct smtp_rcpt {
+    struct list node;
+    struct slice address, orcpt; /* in the transaction's arena */
+    uint8_t notify;
+};
+
+/* Everything of one message; its memory goes at one place. */
+struct smtp_transaction {
+    struct arena *arena;
+    struct slice mail_from, envid;
+    uint8_t ret;
+    bool is_utf8, is_8bit;
+    struct list rcpts;
+    size_t n_rcpts;
+    uint64_t tenant, primary; /* of the first recipient */
+    bool has_route;
+    struct buf content;
+    size_t counted;           /* bytes of it in the gate's sum */
+    struct wire_data data;
+    struct wire_content check;
+    uint64_t chunk_left;
+    bool is_last_chunk, has_chunks;
+    enum refuse_id refusal;   /* why the content will be refused at its end; REFUSE_N: it will not */
+    struct slice asked;       /* recipient that core is judging */
+    struct slice asked_orcpt;
+    uint8_t asked_notify;
+    mono_us began;
+};
+
+struct smtp_session {
+    struct list node;       /* of the server */
+    struct smtp_server *server;
+    const struct smtp_port *port;
+    struct net_stream *stream;
+    struct smtp_transaction *t;
+    struct buf partial;     /* the beginning of a command line */
+    struct wire_lines lines;
+    uint32_t slot, turn;    /* the ticket: place in the table and its generation */
+    mono_us deadline;
+    enum smtp_state state;
+    struct wire_ip peer;       /* may change by PROXY or XCLIENT */
+    struct wire_ip connected;  /* who is connected, for the limits */
+    char *helo;                /* NULL before HELO */
+    bool is_esmtp, is_xclient, is_secure_first;
+    uint64_t tenant, primary;  /* the peer speaks for this primary; 0: a stranger */
+    uint32_t n_commands, n_idle, n_errors, n_messages;
+};
+
+struct smtp_limiter;
+
+struct smtp_server {
+    struct smtp_options o;
+    struct net_tls *tls;
+    struct net_link *core;
+    struct net_timer *tick;
+    struct smtp_limiter *limiter;
+    struct list sessions;
+    size_t n_sessions;
+    struct smtp_session **slots; /* by ticket */
+    uint32_t n_slots;
+    uint32_t free_slot;     /* where to look first */
+    uint32_t turn;
+    struct smtp_listening {
+        struct smtp_server *server;
+        struct net_listener *listener;
+        struct smtp_port port;
+    } listenings[16];
+    size_t n_listenings;
+    uint64_t bytes_in_flight;
+    /* What core told (ipc_facts). */
+    struct arena *facts_arena;
+    struct ipc_facts facts;
+    bool has_facts;
+    struct map *known;      /* address -> struct ipc_rcpt_told, for this generation */
+    struct buf answered;    /* packed ipc_answer, sent at the end of the turn */
+    uint32_t n_answered;
+    struct net_late answer_late;
+    bool is_stopping;
+    void (*stopped)(void *arg);
+    void *stopped_arg;
+    mono_us stop_at;
+};
+
+/* ---- session ---- */
+void smtp_session_create(struct smtp_server *s, int fd, const struct smtp_port *port,
+                         const struct sockaddr_storage *peer);
+void smtp_session_end(struct smtp_session *x); /* closes; frees at once, what was written leaves */
+void smtp_session_enter(struct smtp_session *x, enum smtp_state state);
+const char *smtp_state_name(enum smtp_state state);
+void smtp_reply(struct smtp_session *x, const char *code, struct slice text);
+/* The row's reply, counted. 421 and 521 end the session after it. */
+void smtp_refuse(struct smtp_session *x, enum refuse_id id);
+void smtp_refuse_text(struct smtp_session *x, enum refuse_id id, const char *text);
+/* After an asynchronous answer: read on. */
+void smtp_session_resume(struct smtp_session *x);
+uint64_t smtp_session_ticket(const struct smtp_session *x);
+struct smtp_session *smtp_session_find(struct smtp_server *s, uint64_t ticket);
+struct slice smtp_peer_text(const struct smtp_session *x); /* valid until the next call */
+void smtp_session_identify(struct smtp_session *x); /* is the peer a primary's address? */
+
+/* ---- commands ---- */
+void smtp_command(struct smtp_session *x, struct slice line);
+void smtp_cmd_mail(struct smtp_session *x, struct slice args);
+void smtp_cmd_rcpt(struct smtp_session *x, struct slice args);
+void smtp_cmd_data(struct smtp_session *x, struct slice args);
+void smtp_cmd_bdat(struct smtp_session *x, struct slice args);
+void smtp_cmd_xclient(struct smtp_session *x, struct slice args);
+void smtp_known_clear(struct smtp_server *s); /* forget the cached routes */
+void smtp_rcpt_told(struct smtp_session *x, const struct ipc_rcpt_told *told);
+
+/* ---- transaction and content ---- */
+void smtp_transaction_create(struct smtp_session *x);
+void smtp_transaction_destroy(struct smtp_session *x);
+/* Content bytes in state DATA or BDAT; returns how many were used. */
+size_t smtp_content(struct smtp_session *x, struct slice bytes);
+/* The content is whole: parse it, hand it to core, wait. */
+void smtp_message_hand_over(struct smtp_session *x);
+void smtp_taken(struct smtp_session *x, const struct ipc_taken *taken);
+
+/* ---- core ---- */
+void smtp_core_lost(struct smtp_server *s);
+bool smtp_core_send(struct smtp_server *s, enum ipc_type type, uint64_t tag, struct buf *payload);
+void smtp_answered(struct smtp_server *s, uint64_t message, bool is_written); /* tell core at the end of the turn */
+
+/* ---- limits over all gates ---- */
+struct smtp_limiter *smtp_limiter_create(void *shared, unsigned gate);
+void smtp_limiter_destroy(struct smtp_limiter **l);
+/* REFUSE_N: welcome, and counted; otherwise the refusal. */
+enum refuse_id smtp_limiter_enter(struct smtp_limiter *l, const struct smtp_limits *limits,
+                                  struct wire_ip peer, mono_us now);
+void smtp_limiter_leave(struct smtp_limiter *l, struct wire_ip peer);
+
+#endif
