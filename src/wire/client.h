@@ -117,7 +117,7 @@ void wire_xclient_add(struct buf *out, const struct wire_xclient *x, const struc
  * counted (stored mail is clean, so a count is worth a line in the log). Start from {}. */
 struct wire_stuff {
     uint64_t n_fixed;
-    bool has_begun, in_line, after_cr; /* inside */
+    bool in_line, after_cr; /* inside */
 };
 void wire_stuff_feed(struct wire_stuff *s, struct slice piece, struct buf *out);
 void wire_stuff_end(struct wire_stuff *s, struct buf *out); /* CRLF if missing, then . CRLF */
