@@ -1,5 +1,6 @@
-/* Composer of delivery notices: multipart/report with a text for people, message/delivery-status
- * and the original's header or the whole of it (RFC 3461, 3462, 3464; RFC 6533 for UTF-8).
+/* What status codes mean, and the composer of delivery notices: multipart/report with a text for
+ * people, message/delivery-status and the original's header or the whole of it (RFC 3461, 3462,
+ * 3464; RFC 6533 for UTF-8).
  *
  * Pure. Everything in the inputs may be hostile (a peer's reply, a stranger's message): controls
  * never reach the notice, lines are at most 998 bytes and end in CRLF. To whom a notice may go,
@@ -8,6 +9,21 @@
 #define WIRE_DSN_H
 
 #include "wire/wire.h"
+
+/* What a code speaks about: its subject. */
+enum wire_about {
+    WIRE_ABOUT_OTHER,    /* X.0 and unknown subjects */
+    WIRE_ABOUT_ADDRESS,  /* X.1 the address itself */
+    WIRE_ABOUT_MAILBOX,  /* X.2 this mailbox: full, disabled */
+    WIRE_ABOUT_SYSTEM,   /* X.3 the receiving system: full, busy, message too big for it */
+    WIRE_ABOUT_NETWORK,  /* X.4 network and routing */
+    WIRE_ABOUT_PROTOCOL, /* X.5 the dialogue */
+    WIRE_ABOUT_CONTENT,  /* X.6 content, media, conversion */
+    WIRE_ABOUT_POLICY    /* X.7 security and policy */
+};
+enum wire_about wire_status_about(struct wire_status status);
+/* Half a sentence in plain English: "the mailbox is full"; never NULL. */
+const char *wire_status_meaning(struct wire_status status);
 
 #define WIRE_DSN_RCPTS_MAX 1000
 

@@ -30,8 +30,6 @@ struct wire_verdict {
     const char *why; /* "" when fine */
 };
 
-/* ---- IP addresses ------------------------------------------------------------------------- */
-
 struct wire_ip {
     uint8_t version;   /* 4, 6, or 0: none */
     uint8_t bytes[16]; /* network order, 4 or 16 of them; the rest is 0 */
@@ -42,7 +40,7 @@ struct wire_ip_text {
 bool wire_ip_parse(struct slice text, struct wire_ip *ret); /* either version, no brackets */
 struct wire_ip_text wire_ip_text(struct wire_ip ip);
 
-/* ---- addresses (RFC 5321 section 4.1.2, RFC 6531) ------------------------------------------- */
+/* ---- addresses (RFC 5321 section 4.1.2, RFC 6531) ------------------------------------------ */
 
 struct wire_address {
     struct slice text;   /* local@domain without <> and source route; empty: the null path <> */
@@ -65,16 +63,13 @@ size_t wire_local_plain(struct slice local, char ret[WIRE_LOCAL_MAX]);
 struct wire_verdict wire_address_key(struct slice address, struct buf *out);
 struct wire_verdict wire_domain_check(struct slice domain, bool with_utf8); /* no literals */
 
-/* ---- xtext (RFC 3461 section 4) -------------------------------------------------------------- */
-
+/* xtext (RFC 3461 section 4) and UTF-8. Decoding appends; any byte may come out, also controls. On
+ * bad input it is false and nothing is kept. `out` may be NULL: only check. */
 void wire_xtext_add(struct buf *out, struct slice plain);
-/* Appends the decoded bytes (any byte may come out, also controls); false, and nothing is kept,
- * on bad input. `out` may be NULL: only check. */
 bool wire_xtext_decode(struct slice xtext, struct buf *out);
 bool wire_utf8_valid(struct slice s); /* RFC 3629: no surrogates, no overlong forms */
 
-/* ---- enhanced status codes (RFC 3463) ------------------------------------------------------ */
-
+/* Enhanced status codes (RFC 3463); what they mean is in dsn.h. */
 struct wire_status {
     uint8_t class;            /* 2, 4, 5; 0: none */
     uint16_t subject, detail; /* 0..999 */
@@ -82,22 +77,8 @@ struct wire_status {
 struct wire_status_text {
     char s[12]; /* "5.1.1", "" for none */
 };
-enum wire_about {                     /* the subject: what the code speaks about */
-                  WIRE_ABOUT_OTHER,   /* X.0 and unknown subjects */
-                  WIRE_ABOUT_ADDRESS, /* X.1 the address itself */
-                  WIRE_ABOUT_MAILBOX, /* X.2 this mailbox: full, disabled */
-                  WIRE_ABOUT_SYSTEM, /* X.3 the receiving system: full, busy, message too big for it
-                                      */
-                  WIRE_ABOUT_NETWORK,  /* X.4 network and routing */
-                  WIRE_ABOUT_PROTOCOL, /* X.5 the dialogue */
-                  WIRE_ABOUT_CONTENT,  /* X.6 content, media, conversion */
-                  WIRE_ABOUT_POLICY    /* X.7 security and policy */
-};
 bool wire_status_parse(struct slice s, struct wire_status *ret); /* the whole slice, "5.1.1" */
 struct wire_status_text wire_status_text(struct wire_status status);
-enum wire_about wire_status_about(struct wire_status status);
-/* Half a sentence in plain English: "the mailbox is full"; never NULL. */
-const char *wire_status_meaning(struct wire_status status);
 
 /* ---- commands ------------------------------------------------------------------------------ */
 
@@ -130,7 +111,6 @@ struct wire_command wire_command_parse(struct slice line); /* one line without C
 const char *wire_verb_name(enum wire_verb verb);           /* "MAIL"; "?" for UNKNOWN */
 
 /* Each parser takes the args of its command; on a fault `*ret` is untouched. */
-
 enum wire_helo_kind {
     WIRE_HELO_DOMAIN,
     WIRE_HELO_LITERAL, /* [192.0.2.1], [IPv6:...] */
@@ -203,22 +183,21 @@ struct wire_xclient {
 };
 struct wire_verdict wire_xclient_parse(struct slice args, struct wire_xclient *ret);
 
-/* ---- lines ------------------------------------------------------------------------------------
- */
-
+/* ---- lines --------------------------------------------------------------------------------- */
 /* Cuts any split of the input into lines that end in CRLF. Eight bytes when idle: the beginning of
- * a line waits in the caller's buffer (ceiling >= max_bytes), which may be freed when it is empty.
- */
+ * a line waits in the caller's buffer (ceiling >= max_bytes), which may be freed when empty. */
 struct wire_lines {
     uint32_t max_bytes; /* with CRLF; >= 4 */
     bool is_skipping, after_cr;
 };
+/* MORE: the input is used up. The four faults are told once and at once; the rest of that line, up
+ * to its CRLF, is skipped, so that nothing hidden in it is taken for a command. */
 enum wire_line {
-    WIRE_LINE_MORE, /* input is used up */
+    WIRE_LINE_MORE,
     WIRE_LINE_WHOLE,
-    WIRE_LINE_BARE_LF, /* the four faults are told once and at once; the rest of that line, up to */
-    WIRE_LINE_BARE_CR, /* its CRLF, is skipped, so that nothing hidden in it is taken for a */
-    WIRE_LINE_NUL,     /* command */
+    WIRE_LINE_BARE_LF,
+    WIRE_LINE_BARE_CR,
+    WIRE_LINE_NUL,
     WIRE_LINE_TOO_LONG
 };
 struct wire_lines wire_lines_make(uint32_t max_bytes);
@@ -227,8 +206,7 @@ struct wire_lines wire_lines_make(uint32_t max_bytes);
 enum wire_line wire_lines_next(struct wire_lines *l, struct slice *input, struct buf *partial,
                                struct slice *ret);
 
-/* ---- message content ------------------------------------------------------------------------ */
-
+/* ---- message content ----------------------------------------------------------------------- */
 /* What must not be passed on (RFC 5321 section 2.3.8) and what decides the way; start from {}. */
 struct wire_content {
     uint64_t n_bytes, n_bare_cr, n_bare_lf, n_nul;
@@ -251,16 +229,14 @@ struct wire_data {
  * bytes are appended to `out`; when its ceiling is hit it has failed. `out` NULL: discard. */
 size_t wire_data_feed(struct wire_data *d, struct slice input, struct buf *out);
 
-/* ---- replies --------------------------------------------------------------------------------- */
-
+/* ---- replies ------------------------------------------------------------------------------- */
 /* Append a reply. `code` is our own text: "250", "452 4.5.3" (as in the table of refusals), checked
  * by must(). LF in `text` begins a new line of the reply, long lines are broken at blanks (512
  * bytes a line with CRLF, at most 32 lines, the rest is left out); every other byte that is not
  * printable ASCII becomes '?', so text of a peer is safe here. */
 void wire_reply_add(struct buf *out, const char *code, struct slice text);
 
-/* ---- PROXY protocol, versions 1 and 2 -------------------------------------------------------- */
-
+/* ---- PROXY protocol, versions 1 and 2 ------------------------------------------------------ */
 #define WIRE_PROXY_MAX 4096 /* bytes of a whole header; longer is bad */
 enum wire_proxy_result { WIRE_PROXY_MORE, WIRE_PROXY_DONE, WIRE_PROXY_BAD };
 struct wire_proxy {

@@ -4,8 +4,9 @@
 
 #include "wire/wire.h"
 
-#define WIRE_PARAM_MAX 500 /* bytes of ORCPT and AUTH (RFC 3461 section 4.2, RFC 4954 section 5)   \
-                            */
+#define WIRE_PARAM_MAX                                                                             \
+    500 /* bytes of ORCPT and AUTH (RFC 3461 section 4.2, RFC 4954 section 5)                      \
+         */
 
 static inline struct wire_verdict wire_fine(void)
 {
@@ -53,5 +54,22 @@ bool wire_orcpt_valid(struct slice type, struct slice value, bool with_utf8);
 struct wire_ip wire_ip_make(unsigned version, const void *bytes); /* mapped IPv6 becomes IPv4 */
 /* One RCPT address with <postmaster>, as the parser and the builder both need it. */
 struct wire_verdict wire_forward_split(struct slice text, bool with_utf8, struct wire_address *ret);
+
+/* Words into lines of notices (wire_fold.c). */
+struct wire_fold {
+    struct buf *out;
+    const char *indent; /* of further lines */
+    size_t column;
+    bool with_utf8; /* else bytes over 127 become '?' */
+};
+void wire_clean_add(struct buf *out, struct slice text, bool with_utf8);
+void wire_fold_add(struct wire_fold *f, struct slice text);
+void wire_fold_end(struct wire_fold *f);
+void wire_field_add(struct buf *out, const char *name, struct slice text, bool with_utf8);
+void wire_paragraph_add(struct buf *out, const char *indent, struct slice text, bool with_utf8);
+
+/* The part of a notice for people (wire_dsn_human.c). */
+struct wire_dsn;
+void wire_dsn_human_add(struct buf *out, const struct wire_dsn *dsn, bool with_utf8);
 
 #endif

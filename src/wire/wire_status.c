@@ -1,4 +1,5 @@
 /* Enhanced status codes: RFC 3463 and the registry that grew from it (RFC 5248). */
+#include "wire/dsn.h"
 #include "wire/wire_int.h"
 
 #include <stdio.h>
