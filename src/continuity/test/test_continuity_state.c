@@ -1,0 +1,128 @@
+/* Every transition of a primary's state, as scripts of evidence over time. */
+#include "continuity/continuity.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+/* A script: "+" good, "-" bad, "!" a person says emergency, "<" a person says return, "0" drained,
+ * "." nothing; each followed by seconds to wait before the next. The end is the expected state. */
+static const struct script {
+    const char *what;
+    const char *steps;
+    enum continuity_state end;
+} scripts[] = {
+    {"all is well", "+10 +10 +10 +10", STATE_STANDBY},
+    {"one failure is nothing", "+10 -10 +10", STATE_STANDBY},
+    {"three within a minute", "-10 -10 -10", STATE_SUSPECT},
+    {"three far apart are glitches", "-100 -100 -100 -100", STATE_STANDBY},
+    {"a good one clears the suspicion", "-10 -10 -10 +1", STATE_STANDBY},
+    {"a reboot of five minutes is no emergency",
+     "-10 -10 -10 -60 -60 -60 -60 -20 +1", STATE_STANDBY},
+    {"six minutes after the first failure", "-10 -10 -10 -60 -60 -60 -60 -60 -60 .1",
+     STATE_EMERGENCY},
+    {"time alone decides when evidence stops", "-10 -10 -10 .400 .1", STATE_EMERGENCY},
+    {"by hand at once", "+1 !1", STATE_EMERGENCY},
+    {"by hand from suspect", "-10 -10 -10 !1", STATE_EMERGENCY},
+    {"a good probe does not end an emergency", "!1 +10 +10 +10", STATE_EMERGENCY},
+    {"by hand back", "!1 +10 <1", STATE_RETURNING},
+    {"returned when nothing waits", "!1 +10 <1 01", STATE_STANDBY},
+    {"dies again while returning", "!1 +10 <1 -10 -10 -10", STATE_EMERGENCY},
+    {"return is only for emergencies", "+1 <1", STATE_STANDBY},
+    {"flapping each minute is no emergency by itself",
+     "-30 +30 -30 +30 -30 +30 -30 +30 -30 +30 -30 +30 -30 +30", STATE_STANDBY},
+};
+
+static enum continuity_evidence evidence_of(char c)
+{
+    switch (c) {
+    case '+':
+        return EVIDENCE_GOOD;
+    case '-':
+        return EVIDENCE_BAD;
+    case '!':
+        return EVIDENCE_SAY_EMERGENCY;
+    case '<':
+        return EVIDENCE_SAY_RETURN;
+    case '0':
+        return EVIDENCE_DRAINED;
+    default:
+        return EVIDENCE_NONE;
+    }
+}
+
+static void scripts_end_where_they_should(void **)
+{
+    for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
+        utc_ms now = 1000000;
+        struct continuity_primary p = continuity_start(now);
+        for (const char *s = scripts[i].steps; *s;) {
+            enum continuity_evidence e = evidence_of(*s++);
+            (void)continuity_step(&p, e, now, &continuity_plan_default);
+            char *end;
+            now += strtol(s, &end, 10) * 1000;
+            s = *end ? end + 1 : end;
+        }
+        if (p.state != scripts[i].end)
+            fail_msg("%s: ended in %s", scripts[i].what, continuity_state_name(p.state));
+    }
+}
+
+static void ten_good_probes_over_five_minutes_make_it_ready(void **)
+{
+    utc_ms now = 0;
+    struct continuity_primary p = continuity_start(now);
+    (void)continuity_step(&p, EVIDENCE_SAY_EMERGENCY, now, &continuity_plan_default);
+    unsigned actions = 0;
+    int n = 0;
+    for (; n < 50 && !(actions & ACTION_READY); n++)
+        actions = continuity_step(&p, EVIDENCE_GOOD, now += 30000, &continuity_plan_default);
+    assert_int_equal(n, 11); /* ten intervals of 30 s */
+    assert_true(p.is_ready);
+    assert_int_equal(p.state, STATE_EMERGENCY); /* approve is the default */
+    (void)continuity_step(&p, EVIDENCE_BAD, now += 1000, &continuity_plan_default);
+    assert_false(p.is_ready);
+    struct continuity_plan automatic = continuity_plan_default;
+    automatic.is_return_auto = true;
+    for (int i = 0; i < 20; i++)
+        actions |= continuity_step(&p, EVIDENCE_GOOD, now += 30000, &automatic);
+    assert_int_equal(p.state, STATE_RETURNING);
+    assert_true(actions & ACTION_DRAIN);
+}
+
+static void a_plan_may_leave_the_emergency_to_people(void **)
+{
+    struct continuity_plan by_hand = continuity_plan_default;
+    by_hand.emergency_after_sec = 0;
+    utc_ms now = 0;
+    struct continuity_primary p = continuity_start(now);
+    for (int i = 0; i < 1000; i++)
+        (void)continuity_step(&p, EVIDENCE_BAD, now += 10000, &by_hand);
+    assert_int_equal(p.state, STATE_SUSPECT);
+}
+
+static void deliveries_start_only_where_it_makes_sense(void **)
+{
+    utc_ms now = 0;
+    struct continuity_primary p = continuity_start(now);
+    assert_int_equal(continuity_way(&p), WAY_OPEN);
+    (void)continuity_step(&p, EVIDENCE_BAD, now, &continuity_plan_default);
+    assert_int_equal(continuity_way(&p), WAY_ONE_AT_A_TIME);
+    (void)continuity_step(&p, EVIDENCE_SAY_EMERGENCY, now, &continuity_plan_default);
+    assert_int_equal(continuity_way(&p), WAY_CLOSED);
+    (void)continuity_step(&p, EVIDENCE_GOOD, now, &continuity_plan_default);
+    (void)continuity_step(&p, EVIDENCE_SAY_RETURN, now, &continuity_plan_default);
+    assert_int_equal(continuity_way(&p), WAY_OPEN);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(scripts_end_where_they_should),
+        cmocka_unit_test(ten_good_probes_over_five_minutes_make_it_ready),
+        cmocka_unit_test(a_plan_may_leave_the_emergency_to_people),
+        cmocka_unit_test(deliveries_start_only_where_it_makes_sense),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
