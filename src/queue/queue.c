@@ -1,0 +1,415 @@
+/* The queue's memory: bodies, messages, items, destinations, and how mail comes in. */
+#include "queue/queue_int.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- bodies ---- */
+
+static _Atomic uint64_t total_bytes;
+
+struct queue_body *queue_body_create(uint32_t headroom, uint32_t n)
+{
+    /* Not zeroed: it is filled at once. */
+    struct queue_body *b = mem_resize(NULL, sizeof(*b) + headroom + n);
+    atomic_init(&b->n_refs, 1);
+    b->n = n;
+    b->start = headroom;
+    b->cap = headroom + n;
+    atomic_fetch_add(&total_bytes, b->cap);
+    return b;
+}
+
+static void body_grow(struct queue_body **b, uint32_t cap)
+{
+    atomic_fetch_add(&total_bytes, cap - (*b)->cap);
+    *b = mem_resize(*b, sizeof(**b) + cap);
+    (*b)->cap = cap;
+}
+
+bool queue_body_add(struct queue_body **b, struct slice bytes, uint32_t max)
+{
+    uint64_t need = (uint64_t)(*b)->n + bytes.n;
+    if (need > max)
+        return false;
+    if ((*b)->start + need > (*b)->cap) {
+        uint64_t cap = (*b)->start + need + need / 2;
+        body_grow(b, (uint32_t)(cap > (uint64_t)(*b)->start + max ? (*b)->start + max : cap));
+    }
+    memcpy((*b)->bytes + (*b)->start + (*b)->n, bytes.p, bytes.n);
+    (*b)->n = (uint32_t)need;
+    return true;
+}
+
+void queue_body_prepend(struct queue_body **b, struct slice bytes)
+{
+    if (bytes.n > (*b)->start) {
+        uint32_t more = (uint32_t)bytes.n - (*b)->start;
+        body_grow(b, (*b)->cap + more);
+        memmove((*b)->bytes + bytes.n, (*b)->bytes + (*b)->start, (*b)->n);
+        (*b)->start = (uint32_t)bytes.n;
+    }
+    (*b)->start -= (uint32_t)bytes.n;
+    (*b)->n += (uint32_t)bytes.n;
+    memcpy((*b)->bytes + (*b)->start, bytes.p, bytes.n);
+}
+
+struct slice queue_body_slice(const struct queue_body *b)
+{
+    return slice_of(b->bytes + b->start, b->n);
+}
+
+struct queue_body *queue_body_ref(struct queue_body *b)
+{
+    atomic_fetch_add(&b->n_refs, 1);
+    return b;
+}
+
+void queue_body_unref(struct queue_body **b)
+{
+    struct queue_body *body = *b;
+    *b = NULL;
+    if (!body || atomic_fetch_sub(&body->n_refs, 1) != 1)
+        return;
+    atomic_fetch_sub(&total_bytes, body->cap);
+    mem_free(&body);
+}
+
+uint64_t queue_body_total(void)
+{
+    return atomic_load(&total_bytes);
+}
+
+/* ---- messages ---- */
+
+static struct slice put_text(char **at, struct slice s)
+{
+    char *start = *at;
+    if (s.n)
+        memcpy(start, s.p, s.n);
+    *at += s.n;
+    return slice_of(start, s.n);
+}
+
+/* The slices of the facts get a block of their own. */
+void queue_message_fill(struct queue_message *m, const struct queue_facts *f)
+{
+    char *text = mem_new(f->mail_from.n + f->envid.n + f->client.n + f->helo.n), *at = text;
+    m->facts = *f;
+    m->facts.mail_from = put_text(&at, f->mail_from);
+    m->facts.envid = put_text(&at, f->envid);
+    m->facts.client = put_text(&at, f->client);
+    m->facts.helo = put_text(&at, f->helo);
+    mem_free(&m->text);
+    m->text = text;
+}
+
+struct queue_message *queue_message_create(const struct queue_facts *f)
+{
+    struct queue_message *m = mem_new(sizeof(*m));
+    queue_message_fill(m, f);
+    m->n_refs = 1;
+    list_init(&m->items);
+    return m;
+}
+
+const struct queue_facts *queue_message_facts(const struct queue_message *m)
+{
+    return &m->facts;
+}
+
+void queue_message_unref(struct queue_message **message)
+{
+    struct queue_message *m = *message;
+    *message = NULL;
+    if (!m || --m->n_refs > 0)
+        return;
+    queue_body_unref(&m->body);
+    mem_free(&m->text);
+    mem_free(&m);
+}
+
+/* Findable by its id as long as it has items. */
+void queue_message_keep(struct queue *q, struct queue_message *m)
+{
+    if (list_empty(&m->items)) {
+        if (map_del(q->messages, KEY(m->facts.id)))
+            queue_message_unref(&m);
+    } else if (!map_get(q->messages, KEY(m->facts.id))) {
+        m->n_refs++;
+        map_put(q->messages, KEY(m->facts.id), m);
+    }
+}
+
+struct queue_message *queue_message_find(const struct queue *q, uint64_t id)
+{
+    return map_get(q->messages, KEY(id));
+}
+
+/* ---- destinations ---- */
+
+struct destination *queue_destination(struct queue *q, uint64_t primary, struct slice domain)
+{
+    char key[300];
+    int n = primary ? snprintf(key, sizeof(key), "p%llu", (unsigned long long)primary)
+                    : snprintf(key, sizeof(key), "%.*s", SLICE_ARG(domain));
+    n = n < (int)sizeof(key) ? n : (int)sizeof(key) - 1;
+    struct destination *d = map_get(q->destinations, slice_of(key, (size_t)n));
+    if (d)
+        return d;
+    d = mem_new(sizeof(*d));
+    d->key = mem_str(key);
+    d->primary = primary;
+    d->domain = primary ? SLICE("") : slice_str(d->key);
+    list_init(&d->fresh);
+    list_init(&d->resting);
+    map_put(q->destinations, slice_str(d->key), d);
+    return d;
+}
+
+void queue_destination_settle(struct queue *q, struct destination *d)
+{
+    if (d->n_items == 0 && d->primary)
+        q->o.drained(q->o.arg, d->primary);
+    if (d->n_items > 0 || d->n_running > 0 || d->primary || !list_empty(&d->resting))
+        return;
+    map_del(q->destinations, slice_str(d->key));
+    mem_free(&d->backlog);
+    mem_free(&d->key);
+    mem_free(&d);
+}
+
+/* ---- items ---- */
+
+struct item *queue_item_create(struct queue *q, struct queue_message *m, uint64_t primary,
+                               struct slice domain, const struct queue_row *rows, size_t n_rows)
+{
+    struct item *i = mem_new(sizeof(*i));
+    size_t n_text = 0;
+    for (size_t k = 0; k < n_rows; k++)
+        n_text += rows[k].address.n + rows[k].orcpt.n;
+    i->text = mem_new(n_text);
+    i->rows = mem_new(n_rows * sizeof(*rows));
+    i->n_rows = n_rows;
+    char *at = i->text;
+    for (size_t k = 0; k < n_rows; k++) {
+        i->rows[k] = rows[k];
+        i->rows[k].address = put_text(&at, rows[k].address);
+        i->rows[k].orcpt = put_text(&at, rows[k].orcpt);
+    }
+    i->m = m;
+    m->n_refs++;
+    i->d = queue_destination(q, primary, domain);
+    i->d->n_items++;
+    i->place = PLACE_PLANNED;
+    list_init(&i->node);
+    list_append(&m->items, &i->in_message);
+    q->figures.n_items++;
+    q->figures.n_rows += n_rows;
+    return i;
+}
+
+void queue_item_destroy(struct queue *q, struct item *i)
+{
+    struct queue_message *m = i->m;
+    struct destination *d = i->d;
+    queue_slot_free(q, i);
+    list_remove(&i->in_message);
+    q->figures.n_items--;
+    q->figures.n_rows -= i->n_rows;
+    d->n_items--;
+    mem_free(&i->rows);
+    mem_free(&i->text);
+    mem_free(&i);
+    queue_message_keep(q, m);
+    if (list_empty(&m->items))
+        q->o.done(q->o.arg, m->facts.id);
+    queue_message_unref(&m);
+}
+
+/* ---- the queue ---- */
+
+struct queue *queue_create(const struct queue_options *o)
+{
+    struct queue *q = mem_new(sizeof(*q));
+    q->o = *o;
+    q->messages = map_create();
+    q->destinations = map_create();
+    q->results_arena = arena_create(64 << 20);
+    q->running = map_create();
+    list_init(&q->resting);
+    return q;
+}
+
+void queue_destroy(struct queue **queue)
+{
+    struct queue *q = *queue;
+    if (!q)
+        return;
+    size_t at = 0;
+    void *value;
+    while (map_next(q->messages, &at, NULL, &value)) {
+        struct queue_message *m = value;
+        LIST_FOREACH (node, &m->items) {
+            struct item *i = container_of(node, struct item, in_message);
+            mem_free(&i->rows);
+            mem_free(&i->text);
+            mem_free(&i);
+        }
+        queue_body_unref(&m->body);
+        mem_free(&m->text);
+        mem_free(&m);
+    }
+    for (at = 0; map_next(q->destinations, &at, NULL, &value);) {
+        struct destination *d = value;
+        mem_free(&d->backlog);
+        mem_free(&d->key);
+        mem_free(&d);
+    }
+    map_destroy(&q->messages);
+    map_destroy(&q->destinations);
+    map_destroy(&q->running);
+    arena_destroy(&q->results_arena);
+    mem_free(&q->results);
+    mem_free(&q->timers);
+    mem_free(queue);
+}
+
+bool queue_is_full(const struct queue *q)
+{
+    return q->figures.n_rows >= q->o.items_max;
+}
+
+/* ---- new mail ---- */
+
+bool queue_plan(struct queue *q, struct queue_message *m, uint64_t primary, struct slice domain,
+                const struct queue_row *rows, size_t n_rows, bool is_answer_waiting)
+{
+    struct item *i = queue_item_create(q, m, primary, domain, rows, n_rows);
+    /* New mail overtakes what waits, but only into a slot that is free this moment. */
+    bool has_slot = q->is_started && list_empty(&i->d->fresh) && queue_slot_take(q, i);
+    i->is_answer_waiting = is_answer_waiting && has_slot;
+    return has_slot;
+}
+
+void queue_accepted(struct queue *q, struct queue_message *m, struct queue_body *body)
+{
+    m->body = queue_body_ref(body);
+    queue_message_keep(q, m);
+    m->n_refs++; /* an item may end here and now, when the courier is away */
+    LIST_FOREACH (node, &m->items) {
+        struct item *i = container_of(node, struct item, in_message);
+        if (i->has_slot) {
+            queue_run(q, i);
+        } else {
+            queue_place(q, i, PLACE_FRESH);
+            queue_pump(q, i->d);
+        }
+    }
+    queue_message_unref(&m);
+}
+
+void queue_abandoned(struct queue *q, struct queue_message *m)
+{
+    LIST_FOREACH (node, &m->items) {
+        struct item *i = container_of(node, struct item, in_message);
+        struct destination *d = i->d;
+        queue_item_destroy(q, i);
+        queue_pump(q, d);
+        queue_destination_settle(q, d);
+    }
+}
+
+/* ---- at start ---- */
+
+void queue_load(struct queue *q, const struct store_row *row)
+{
+    struct queue_message *m = queue_message_find(q, row->message);
+    bool is_new = !m;
+    if (is_new) {
+        struct queue_facts facts = {.id = row->message, .tenant = row->tenant,
+                                    .bytes = row->bytes, .received = row->received,
+                                    .mail_from = row->mail_from};
+        m = queue_message_create(&facts);
+    }
+    struct queue_row r = {.rcpt = row->rcpt, .notify = row->facts.notify,
+                          .is_known = row->facts.person != 0, .attempts = row->last.attempts,
+                          .address = row->facts.address, .orcpt = row->facts.orcpt};
+    struct slice domain = row->facts.address;
+    for (ptrdiff_t at; (at = slice_find(domain, '@')) >= 0;)
+        domain = slice_skip(domain, (size_t)at + 1);
+    struct item *i = queue_item_create(q, m, row->facts.primary, domain, &r, 1);
+    snprintf(i->why, sizeof(i->why), "%.*s", SLICE_ARG(row->last.text));
+    i->due = row->last.due;
+    queue_place(q, i, i->due > utc_now() && !i->d->primary ? PLACE_TIMER : PLACE_BACKLOG);
+    queue_message_keep(q, m);
+    if (is_new)
+        queue_message_unref(&m);
+}
+
+void queue_start(struct queue *q)
+{
+    size_t at = 0;
+    void *value;
+    q->is_started = true;
+    while (map_next(q->destinations, &at, NULL, &value))
+        queue_pump(q, value);
+}
+
+/* ---- figures ---- */
+
+struct queue_figures queue_figures(const struct queue *q)
+{
+    struct queue_figures f = q->figures;
+    size_t at = 0;
+    void *value;
+    f.bytes_memory = queue_body_total();
+    f.n_resting = 0;
+    for (; map_next(q->destinations, &at, NULL, &value);) {
+        const struct destination *d = value;
+        f.n_resting += !list_empty(&d->resting);
+        /* The heap's first is the destination's oldest; ids grow with time. */
+        if (d->n_backlog && (!f.oldest || d->backlog[0]->m->facts.received < f.oldest))
+            f.oldest = d->backlog[0]->m->facts.received;
+    }
+    return f;
+}
+
+uint64_t queue_waiting_for(const struct queue *q, uint64_t primary)
+{
+    char key[32];
+    int n = snprintf(key, sizeof(key), "p%llu", (unsigned long long)primary);
+    const struct destination *d = map_get(q->destinations, slice_of(key, (size_t)n));
+    return d ? d->n_items : 0;
+}
+
+static void explain_item(const struct queue *q, const struct item *i, struct buf *ret)
+{
+    utc_ms now = utc_now();
+    const struct destination *d = i->d;
+    if (ret->n)
+        buf_addf(ret, "; ");
+    if (i->place == PLACE_RUNNING || i->place == PLACE_FETCH || i->place == PLACE_ATTEMPT)
+        buf_addf(ret, "is being delivered now");
+    else if (d->primary && q->o.way(q->o.arg, d->primary) == WAY_CLOSED)
+        buf_addf(ret, "the primary is in emergency; goes out when it is given back");
+    else if (i->place == PLACE_TIMER && i->due > now)
+        buf_addf(ret, "next attempt in %lld s", (long long)((i->due - now) / 1000 + 1));
+    else if (d->rest_until > now)
+        buf_addf(ret, "the destination did not answer; looked at again in %lld s",
+                 (long long)((d->rest_until - now) / 1000 + 1));
+    else
+        buf_addf(ret, "waits for its turn behind %zu others", d->n_backlog);
+    if (i->why[0])
+        buf_addf(ret, " (last: %s)", i->why);
+}
+
+void queue_explain(const struct queue *q, uint64_t message, struct buf *ret)
+{
+    const struct queue_message *m = queue_message_find(q, message);
+    if (!m)
+        return;
+    LIST_FOREACH (node, &m->items)
+        explain_item(q, container_of(node, struct item, in_message), ret);
+}

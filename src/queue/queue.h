@@ -1,0 +1,174 @@
+/* The queue: which deliveries are due, which run, what became of them.
+ *
+ * It keeps in memory what waits (not what is held or done), one item for each message and
+ * destination. It writes attempts and results to the store and asks its owner to deliver; what a
+ * reply means is decided by `continuity`. Mail for a primary never expires.
+ * Loop thread of core only, unless a comment says otherwise. */
+#ifndef QUEUE_QUEUE_H
+#define QUEUE_QUEUE_H
+
+#include "continuity/continuity.h"
+#include "store/store.h"
+#include "store/store_reader.h"
+
+/* ---- bytes of a message in memory, shared by those who need them ---------------------------- */
+
+/* The message is bytes[start .. start + n); before it there is room for headers of ours. */
+struct queue_body {
+    _Atomic uint32_t n_refs;
+    uint32_t n, start, cap;
+    char bytes[];
+};
+struct queue_body *queue_body_create(uint32_t headroom, uint32_t n); /* uninitialised, one ref */
+/* Append, growing up to `max` message bytes; false at the ceiling. Only before it is shared. */
+bool queue_body_add(struct queue_body **b, struct slice bytes, uint32_t max);
+void queue_body_prepend(struct queue_body **b, struct slice bytes); /* before it is shared */
+struct slice queue_body_slice(const struct queue_body *b);
+struct queue_body *queue_body_ref(struct queue_body *b);
+void queue_body_unref(struct queue_body **b); /* any thread; takes NULL */
+uint64_t queue_body_total(void);              /* bytes of all of them */
+
+/* ---- messages and their rows ---------------------------------------------------------------- */
+
+struct queue_row {
+    uint16_t rcpt;      /* number in the message */
+    uint8_t notify;
+    bool is_known;      /* a person or group of ours */
+    uint32_t attempts;  /* that ended */
+    struct slice address, orcpt;
+};
+
+struct queue_message;
+/* Facts for queue_message_create; slices are copied. */
+struct queue_facts {
+    uint64_t id, tenant;
+    uint8_t direction, ret;
+    uint32_t flags, bytes;
+    utc_ms received;
+    struct slice mail_from, envid, client, helo;
+};
+struct queue_message *queue_message_create(const struct queue_facts *facts);
+const struct queue_facts *queue_message_facts(const struct queue_message *m);
+void queue_message_unref(struct queue_message **m);
+
+/* One delivery that runs: what the courier needs to know. Borrowed for the call. */
+struct queue_job {
+    uint64_t tag;                /* for queue_result */
+    const struct queue_facts *facts;
+    uint64_t primary;            /* 0: the world */
+    struct slice domain;         /* of the recipients; for the world */
+    const struct queue_row *rows;
+    size_t n_rows;
+    struct queue_body *body;
+};
+struct queue_outcome {
+    uint16_t rcpt;
+    struct continuity_reply reply;
+    struct slice enhanced, text;
+};
+struct queue_result {
+    struct slice remote;
+    bool is_sent; /* the final dot went out */
+    bool is_ours; /* it ended through our fault: says nothing about the destination */
+    const struct queue_outcome *outcomes;
+    size_t n_outcomes;
+};
+/* The sender that waited may have its reply now. */
+struct queue_answer {
+    uint64_t message;
+    bool is_refused; /* pass the refusal below through; nothing was kept */
+    uint16_t code;
+    struct slice enhanced, text;
+};
+
+/* `arg` is handed to all callbacks. They run on the loop unless said otherwise, and must not call
+ * into the queue, except where it says so. */
+struct queue_options {
+    struct store *store;
+    uint32_t items_max;       /* rows that may wait */
+    uint32_t per_destination; /* deliveries at once */
+    uint32_t per_primary;
+    void *arg; /* of all of these: */
+    /* Run fn(fn_arg) on the loop; any thread. */
+    void (*post)(void *arg, void (*fn)(void *fn_arg), void *fn_arg);
+    /* Deliver; false: the courier is away. */
+    bool (*deliver)(void *arg, const struct queue_job *job);
+    /* Fetch the bytes of a message from the store, then queue_fetched with the same cookie. */
+    void (*fetch)(void *arg, uint64_t message, void *cookie);
+    void (*answer)(void *arg, const struct queue_answer *answer);
+    /* Something speaks for or against this primary. */
+    void (*evidence)(void *arg, uint64_t primary, enum continuity_evidence e, struct slice text);
+    enum continuity_way (*way)(void *arg, uint64_t primary);
+    uint32_t (*ceiling)(void *arg, uint64_t primary); /* 0: per_primary */
+    /* Back to the sender with a notice about these rows; false: none may be sent. `body` may be
+     * NULL. */
+    bool (*notice)(void *arg, const struct queue_facts *facts, const struct queue_row *rows,
+                   const struct queue_outcome *outcomes, size_t n, struct slice remote,
+                   struct queue_body *body);
+    /* A person should know. */
+    void (*tell)(void *arg, enum event_class class, const char *name, uint64_t tenant,
+                 struct slice subject, struct slice text);
+    /* The last row of a message became final: its bytes may go, if no mailbox holds it. */
+    void (*done)(void *arg, uint64_t message);
+    /* Nothing waits for this primary any more. */
+    void (*drained)(void *arg, uint64_t primary);
+};
+
+struct queue;
+struct queue *queue_create(const struct queue_options *o);
+void queue_destroy(struct queue **q);
+
+/* ---- new mail --------------------------------------------------------------------------------
+ * queue_plan before the message record is written, then queue_accepted or queue_abandoned. */
+
+/* An item of `m` for these rows (copied) to one destination. True: a slot is reserved and the
+ * rows' first attempt begins with the record (is_attempting). False: they wait. */
+bool queue_plan(struct queue *q, struct queue_message *m, uint64_t primary, struct slice domain,
+                const struct queue_row *rows, size_t n_rows, bool is_answer_waiting);
+void queue_accepted(struct queue *q, struct queue_message *m, struct queue_body *body);
+void queue_abandoned(struct queue *q, struct queue_message *m);
+bool queue_is_full(const struct queue *q);
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+/* At start: a row that waits, from the store's reader, oldest message first. */
+void queue_load(struct queue *q, const struct store_row *row);
+void queue_start(struct queue *q); /* the courier is there: begin */
+/* The answer to `fetch`: the whole facts (what queue_load could not know) and the bytes, or why not. */
+void queue_fetched(struct queue *q, void *cookie, const struct queue_facts *facts,
+                   struct queue_body *take_body, const char *why);
+void queue_result(struct queue *q, uint64_t tag, const struct queue_result *result);
+/* The courier died: every delivery that ran ends without an answer; each may be there twice. */
+void queue_courier_lost(struct queue *q);
+/* The state of a primary changed, or it answered: look again now. */
+void queue_wake(struct queue *q, uint64_t primary);
+void queue_tick(struct queue *q); /* a few times a second */
+void queue_flush(struct queue *q); /* write the results gathered in this turn */
+
+/* ---- by hand --------------------------------------------------------------------------------- */
+
+enum queue_order { QUEUE_HOLD, QUEUE_RELEASE, QUEUE_RETRY, QUEUE_RETURN, QUEUE_REMOVE };
+/* What a person wants done with one row, as the reader shows it now. Writes the decision with who
+ * and why. ERR_CONFLICT: it is being delivered this moment, or was settled meanwhile; ERR_INVALID:
+ * makes no sense for a row in this state (text says). `ret_pos_change`: see queue_order_done. */
+struct queue_order_done {
+    void (*fn)(void *arg, enum err err, uint64_t pos);
+    void *arg;
+};
+enum err queue_order(struct queue *q, enum queue_order what, const struct store_row *row,
+                     struct slice by, struct slice why, struct queue_order_done done,
+                     struct errinfo *ei);
+
+/* ---- figures --------------------------------------------------------------------------------- */
+
+struct queue_figures {
+    uint64_t n_rows, n_items, n_running, n_resting, bytes_memory;
+    uint64_t n_delivered, n_failed_attempts;
+    utc_ms oldest; /* arrival of the oldest that waits; 0: none */
+};
+struct queue_figures queue_figures(const struct queue *q);
+uint64_t queue_waiting_for(const struct queue *q, uint64_t primary);
+/* In words: why does this message wait, and until when. Empty when it does not. */
+void queue_explain(const struct queue *q, uint64_t message, struct buf *ret);
+
+#endif

@@ -1,0 +1,103 @@
+/* Inside the queue: messages, items, destinations. */
+#ifndef QUEUE_QUEUE_INT_H
+#define QUEUE_QUEUE_INT_H
+
+#include "queue/queue.h"
+
+enum item_place {
+    PLACE_PLANNED, /* its message record is not durable yet */
+    PLACE_FRESH,   /* first attempt, in the destination's list of new mail */
+    PLACE_BACKLOG, /* in the destination's heap, oldest first */
+    PLACE_TIMER,   /* waits for its time, in the queue's heap */
+    PLACE_ATTEMPT, /* its attempt record is being written */
+    PLACE_FETCH,   /* its bytes are being read */
+    PLACE_RUNNING, /* the courier has it */
+    PLACE_ORDERED, /* a person's decision about it is being written */
+};
+
+struct queue_message {
+    struct queue_facts facts; /* slices point into `text` */
+    struct list items;
+    struct queue_body *body;
+    uint32_t n_refs;
+    char *text;
+};
+
+struct destination {
+    char *key;            /* "p17" or a domain */
+    uint64_t primary;     /* 0: the world */
+    struct slice domain;  /* in `key` */
+    struct list fresh;    /* items */
+    struct item **backlog; /* heap by message id: the oldest first */
+    size_t n_backlog, cap_backlog;
+    uint32_t n_running, n_items, n_failures, n_turns;
+    utc_ms rest_until;
+    struct list resting;  /* node in queue->resting */
+};
+
+struct item {
+    struct list in_message;
+    struct list node;       /* in a destination's fresh list, or a batch */
+    struct queue_message *m;
+    struct destination *d;
+    struct queue_row *rows; /* only those that wait; slices in `text` */
+    size_t n_rows;
+    char *text;
+    size_t heap_at;         /* place in the backlog or timer heap */
+    utc_ms due;
+    enum item_place place;
+    bool is_answer_waiting; /* a sender waits (cut-through) */
+    bool has_slot;          /* counted in d->n_running */
+    char why[200];          /* the last reply, for people */
+};
+
+struct queue {
+    struct queue_options o;
+    struct map *messages;     /* id -> struct queue_message with items */
+    struct map *destinations; /* key -> struct destination */
+    struct map *running;      /* tag -> struct item that the courier has */
+    uint64_t last_tag;
+    struct item **timers;     /* heap by due */
+    size_t n_timers, cap_timers;
+    struct list resting;      /* destinations whose rest will end */
+    bool is_started;
+    struct arena *results_arena;
+    struct record_result *results;
+    size_t n_results, cap_results;
+    struct queue_figures figures;
+};
+
+/* ---- queue.c ---- */
+struct item *queue_item_create(struct queue *q, struct queue_message *m, uint64_t primary,
+                               struct slice domain, const struct queue_row *rows, size_t n_rows);
+/* Out of its place first; afterwards the caller settles the destination. */
+void queue_item_destroy(struct queue *q, struct item *i);
+/* Drops a destination that nobody needs any more, tells when a primary has nothing left. */
+void queue_destination_settle(struct queue *q, struct destination *d);
+struct destination *queue_destination(struct queue *q, uint64_t primary, struct slice domain);
+void queue_message_fill(struct queue_message *m, const struct queue_facts *f);
+void queue_message_keep(struct queue *q, struct queue_message *m);
+struct queue_message *queue_message_find(const struct queue *q, uint64_t id);
+
+/* ---- heap.c: heaps of items ---- */
+typedef bool item_before_fn(const struct item *a, const struct item *b);
+bool queue_older(const struct item *a, const struct item *b);
+bool queue_sooner(const struct item *a, const struct item *b);
+void queue_heap_add(struct item ***heap, size_t *n, size_t *cap, struct item *i,
+                    item_before_fn *before);
+void queue_heap_del(struct item **heap, size_t *n, struct item *i, item_before_fn *before);
+
+/* ---- run.c ---- */
+void queue_place(struct queue *q, struct item *i, enum item_place place);
+void queue_unplace(struct queue *q, struct item *i);
+void queue_pump(struct queue *q, struct destination *d);
+void queue_slot_free(struct queue *q, struct item *i);
+bool queue_slot_take(struct queue *q, struct item *i);
+void queue_run(struct queue *q, struct item *i); /* its attempt is durable */
+void queue_rest(struct queue *q, struct destination *d);
+
+/* ---- result.c ---- */
+/* One row's fate onto the list that queue_flush writes. Slices are copied. */
+void queue_note_result(struct queue *q, const struct record_result *r);
+
+#endif

@@ -1,0 +1,304 @@
+/* Who may start now: places of items, slots and rests of destinations, attempts.
+ *
+ * An attempt is a durable record before the courier hears of it (promise 2), so that after any crash
+ * the possible duplicates are known: either it began with the message's own record (queue_plan), or
+ * with an attempt record that is synced here first. */
+#include "queue/queue_int.h"
+
+#include "base/refuse.h"
+
+#include <stdlib.h>
+
+enum { BATCH_ITEMS = 64, FRESH_PER_BACKLOG = 3, MEMORY_KEEP_BYTES = 256 << 20 };
+
+/* ---- places ---- */
+
+/* The bytes of a message that waits are read again when its turn comes. */
+static void drop_body(struct queue_message *m)
+{
+    LIST_FOREACH (node, &m->items) {
+        enum item_place place = container_of(node, struct item, in_message)->place;
+        if (place == PLACE_RUNNING || place == PLACE_ATTEMPT)
+            return; /* another destination's delivery still needs them */
+    }
+    queue_body_unref(&m->body);
+}
+
+void queue_place(struct queue *q, struct item *i, enum item_place place)
+{
+    struct destination *d = i->d;
+    i->place = place;
+    switch (place) {
+    case PLACE_FRESH:
+        /* What waits for its turn keeps its bytes in memory only while there is plenty of it. */
+        if (queue_body_total() > MEMORY_KEEP_BYTES)
+            drop_body(i->m);
+        list_append(&d->fresh, &i->node);
+        return;
+    case PLACE_BACKLOG:
+        drop_body(i->m);
+        queue_heap_add(&d->backlog, &d->n_backlog, &d->cap_backlog, i, queue_older);
+        return;
+    case PLACE_TIMER:
+        drop_body(i->m);
+        queue_heap_add(&q->timers, &q->n_timers, &q->cap_timers, i, queue_sooner);
+        return;
+    case PLACE_PLANNED:
+    case PLACE_ATTEMPT:
+    case PLACE_FETCH:
+    case PLACE_RUNNING:
+    case PLACE_ORDERED:
+        return;
+    }
+}
+
+void queue_unplace(struct queue *q, struct item *i)
+{
+    if (i->place == PLACE_FRESH)
+        list_remove(&i->node);
+    else if (i->place == PLACE_BACKLOG)
+        queue_heap_del(i->d->backlog, &i->d->n_backlog, i, queue_older);
+    else if (i->place == PLACE_TIMER)
+        queue_heap_del(q->timers, &q->n_timers, i, queue_sooner);
+}
+
+/* ---- slots ---- */
+
+static uint32_t n_slots(struct queue *q, const struct destination *d)
+{
+    if (!d->primary)
+        return q->o.per_destination;
+    switch (q->o.way(q->o.arg, d->primary)) {
+    case WAY_OPEN:
+        break;
+    case WAY_ONE_AT_A_TIME:
+        return 1;
+    case WAY_CLOSED:
+        return 0;
+    }
+    uint32_t own = q->o.ceiling(q->o.arg, d->primary);
+    return own ? own : q->o.per_primary;
+}
+
+bool queue_slot_take(struct queue *q, struct item *i)
+{
+    struct destination *d = i->d;
+    if (d->rest_until > 0 && utc_now() < d->rest_until)
+        return false;
+    if (d->n_running >= n_slots(q, d))
+        return false;
+    d->n_running++;
+    q->figures.n_running++;
+    i->has_slot = true;
+    return true;
+}
+
+void queue_slot_free(struct queue *q, struct item *i)
+{
+    if (!i->has_slot)
+        return;
+    i->has_slot = false;
+    must(i->d->n_running > 0);
+    i->d->n_running--;
+    q->figures.n_running--;
+}
+
+/* The destination fails as a whole: nothing more is tried there for a while. */
+void queue_rest(struct queue *q, struct destination *d)
+{
+    uint32_t random;
+    utc_ms now = utc_now();
+    random_bytes(&random, sizeof(random));
+    if (d->rest_until > now)
+        return; /* one failure counts once, however many deliveries saw it */
+    d->n_failures++;
+    d->rest_until = now + continuity_rest_ms(d->n_failures, d->primary != 0, random);
+    if (list_empty(&d->resting))
+        list_append(&q->resting, &d->resting);
+}
+
+void queue_wake(struct queue *q, uint64_t primary)
+{
+    struct destination *d = queue_destination(q, primary, SLICE(""));
+    d->rest_until = 0;
+    list_remove(&d->resting);
+    queue_pump(q, d);
+}
+
+/* ---- attempts ---- */
+
+struct attempt {
+    struct store_change change;
+    struct queue *queue;
+    struct list items;
+    struct buf facts;
+    enum err err;
+};
+
+/* On the loop: the attempts are durable, or could not be written. */
+static void attempt_done(void *arg)
+{
+    struct attempt *a = arg;
+    struct queue *q = a->queue;
+    for (struct list *node; (node = list_pop(&a->items));) {
+        struct item *i = container_of(node, struct item, node);
+        if (a->err == ERR_OK) {
+            queue_run(q, i);
+            continue;
+        }
+        /* Nothing was begun: it waits as before. */
+        queue_slot_free(q, i);
+        i->due = utc_now() + 5000;
+        queue_place(q, i, PLACE_TIMER);
+    }
+    buf_finish(&a->facts);
+    mem_free(&a);
+}
+
+static void attempt_written(struct store_change *change, enum err err, const struct errinfo *)
+{
+    struct attempt *a = change->arg;
+    a->err = err;
+    a->queue->o.post(a->queue->o.arg, attempt_done, a);
+}
+
+static void begin(struct queue *q, struct destination *d, struct list *items, size_t n_rows)
+{
+    struct attempt *a = mem_new(sizeof(*a));
+    struct record_row *rows = mem_new(n_rows * sizeof(*rows));
+    struct record_attempt facts = {.time = utc_now(), .destination = slice_str(d->key),
+                                   .rows = rows};
+    a->queue = q;
+    list_init(&a->items);
+    for (struct list *node; (node = list_pop(items));) {
+        struct item *i = container_of(node, struct item, node);
+        for (size_t k = 0; k < i->n_rows; k++)
+            rows[facts.n_rows++] = (struct record_row){i->m->facts.id, i->rows[k].rcpt};
+        list_append(&a->items, &i->node);
+    }
+    a->facts = buf_make(STORE_RECORD_MAX);
+    record_attempt_pack(&a->facts, &facts);
+    must(!a->facts.failed); /* the batch was bounded */
+    mem_free(&rows);
+    a->change = (struct store_change){.type = RECORD_ATTEMPT, .facts = buf_slice(&a->facts),
+                                      .done = attempt_written, .arg = a};
+    store_submit(q->o.store, &a->change);
+}
+
+static struct item *choose(struct queue *q, struct destination *d)
+{
+    struct item *fresh = list_empty(&d->fresh) ? NULL
+                                               : container_of(d->fresh.next, struct item, node);
+    struct item *old = d->n_backlog ? d->backlog[0] : NULL;
+    struct item *i = fresh;
+    /* New mail goes first, but the backlog is never starved. */
+    if (!fresh || (old && d->n_turns++ % (FRESH_PER_BACKLOG + 1) == FRESH_PER_BACKLOG))
+        i = old;
+    if (i && !queue_slot_take(q, i))
+        return NULL;
+    return i;
+}
+
+void queue_pump(struct queue *q, struct destination *d)
+{
+    struct list batch;
+    size_t n_rows = 0, n = 0;
+    list_init(&batch);
+    for (struct item *i; q->is_started && n < BATCH_ITEMS && n_rows < 2000 && (i = choose(q, d));
+         n++) {
+        queue_unplace(q, i);
+        i->place = PLACE_ATTEMPT;
+        n_rows += i->n_rows;
+        list_append(&batch, &i->node);
+    }
+    if (n > 0)
+        begin(q, d, &batch, n_rows);
+}
+
+/* ---- running ---- */
+
+static void start(struct queue *q, struct item *i)
+{
+    struct queue_job job = {
+        .tag = ++q->last_tag,
+        .facts = &i->m->facts,
+        .primary = i->d->primary,
+        .domain = i->d->domain,
+        .rows = i->rows,
+        .n_rows = i->n_rows,
+        .body = i->m->body,
+    };
+    i->place = PLACE_RUNNING;
+    map_put(q->running, KEY(job.tag), i);
+    if (q->o.deliver(q->o.arg, &job))
+        return;
+    /* The courier is away: as if it had died with this one, but certainly nothing was sent. */
+    struct queue_outcome *outcomes = mem_new(i->n_rows * sizeof(*outcomes));
+    for (size_t k = 0; k < i->n_rows; k++)
+        outcomes[k] = (struct queue_outcome){.rcpt = i->rows[k].rcpt, .reply.phase = AT_NAME,
+                                             .text = SLICE("our delivery process is starting again")};
+    struct queue_result result = {.is_ours = true, .outcomes = outcomes, .n_outcomes = i->n_rows};
+    queue_result(q, job.tag, &result);
+    mem_free(&outcomes);
+}
+
+void queue_run(struct queue *q, struct item *i)
+{
+    if (i->m->body) {
+        start(q, i);
+        return;
+    }
+    i->place = PLACE_FETCH;
+    q->o.fetch(q->o.arg, i->m->facts.id, i);
+}
+
+void queue_fetched(struct queue *q, void *cookie, const struct queue_facts *facts,
+                   struct queue_body *take_body, const char *why)
+{
+    struct item *i = cookie;
+    must(i->place == PLACE_FETCH);
+    if (take_body) {
+        queue_message_fill(i->m, facts);
+        if (i->m->body)
+            queue_body_unref(&take_body); /* another destination's fetch was quicker */
+        else
+            i->m->body = take_body;
+        start(q, i);
+        return;
+    }
+    /* Doubt about stored mail: not touched, not lost, a person looks at it. */
+    for (size_t k = 0; k < i->n_rows; k++) {
+        struct record_result r = {.message = i->m->facts.id, .rcpt = i->rows[k].rcpt,
+                                  .time = utc_now(), .disposition = DISPOSITION_HELD,
+                                  .is_attempt = 1, .attempts = i->rows[k].attempts,
+                                  .text = slice_str(why), .by = SLICE("store"),
+                                  .refusal = 1 + REFUSE_HOLD_CORRUPT};
+        queue_note_result(q, &r);
+    }
+    (void)refuse(REFUSE_HOLD_CORRUPT, slice_str(i->d->key));
+    q->o.tell(q->o.arg, EVENT_ALARM, "store.unreadable", i->m->facts.tenant, slice_str(i->d->key),
+              slice_str(why));
+    struct destination *d = i->d;
+    queue_item_destroy(q, i);
+    queue_destination_settle(q, d);
+}
+
+/* ---- time ---- */
+
+void queue_tick(struct queue *q)
+{
+    utc_ms now = utc_now();
+    while (q->n_timers && q->timers[0]->due <= now) {
+        struct item *i = q->timers[0];
+        queue_unplace(q, i);
+        queue_place(q, i, PLACE_BACKLOG);
+        queue_pump(q, i->d);
+    }
+    LIST_FOREACH (node, &q->resting) {
+        struct destination *d = container_of(node, struct destination, resting);
+        if (d->rest_until > now)
+            continue;
+        list_remove(&d->resting);
+        queue_pump(q, d);
+    }
+}
