@@ -1,0 +1,110 @@
+/* The administration interface: requests of people and programs in, JSON out. The console, the
+ * command line and automation all speak to this; docs/openapi.json is made from its table.
+ *
+ * Two kinds of handlers: those that look at or change what lives in core's memory run on the loop
+ * and may answer later; those that only read the store's index run on a worker thread with a reader
+ * of its own. Who may ask was decided before (the socket's peer, later: log-in). */
+#ifndef ADMIN_ADMIN_H
+#define ADMIN_ADMIN_H
+
+#include "base/refuse.h"
+#include "continuity/continuity.h"
+#include "directory/directory.h"
+#include "queue/queue.h"
+#include "store/store.h"
+#include "store/store_reader.h"
+
+enum { ADMIN_BODY_MAX = 8 << 20, ADMIN_ANSWER_MAX = 32 << 20 };
+
+struct admin_request {
+    struct slice method, path, query; /* "/v1/queue", "tenant=rossi&limit=50" (still escaped) */
+    struct slice body;                /* JSON or empty */
+    struct slice by;                  /* who: "uid 0 (root)" */
+};
+
+/* Owned by whoever holds it; exactly one admin_answer ends it. */
+struct admin_call;
+
+struct admin_process {
+    const char *role;
+    uint8_t number;
+    uint32_t pid, n_restarts;
+    utc_ms since;
+};
+struct admin_primary_state {
+    struct continuity_primary p;
+    struct slice last_text;   /* last evidence in words */
+    utc_ms last_probe;
+    uint32_t probe_ms;
+    struct slice software;    /* as its banner says */
+    uint32_t size_max, abilities;
+};
+struct admin_refusal {
+    uint64_t n;               /* since the start */
+    utc_ms last;              /* 0: never */
+    const char *who;          /* last example */
+};
+struct admin_figure {         /* of another process, as it reported it */
+    const char *process;      /* "gate/1" */
+    const char *name;
+    uint64_t value;
+};
+
+/* What the host (desk) lends to the handlers. All on the loop, except as_text fields. */
+struct admin_host {
+    void *arg;
+    const char *node, *version;
+    struct directory *directory;
+    struct queue *queue;
+    struct store *store;
+    utc_ms started;
+    uint64_t (*next_id)(void *arg); /* for new objects */
+    /* Write objects and mailboxes (packed copies are made), apply them to the directory when durable,
+     * wait until the index shows them, then done(cookie, err, why) on the loop. One change at a time:
+     * ERR_CONFLICT at once while another is under way is never given; they queue up (bounded:
+     * ERR_LIMIT). */
+    void (*put)(void *arg, const struct record_objects *objects,
+                const struct record_mailboxes *mailboxes,
+                void (*done)(void *cookie, enum err err, const char *why), void *cookie);
+    /* A person decides about a primary: EVIDENCE_SAY_EMERGENCY or EVIDENCE_SAY_RETURN. Written as
+     * state and event before done. */
+    void (*decide)(void *arg, uint64_t primary, enum continuity_evidence what, struct slice by,
+                   struct slice why, void (*done)(void *cookie, enum err err, const char *why),
+                   void *cookie);
+    /* An order about one row; the row is read by the host (fresh), then queue_order. */
+    void (*order)(void *arg, enum queue_order what, uint64_t message, uint16_t rcpt,
+                  struct slice by, struct slice why,
+                  void (*done)(void *cookie, enum err err, const char *why), void *cookie);
+    /* Probe now; the text says what was seen. */
+    void (*probe)(void *arg, uint64_t primary,
+                  void (*done)(void *cookie, enum err err, const char *text), void *cookie);
+    bool (*state)(void *arg, uint64_t primary, struct admin_primary_state *ret);
+    size_t (*processes)(void *arg, struct admin_process *ret, size_t max);
+    void (*refusals)(void *arg, struct admin_refusal ret[REFUSE_N]);
+    size_t (*figures)(void *arg, struct admin_figure *ret, size_t max);
+    /* 1 + refuse_id when no new mail is taken at the moment; 0: open. */
+    uint32_t (*closed_for)(void *arg);
+};
+
+struct admin;
+struct admin *admin_create(const struct admin_host *host);
+void admin_destroy(struct admin **a);
+
+/* Where does this request run? Unknown paths run on the loop and get 404, wrong methods 405. */
+enum admin_place { ADMIN_LOOP, ADMIN_WORKER };
+enum admin_place admin_place(struct slice method, struct slice path);
+
+/* The answer: called once, on the thread that runs the handler (later ones: the loop). `body` is
+ * borrowed for the call. */
+typedef void admin_answer_fn(void *arg, uint16_t status, const char *type, struct slice body);
+
+/* On the loop. The request's slices are borrowed for the call; what must last is copied. */
+void admin_loop(struct admin *a, const struct admin_request *r, admin_answer_fn *answer, void *arg);
+/* On a worker thread: only the reader and constant tables are touched. `a` may be shared. */
+void admin_work(const struct admin *a, struct store_reader *reader, const struct admin_request *r,
+                admin_answer_fn *answer, void *arg);
+
+/* The OpenAPI 3 document of the table. */
+void admin_openapi(struct buf *ret);
+
+#endif
