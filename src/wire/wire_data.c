@@ -28,18 +28,17 @@ static void emit(struct wire_data *d, struct slice s, struct buf *out)
  * dot; stops before the next line that begins with a dot. Sets the state behind them. */
 static size_t plain_n(struct wire_data *d, struct slice s)
 {
-    const char *p = s.p, *end = s.p + s.n, *lf;
-    while ((lf = memchr(p, '\n', (size_t)(end - p)))) {
-        p = lf + 1;
-        bool is_line_end = lf > s.p && lf[-1] == '\r';
-        if (is_line_end && (p == end || *p == '.')) {
+    size_t at = 0;
+    while (at < s.n) {
+        at += wire_find_lf_dot(slice_skip(s, at));
+        if (at < s.n && at > 0 && s.p[at - 1] == '\r') {
             d->state = AT_START;
-            return (size_t)(p - s.p);
+            return at + 1;
         }
-        if (p == end)
-            break;
+        at++; /* a dot behind a bare LF begins no line */
     }
-    d->state = end[-1] == '\r' ? AFTER_CR : IN_LINE;
+    bool is_line_end = s.n > 1 && s.p[s.n - 2] == '\r' && s.p[s.n - 1] == '\n';
+    d->state = is_line_end ? AT_START : s.p[s.n - 1] == '\r' ? AFTER_CR : IN_LINE;
     return s.n;
 }
 

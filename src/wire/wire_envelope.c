@@ -26,21 +26,20 @@ static bool cut_brackets(struct slice *rest, struct slice *ret)
 /* RFC 5321 appendix C: a source route is checked and ignored. */
 static struct wire_verdict skip_route(struct slice *path)
 {
-    struct slice behind;
     if (path->n == 0 || path->p[0] != '@')
         return wire_fine();
     ptrdiff_t colon = slice_find(*path, ':');
-    if (colon < 0)
+    if (colon < 0 || (size_t)colon + 1 == path->n)
         return wire_wrong(WIRE_SYNTAX, "source route without an address");
     struct slice route = slice_of(path->p, (size_t)colon);
-    behind = slice_skip(*path, (size_t)colon + 1);
-    while (route.n) {
+    *path = slice_skip(*path, (size_t)colon + 1);
+    for (bool is_last = false; !is_last;) {
+        is_last = slice_find(route, ',') < 0;
         struct slice hop = slice_cut(route, ',', &route);
-        struct wire_verdict v = wire_domain_check(slice_skip(hop, 1), true);
-        if (hop.n == 0 || hop.p[0] != '@' || v.fault != WIRE_FINE)
+        if (hop.n == 0 || hop.p[0] != '@' ||
+            wire_domain_check(slice_skip(hop, 1), true).fault != WIRE_FINE)
             return wire_wrong(WIRE_SYNTAX, "source route");
     }
-    *path = behind;
     return wire_fine();
 }
 

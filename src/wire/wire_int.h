@@ -48,6 +48,7 @@ size_t wire_utf8_one(struct slice s);
 /* Takes the first word off `*rest`; words stand between blanks. Empty at the end. */
 struct slice wire_word(struct slice *rest);
 bool wire_all_graph(struct slice s);
+size_t wire_find_lf_dot(struct slice s); /* index of the first LF before a dot; s.n: none */
 /* ENVID: xtext of 1..100 bytes that hides no control. ORCPT: its value, by its type. */
 bool wire_envid_valid(struct slice envid);
 bool wire_orcpt_valid(struct slice type, struct slice value, bool with_utf8);

@@ -30,24 +30,22 @@ static void add_fixing(struct wire_stuff *s, struct slice piece, struct buf *out
 /* Every LF here has its CR and every CR its LF, except a CR at the end, which waits. */
 static void add_clean(struct wire_stuff *s, struct slice piece, struct buf *out)
 {
-    const char *p = piece.p, *end = piece.p + piece.n, *lf;
     if (s->after_cr)
         buf_addc(out, '\r');
-    else if (!s->in_line && *p == '.')
+    else if (!s->in_line && piece.p[0] == '.')
         buf_addc(out, '.');
-    s->after_cr = end[-1] == '\r';
-    const char *from = p, *stop = s->after_cr ? end - 1 : end;
-    while (p < stop && (lf = memchr(p, '\n', (size_t)(stop - p)))) {
-        p = lf + 1;
-        if (p == stop || *p != '.')
-            continue;
-        buf_add(out, from, (size_t)(p - from));
-        buf_addc(out, '.');
-        from = p;
+    s->after_cr = piece.p[piece.n - 1] == '\r';
+    piece.n -= s->after_cr;
+    if (piece.n)
+        s->in_line = piece.p[piece.n - 1] != '\n';
+    while (piece.n) {
+        size_t at = wire_find_lf_dot(piece);
+        size_t n = at < piece.n ? at + 1 : piece.n;
+        buf_add(out, piece.p, n);
+        if (at < piece.n)
+            buf_addc(out, '.');
+        piece = slice_skip(piece, n);
     }
-    buf_add(out, from, (size_t)(stop - from));
-    if (stop > piece.p)
-        s->in_line = stop[-1] != '\n';
 }
 
 void wire_stuff_feed(struct wire_stuff *s, struct slice piece, struct buf *out)
