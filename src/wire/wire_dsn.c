@@ -46,13 +46,20 @@ static bool has_8bit(struct slice s)
     return content.has_8bit;
 }
 
+static struct slice cut_line(struct slice *rest)
+{
+    struct slice line = slice_cut(*rest, '\n', rest);
+    if (line.n && line.p[line.n - 1] == '\r')
+        line.n--;
+    return line;
+}
+
 static struct slice header_of(struct slice message)
 {
     struct slice rest = message;
     while (rest.n) {
         size_t at = message.n - rest.n;
-        struct slice line = slice_cut(rest, '\n', &rest);
-        if (line.n == 0 || slice_eq(line, SLICE("\r")))
+        if (cut_line(&rest).n == 0)
             return slice_of(message.p, at);
     }
     return message;
@@ -64,7 +71,7 @@ static bool can_be_whole(struct slice message)
     wire_content_check(&content, message);
     wire_content_end(&content);
     for (struct slice rest = message; rest.n;)
-        if (slice_cut(rest, '\n', &rest).n > LINE_MAX_BYTES + 1)
+        if (cut_line(&rest).n > LINE_MAX_BYTES)
             return false;
     return message.n > 0 && wire_content_is_clean(&content);
 }
@@ -233,10 +240,7 @@ static void add_header_lines(struct notice *n)
     SCOPED(buf_finish) struct buf clean = buf_make(n->original.n + 1);
     while (rest.n) {
         buf_clear(&clean);
-        struct slice line = slice_cut(rest, '\n', &rest);
-        if (line.n && line.p[line.n - 1] == '\r')
-            line.n--;
-        wire_clean_add(&clean, line, n->is_utf8);
+        wire_clean_add(&clean, cut_line(&rest), n->is_utf8);
         struct slice left = buf_slice(&clean);
         while (left.n >= LINE_MAX_BYTES) {
             size_t cut = LINE_MAX_BYTES - 1; /* room for the blank of the fold before */

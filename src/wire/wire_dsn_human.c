@@ -148,12 +148,12 @@ void wire_dsn_human_add(struct buf *out, const struct wire_dsn *dsn, bool with_u
         if (h.n_of[rcpt->action]++ == 0)
             h.first_of[rcpt->action] = rcpt;
     }
-    SCOPED(buf_finish) struct buf hello = buf_make(1024);
-    buf_adds(&hello, SLICE("This is a notice of the mail system at "));
-    buf_adds(&hello, slice_of(dsn->reporting_mta.p,
-                              dsn->reporting_mta.n < 255 ? dsn->reporting_mta.n : 255));
-    buf_addc(&hello, '.');
-    say(&h, buf_cstr(&hello));
+    /* Further lines are indented, since no line may begin with bytes that were given to us. */
+    struct wire_fold hello = {.out = out, .indent = " ", .with_utf8 = with_utf8};
+    wire_fold_add(&hello, SLICE("This is a notice of the mail system at"));
+    wire_fold_add(&hello, dsn->reporting_mta);
+    wire_fold_end(&hello);
+    buf_adds(out, SLICE("\r\n"));
     what_happened(&h);
     what_we_did(&h);
     what_you_can_do(&h);

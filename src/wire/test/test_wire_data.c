@@ -344,8 +344,7 @@ static void what_is_stuffed_comes_back_whole_after_decoding(void **)
         bool is_clean = round % 2 == 0;
         struct wire_data d = {};
         SCOPED(buf_finish)
-        struct buf text = buf_make(1 << 20),
-                   sent = buf_make(1 << 21), got = buf_make(1 << 20);
+        struct buf text = buf_make(1 << 20), sent = buf_make(1 << 21), got = buf_make(1 << 20);
         random_text(&text, random_number(round % 100 == 0 ? 100000 : 300), is_clean);
         if (is_clean)
             buf_adds(&text, S("\r\n"));
@@ -390,8 +389,7 @@ static void random_input_is_decoded_as_the_model_says(void **)
 static void print_speed(const char *what, size_t n, size_t line_n)
 {
     SCOPED(buf_finish)
-    struct buf text = buf_make(n + 2),
-               sent = buf_make(2 * n + 8), out = buf_make(2 * n + 8);
+    struct buf text = buf_make(n + 2), sent = buf_make(2 * n + 8), out = buf_make(2 * n + 8);
     while (text.n + line_n <= n)
         buf_addf(&text, "%0*d\r\n", (int)line_n - 2, 7);
     struct wire_stuff warm = {};
