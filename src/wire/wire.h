@@ -29,7 +29,6 @@ struct wire_verdict {
     enum wire_fault fault;
     const char *why; /* "" when fine */
 };
-
 struct wire_ip {
     uint8_t version;   /* 4, 6, or 0: none */
     uint8_t bytes[16]; /* network order, 4 or 16 of them; the rest is 0 */
@@ -37,7 +36,8 @@ struct wire_ip {
 struct wire_ip_text {
     char s[48]; /* "192.0.2.1", "2001:db8::1", "" for none */
 };
-bool wire_ip_parse(struct slice text, struct wire_ip *ret); /* either version, no brackets */
+/* Either version, no brackets; IPv4 inside IPv6 (::ffff:192.0.2.1) becomes IPv4. */
+bool wire_ip_parse(struct slice text, struct wire_ip *ret);
 struct wire_ip_text wire_ip_text(struct wire_ip ip);
 
 /* ---- addresses (RFC 5321 section 4.1.2, RFC 6531) ------------------------------------------ */
@@ -68,7 +68,6 @@ struct wire_verdict wire_domain_check(struct slice domain, bool with_utf8); /* n
 void wire_xtext_add(struct buf *out, struct slice plain);
 bool wire_xtext_decode(struct slice xtext, struct buf *out);
 bool wire_utf8_valid(struct slice s); /* RFC 3629: no surrogates, no overlong forms */
-
 /* Enhanced status codes (RFC 3463); what they mean is in dsn.h. */
 struct wire_status {
     uint8_t class;            /* 2, 4, 5; 0: none */
@@ -109,12 +108,11 @@ struct wire_command {
 };
 struct wire_command wire_command_parse(struct slice line); /* one line without CRLF */
 const char *wire_verb_name(enum wire_verb verb);           /* "MAIL"; "?" for UNKNOWN */
-
 /* Each parser takes the args of its command; on a fault `*ret` is untouched. */
 enum wire_helo_kind {
     WIRE_HELO_DOMAIN,
     WIRE_HELO_LITERAL, /* [192.0.2.1], [IPv6:...] */
-    WIRE_HELO_ODD      /* printable ASCII, but neither of the two: real clients do this */
+    WIRE_HELO_ODD      /* visible ASCII, but neither of the two: real clients do this */
 };
 struct wire_helo {
     enum wire_helo_kind kind;

@@ -60,8 +60,7 @@ static void what_happened(struct human *h)
         [WIRE_DSN_FAILED] = "Your message could not be delivered to:",
         [WIRE_DSN_DELAYED] = "Your message could not be delivered yet to:",
         [WIRE_DSN_DELIVERED] = "Your message was delivered to:",
-        [WIRE_DSN_RELAYED] = "Your message was handed on for the following address to a mail "
-                             "system that does not confirm deliveries:",
+        [WIRE_DSN_RELAYED] = "Your message was handed on to a system without confirmations for:",
     };
     heading(h, "What happened");
     for (int action = 0; action < N_ACTIONS; action++) {
