@@ -89,7 +89,8 @@ struct trust_spf {
     char explanation[512]; /* the publisher's words with FAIL, or ""; printable ASCII */
 };
 
-/* Always gives a result. At most 10 + 10 * 10 + 12 questions. */
+/* Always gives a result. At most 1 + 10 + 10 * 10 + 11 + 1 questions: the record, ten terms,
+ * ten hosts each, the peer's own names, the explanation. */
 void trust_spf_check(const struct trust_dns *dns, const struct trust_sender *sender,
                      struct trust_spf *ret);
 const char *trust_spf_text(enum trust_spf_result r); /* "softfail" */
@@ -108,7 +109,7 @@ enum trust_dkim_result {
     TRUST_DKIM_POLICY,    /* too weak: rsa-sha1, a key below 1024 bits (RFC 8301) */
     TRUST_DKIM_NEUTRAL,   /* we cannot read it: syntax, version, algorithm */
     TRUST_DKIM_TEMPERROR, /* no answer for the key */
-    TRUST_DKIM_PERMERROR, /* no usable key, or it does not sign From */
+    TRUST_DKIM_PERMERROR, /* no usable key, From not signed or not just once */
     TRUST_DKIM_N
 };
 
