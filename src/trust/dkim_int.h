@@ -41,6 +41,10 @@ struct dkim_key {
 struct dkim_flaw dkim_key_find(const struct trust_dns *dns, const struct dkim_sig *sig,
                                struct dkim_key *ret);
 
+/* SubjectPublicKeyInfo as everybody publishes it, or the bare RSAPublicKey of the text of RFC
+ * 6376, in DER. NULL if it is neither, wholly, or no possible key. The caller frees. */
+EVP_PKEY *dkim_rsa_read(struct slice der);
+
 /* Reads one key record. */
 struct dkim_flaw dkim_key_parse(struct slice text, bool want_ed25519, struct dkim_key *ret);
 

@@ -2,32 +2,11 @@
  * 6.1.2, RFC 8301 section 3.2, RFC 8463 section 4). */
 #include "dkim_int.h"
 
-#include <openssl/err.h>
-#include <openssl/x509.h>
-
 enum { KEY_BYTES_MAX = 1024, ED25519_BYTES = 32 };
 
 static struct dkim_flaw flaw(enum trust_dkim_result result, const char *why)
 {
     return (struct dkim_flaw){result, why};
-}
-
-/* SubjectPublicKeyInfo as everybody publishes it, or the bare RSAPublicKey of the text of RFC
- * 6376. NULL if it is neither, wholly. */
-static EVP_PKEY *read_rsa(const uint8_t *der, size_t n)
-{
-    const unsigned char *at = der;
-    EVP_PKEY *pkey = d2i_PUBKEY(NULL, &at, (long)n);
-    if (!pkey) {
-        at = der;
-        pkey = d2i_PublicKey(EVP_PKEY_RSA, NULL, &at, (long)n);
-    }
-    ERR_clear_error();
-    if (pkey && (!EVP_PKEY_is_a(pkey, "RSA") || at != der + n)) {
-        EVP_PKEY_free(pkey);
-        return NULL;
-    }
-    return pkey;
 }
 
 static struct dkim_flaw read_key(struct slice p, bool is_ed25519, struct dkim_key *ret)
@@ -41,7 +20,7 @@ static struct dkim_flaw read_key(struct slice p, bool is_ed25519, struct dkim_ke
     if (is_ed25519 && n == ED25519_BYTES)
         ret->pkey = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, der, n);
     else if (!is_ed25519)
-        ret->pkey = read_rsa(der, n);
+        ret->pkey = dkim_rsa_read(slice_of((const char *)der, n));
     if (!ret->pkey)
         return flaw(TRUST_DKIM_PERMERROR, "the key is broken");
     int bits = EVP_PKEY_get_bits(ret->pkey);

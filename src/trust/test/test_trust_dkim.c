@@ -189,6 +189,51 @@ static void key_records_are_read_as_written(void **)
     }
 }
 
+/* A bare key of 1024 bits whose last byte is `last`, with this exponent. */
+static EVP_PKEY *bare_key(const char *exponent, size_t n_exponent, char last)
+{
+    SCOPED(buf_finish) struct buf b = buf_make(1000);
+    size_t n_in = 4 + 128 + 2 + n_exponent;
+    buf_add(&b, "\x30\x81", 2);
+    buf_addc(&b, (char)n_in);
+    buf_add(&b, "\x02\x81\x81\x00\xff", 5);
+    memset(buf_room(&b, 126), 0x55, 126);
+    buf_addc(&b, last);
+    buf_add(&b, "\x02", 1);
+    buf_addc(&b, (char)n_exponent);
+    buf_add(&b, exponent, n_exponent);
+    return dkim_rsa_read(buf_slice(&b));
+}
+
+static void impossible_rsa_keys_are_refused(void **)
+{
+    EVP_PKEY *good = bare_key("\1\0\1", 3, 0x55);
+    assert_non_null(good);
+    assert_int_equal(EVP_PKEY_get_bits(good), 1024);
+    EVP_PKEY_free(good);
+    assert_null(bare_key("\1\0\1", 3, 0x54));             /* even modulus */
+    assert_null(bare_key("\1", 1, 0x55));                 /* exponent 1 */
+    assert_null(bare_key("\0", 1, 0x55));                 /* exponent 0 */
+    assert_null(bare_key("\4", 1, 0x55));                 /* even exponent */
+    assert_null(bare_key("\x83", 1, 0x55));               /* negative */
+    assert_null(bare_key("\1\0\0\0\0\0\0\0\1", 9, 0x55)); /* too long */
+    assert_null(bare_key("", 0, 0x55));
+}
+
+static void a_key_cut_short_anywhere_is_refused(void **)
+{
+    uint8_t der[1000];
+    size_t n;
+    assert_true(sign_base64_read(SLICE(RSA1024), der, sizeof(der), &n));
+    for (size_t i = 0; i < n; i++)
+        assert_null(dkim_rsa_read(slice_of((const char *)der, i)));
+    der[n] = 0;
+    assert_null(dkim_rsa_read(slice_of((const char *)der, n + 1)));
+    EVP_PKEY *whole = dkim_rsa_read(slice_of((const char *)der, n));
+    assert_non_null(whole);
+    EVP_PKEY_free(whole);
+}
+
 #define BH "bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8="
 
 static void signature_fields_are_read_strictly(void **)
@@ -321,6 +366,8 @@ int main(void)
         cmocka_unit_test(a_signature_has_its_time),
         cmocka_unit_test(the_dns_decides_about_the_key),
         cmocka_unit_test(key_records_are_read_as_written),
+        cmocka_unit_test(impossible_rsa_keys_are_refused),
+        cmocka_unit_test(a_key_cut_short_anywhere_is_refused),
         cmocka_unit_test(signature_fields_are_read_strictly),
         cmocka_unit_test(a_body_beyond_its_limit_is_seen),
         cmocka_unit_test(only_so_many_signatures_are_evaluated),

@@ -107,7 +107,7 @@ static void a_signature_over_a_part_proves_nothing(void **)
 
 static void the_header_says_what_was_found(void **)
 {
-    SCOPED(buf_finish) struct buf out = buf_make(10000), want = buf_make(10000);
+    SCOPED(buf_finish) struct buf out = buf_make(10000);
     struct trust_verdict v = judge("192.0.2.1", "ann@example.com", slice_str(message));
     trust_results_header(&v, SLICE("mx.us.example"), &out);
     assert_string_equal(buf_cstr(&out), "Authentication-Results: mx.us.example;\r\n"
