@@ -18,6 +18,7 @@ static enum err crypto_failed(struct errinfo *ei, enum err code, const char *wha
 static struct sign_key *key_make(EVP_PKEY *take_pkey)
 {
     struct sign_key *key = mem_new(sizeof(*key));
+    ERR_clear_error(); /* finding out the kind of key leaves failures behind */
     key->pkey = take_pkey;
     key->is_ed25519 = EVP_PKEY_is_a(take_pkey, "ED25519");
     return key;

@@ -124,7 +124,6 @@ static struct dkim_flaw check_signature(const struct trust_dns *dns, struct veri
     else if (!(sig->is_ed25519 ? verify_ed25519 : verify_rsa)(key.pkey, sig, digest))
         f = (struct dkim_flaw){TRUST_DKIM_FAIL, "the signature does not fit"};
     EVP_PKEY_free(key.pkey);
-    ERR_clear_error();
     return f;
 }
 
@@ -158,6 +157,7 @@ static void verify_all(const struct trust_dns *dns, struct verifying *v, struct 
         out->why = f.why;
     }
     ret->n_sigs = v->n;
+    ERR_clear_error(); /* what is left in this thread's queue would puzzle its next TLS call */
 }
 
 static size_t count_from(const struct sign_message *m)

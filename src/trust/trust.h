@@ -128,7 +128,8 @@ struct trust_dkim {
     size_t n_ignored; /* signatures beyond TRUST_DKIM_MAX */
 };
 
-/* `message`: whole, as received. No more than two passes over the body. */
+/* `message`: whole, as received. No more than two passes over the body. A header beyond
+ * SIGN_FIELDS_MAX or SIGN_HEADER_MAX counts as unsigned (and for DMARC as without an author). */
 void trust_dkim_verify(const struct trust_dns *dns, struct slice message, utc_ms now,
                        struct trust_dkim *ret);
 const char *trust_dkim_text(enum trust_dkim_result r);
