@@ -314,6 +314,48 @@ static void a_body_beyond_its_limit_is_seen(void **)
     assert_string_equal(dkim.sigs[0].why, "the body is shorter than l=");
 }
 
+/* Signs `canonical` with a new Ed25519 key: its record into `zone`, the signature onto `own`. */
+static void sign_by_hand(const struct buf *canonical, struct buf *zone, struct buf *own)
+{
+    uint8_t digest[SIGN_DIGEST], raw[64];
+    size_t n = sizeof(raw);
+    EVP_PKEY *pkey = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    sign_sha256(buf_slice(canonical), digest);
+    assert_int_equal(EVP_DigestSignInit(md, NULL, NULL, NULL, pkey), 1);
+    assert_int_equal(EVP_DigestSign(md, raw, &n, digest, sizeof(digest)), 1);
+    sign_base64_add(own, raw, n);
+    buf_adds(own, SLICE("\r\n"));
+    n = 32;
+    assert_int_equal(EVP_PKEY_get_raw_public_key(pkey, raw, &n), 1);
+    buf_adds(zone, SLICE("s._domainkey.a.example TXT k=ed25519; p="));
+    sign_base64_add(zone, raw, n);
+    EVP_MD_CTX_free(md);
+    EVP_PKEY_free(pkey);
+}
+
+static void a_signature_may_sign_older_ones_but_not_itself(void **)
+{
+    SCOPED(buf_finish) struct buf canonical = buf_make(10000), zone = buf_make(1000);
+    SCOPED(buf_finish) struct buf own = buf_make(10000);
+    struct signed_message s = {};
+    buf_adds(&own,
+             SLICE("DKIM-Signature: v=1; a=ed25519-sha256; c=simple/simple; d=a.example; s=s; "
+                   "h=From:DKIM-Signature:DKIM-Signature; "
+                   "bh=s14J+iztnrytnRYzb7lhFG/jS/vrxWJnnahfijFMnco=; b="));
+    buf_adds(&canonical, SLICE("From: x@a.example\r\nDKIM-Signature: older\r\n"));
+    buf_adds(&canonical, buf_slice(&own));
+    sign_by_hand(&canonical, &zone, &own);
+    buf_adds(&own, SLICE("DKIM-Signature: older\r\nFrom: x@a.example\r\n\r\nx\r\n"));
+    s.z.text = buf_slice(&zone);
+    s.dns = zone_dns(&s.z);
+    struct trust_dkim dkim = verify_text(&s, buf_slice(&own), NOW_SEC);
+    assert_int_equal(dkim.n_sigs, 2);
+    assert_string_equal(dkim.sigs[0].why, "");
+    assert_int_equal(dkim.sigs[0].result, TRUST_DKIM_PASS);
+    assert_int_equal(dkim.sigs[1].result, TRUST_DKIM_NEUTRAL);
+}
+
 static void only_so_many_signatures_are_evaluated(void **)
 {
     SCOPED(signed_finish) struct signed_message s;
@@ -370,6 +412,7 @@ int main(void)
         cmocka_unit_test(a_key_cut_short_anywhere_is_refused),
         cmocka_unit_test(signature_fields_are_read_strictly),
         cmocka_unit_test(a_body_beyond_its_limit_is_seen),
+        cmocka_unit_test(a_signature_may_sign_older_ones_but_not_itself),
         cmocka_unit_test(only_so_many_signatures_are_evaluated),
         cmocka_unit_test(a_header_too_large_counts_as_unsigned),
         cmocka_unit_test(a_key_for_one_domain_is_not_for_its_subdomains),
