@@ -83,6 +83,8 @@ const char *log_text(struct slice s)
 }
 
 static size_t format_line(char *line, enum log_event_id id, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+static size_t format_line(char *line, enum log_event_id id, const char *format, va_list args)
 {
     static const char *const levels[] = {"error", "warn", "info", "debug"};
     static const int priorities[] = {3, 4, 6, 7};

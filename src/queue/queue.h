@@ -138,6 +138,9 @@ void queue_start(struct queue *q); /* the courier is there: begin */
 void queue_fetched(struct queue *q, void *cookie, const struct queue_facts *facts,
                    struct queue_body *take_body, const char *why);
 void queue_result(struct queue *q, uint64_t tag, const struct queue_result *result);
+uint64_t queue_job_primary(const struct queue *q, uint64_t tag); /* of a running one; 0: none */
+/* The sender of this message has its 250: no refusal can be passed through any more. */
+void queue_give_up_answer(struct queue *q, uint64_t message);
 /* The courier died: every delivery that ran ends without an answer; each may be there twice. */
 void queue_courier_lost(struct queue *q);
 /* The state of a primary changed, or it answered: look again now. */

@@ -260,6 +260,21 @@ void queue_result(struct queue *q, uint64_t tag, const struct queue_result *r)
     queue_destination_settle(q, d);
 }
 
+uint64_t queue_job_primary(const struct queue *q, uint64_t tag)
+{
+    const struct item *i = map_get(q->running, KEY(tag));
+    return i ? i->d->primary : 0;
+}
+
+void queue_give_up_answer(struct queue *q, uint64_t message)
+{
+    struct queue_message *m = queue_message_find(q, message);
+    if (!m)
+        return;
+    LIST_FOREACH (node, &m->items)
+        container_of(node, struct item, in_message)->is_answer_waiting = false;
+}
+
 void queue_courier_lost(struct queue *q)
 {
     for (;;) {

@@ -124,7 +124,7 @@ void smtp_known_clear(struct smtp_server *s)
 
 static struct slice known_key(struct smtp_session *x, struct slice address, char key[500])
 {
-    size_t n = (size_t)snprintf(key, 500, "%llx ", (unsigned long long)x->tenant);
+    size_t n = (size_t)snprintf(key, 500, "%llx ", (unsigned long long)x->primary);
     size_t m = address.n < 500 - n ? address.n : 500 - n;
     memcpy(key + n, address.p, m);
     return slice_of(key, n + m);
@@ -188,7 +188,8 @@ void smtp_rcpt_told(struct smtp_session *x, const struct ipc_rcpt_told *told)
 static void ask_core(struct smtp_session *x)
 {
     struct smtp_server *s = x->server;
-    struct ipc_rcpt_ask ask = {.address = x->t->asked, .tenant = x->tenant};
+    struct ipc_rcpt_ask ask = {.address = x->t->asked, .tenant = x->tenant,
+                               .from_primary = x->primary};
     SCOPED(buf_finish) struct buf b = buf_make(1000);
     ipc_rcpt_ask_pack(&b, &ask);
     if (!smtp_core_send(s, IPC_T_rcpt_ask, smtp_session_ticket(x), &b)) {

@@ -32,6 +32,7 @@ struct store_options {
     void *tell_arg;
     /* Progress of recovery, 0..100, for people who wait. May be NULL. */
     void (*progress)(void *arg, unsigned percent);
+    void *progress_arg;
 };
 
 /* What recovery found; valid until store_close. */

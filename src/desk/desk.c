@@ -1,0 +1,536 @@
+/* The desk's life: recovery, links, the tick, gathering what is written at the end of a turn. */
+#include "desk/desk_int.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+enum { LINK_QUEUE_BYTES = 1 << 30, TICK_MS = 100 };
+
+/* ---- small things that all parts use ---- */
+
+/* Larger than every id before, also over restarts with a clock that went back. */
+uint64_t desk_next_id(struct desk *d)
+{
+    uint64_t now = (uint64_t)utc_now() << 20;
+    d->last_id = now > d->last_id ? now : d->last_id + 1;
+    return d->last_id;
+}
+
+void desk_post(struct desk *d, void (*fn)(void *arg), void *arg)
+{
+    net_loop_post(d->o.loop, fn, arg);
+}
+
+static void post_from_queue(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
+{
+    desk_post(arg, fn, fn_arg);
+}
+
+bool desk_send(struct net_link *link, enum ipc_type type, uint64_t tag, struct buf *payload)
+{
+    return link && !payload->failed &&
+           net_link_send(link, (uint16_t)type, tag, buf_slice(payload), SLICE("")) == ERR_OK;
+}
+
+void desk_peer_nonsense(struct desk *d, enum ipc_role role, unsigned number, const char *why)
+{
+    log_event(EV_IPC_NONSENSE, "peer=%s/%u what=%s", ipc_role_name(role), number, why);
+    d->o.nonsense(d->o.arg, role, number, why);
+}
+
+static void on_late(struct net_late *late)
+{
+    struct desk *d = container_of(late, struct desk, late);
+    queue_flush(d->queue);
+    desk_write_answered(d);
+}
+
+void desk_late(struct desk *d)
+{
+    net_loop_late(d->o.loop, &d->late);
+}
+
+/* ---- events ---- */
+
+struct event_change {
+    struct store_change change;
+    struct buf facts;
+};
+
+static void event_written(struct store_change *change, enum err, const struct errinfo *)
+{
+    struct event_change *e = change->arg; /* the log line was written in any case */
+    buf_finish(&e->facts);
+    mem_free(&e);
+}
+
+static struct slice at_most(struct slice s, size_t max)
+{
+    return slice_of(s.p, s.n < max ? s.n : max);
+}
+
+void desk_event(struct desk *d, enum event_class class, const char *name, uint64_t tenant,
+                struct slice subject, struct slice text, struct slice by)
+{
+    static const enum log_event_id lines[] = {[EVENT_INFO] = EV_TELL_INFO,
+                                              [EVENT_NOTICE] = EV_TELL_NOTICE,
+                                              [EVENT_ALARM] = EV_TELL_ALARM};
+    struct record_event facts = {.time = utc_now(), .tenant = tenant, .class = (uint8_t)class,
+                                 .name = at_most(slice_str(name), 80),
+                                 .subject = at_most(subject, 300), .text = at_most(text, 2000),
+                                 .by = at_most(by, 200)};
+    log_event(lines[class], "name=%s subject=%s text=\"%.*s\"", name, log_text(subject),
+              SLICE_ARG(text));
+    struct event_change *e = mem_new(sizeof(*e));
+    e->facts = buf_make(4000);
+    record_event_pack(&e->facts, &facts);
+    e->change = (struct store_change){.type = RECORD_EVENT, .is_lazy = true,
+                                      .facts = buf_slice(&e->facts), .done = event_written, .arg = e};
+    store_submit(d->store, &e->change);
+}
+
+static void tell_from_queue(void *arg, enum event_class class, const char *name, uint64_t tenant,
+                            struct slice subject, struct slice text)
+{
+    desk_event(arg, class, name, tenant, subject, text, SLICE("queue"));
+}
+
+struct store_word {
+    struct desk *desk;
+    enum event_class class;
+    char name[80], text[1000];
+};
+
+static void store_said(void *arg)
+{
+    struct store_word *w = arg;
+    desk_event(w->desk, w->class, w->name, 0, SLICE("store"), slice_str(w->text), SLICE("store"));
+    mem_free(&w);
+}
+
+/* Any of the store's threads; also before the desk is whole: then only the log gets it. */
+static void store_tells(void *arg, enum event_class class, const char *name, const char *text)
+{
+    struct desk *d = arg;
+    if (!d->store) {
+        log_event(class == EVENT_INFO ? EV_STORE_OPEN : EV_STORE_TROUBLE, "what=%s text=\"%s\"",
+                  name, text);
+        return;
+    }
+    struct store_word *w = mem_new(sizeof(*w));
+    w->desk = d;
+    w->class = class;
+    snprintf(w->name, sizeof(w->name), "%s", name);
+    snprintf(w->text, sizeof(w->text), "%s", text);
+    desk_post(d, store_said, w);
+}
+
+/* ---- refusals and figures of all processes ---- */
+
+static void count_refusal(struct desk *d, uint32_t id, uint64_t n, struct slice who)
+{
+    struct admin_refusal *r = &d->refusals[id];
+    const struct refuse_row *row = refuse_row((enum refuse_id)id);
+    bool is_first = r->n == 0 || utc_now() - r->last > 3600 * 1000;
+    snprintf(d->refusal_who[id], sizeof(d->refusal_who[id]), "%.*s", SLICE_ARG(who));
+    r->who = d->refusal_who[id];
+    r->n += n;
+    r->last = utc_now();
+    /* No limit is silent: whoever answers for it hears of it when it begins, not each time. */
+    if (row->class == REFUSE_PEER || !is_first)
+        return;
+    SCOPED(buf_finish) struct buf text = buf_make(1000);
+    buf_addf(&text, "%s: %s.", row->name, row->text);
+    if (row->limit)
+        buf_addf(&text, " The limit is %llu %s.", (unsigned long long)row->limit, row->unit);
+    buf_addf(&text, " Refused %llu times, last %s. `staffetta limits` shows all.",
+             (unsigned long long)n, d->refusal_who[id]);
+    desk_event(d, row->class == REFUSE_ALARM ? EVENT_ALARM : EVENT_NOTICE, row->name, 0, who,
+               buf_slice(&text), slice_str(row->owner));
+}
+
+void desk_take_refusals(struct desk *d, struct slice payload, bool *ret_is_good)
+{
+    struct ipc_refusals all;
+    struct arena *arena = arena_create(1 << 20);
+    *ret_is_good = ipc_refusals_unpack(payload, arena, &all);
+    for (uint32_t i = 0; *ret_is_good && i < all.n_refusals; i++) {
+        if (all.refusals[i].id >= REFUSE_N)
+            *ret_is_good = false;
+        else
+            count_refusal(d, all.refusals[i].id, all.refusals[i].n, all.refusals[i].who);
+    }
+    arena_destroy(&arena);
+}
+
+static void own_refusals(struct desk *d)
+{
+    static struct refuse_count counts[REFUSE_N];
+    if (!refuse_take_counts(counts))
+        return;
+    for (uint32_t i = 0; i < REFUSE_N; i++)
+        if (counts[i].n)
+            count_refusal(d, i, counts[i].n, slice_str(counts[i].who));
+}
+
+static void set_figure(struct desk *d, const char *process, struct slice name, uint64_t value)
+{
+    char key[80];
+    snprintf(key, sizeof(key), "%.*s", SLICE_ARG(name));
+    for (size_t i = 0; i < d->n_figures; i++)
+        if (strcmp(d->figures[i].process, process) == 0 && strcmp(d->figures[i].name, key) == 0) {
+            d->figures[i].value = value;
+            return;
+        }
+    if (d->n_figures == FIGURES_MAX)
+        return;
+    struct figure *f = &d->figures[d->n_figures++];
+    snprintf(f->process, sizeof(f->process), "%s", process);
+    snprintf(f->name, sizeof(f->name), "%s", key);
+    f->value = value;
+}
+
+void desk_take_figures(struct desk *d, const char *process, struct slice payload,
+                       bool *ret_is_good)
+{
+    struct ipc_figures all;
+    struct arena *arena = arena_create(1 << 20);
+    *ret_is_good = ipc_figures_unpack(payload, arena, &all);
+    for (uint32_t i = 0; *ret_is_good && i < all.n_figures; i++)
+        set_figure(d, process, all.figures[i].name, all.figures[i].value);
+    arena_destroy(&arena);
+}
+
+/* ---- facts for the gates ---- */
+
+static void add_networks(struct desk *d, const struct directory_primary *p, struct arena *a,
+                         struct ipc_facts *facts)
+{
+    for (uint32_t i = 0; i < p->facts.n_networks && facts->n_networks < 4096; i++) {
+        unsigned char *bytes = arena_new(a, 16);
+        uint8_t prefix;
+        size_t n = directory_network(p->facts.networks[i].text, bytes, &prefix);
+        if (n == 0)
+            continue; /* checked when it was set; an older version may have let it through */
+        facts->networks[facts->n_networks++] = (struct ipc_network){
+            .address = slice_of((const char *)bytes, n), .prefix = prefix, .tenant = p->tenant,
+            .primary = p->id, .is_shared = p->facts.is_shared,
+            .certificate = p->facts.certificate};
+    }
+    (void)d;
+}
+
+static bool make_facts(struct desk *d, struct buf *ret)
+{
+    struct arena *a = arena_create(4 << 20);
+    const struct directory_primary *p;
+    size_t at = 0;
+    struct ipc_facts facts = {.generation = directory_generation(d->directory),
+                              .refusal = d->is_stopping ? 1 + REFUSE_STOPPING : d->closed_for,
+                              .networks = ARENA_ARRAY(a, struct ipc_network, 4096)};
+    while ((p = directory_next_primary(d->directory, &at)))
+        add_networks(d, p, a, &facts);
+    ipc_facts_pack(ret, &facts);
+    arena_destroy(&a);
+    return !ret->failed;
+}
+
+void desk_send_facts(struct desk *d)
+{
+    SCOPED(buf_finish) struct buf b = buf_make(1 << 20);
+    if (!make_facts(d, &b))
+        return;
+    for (size_t i = 0; i < GATES_MAX; i++)
+        (void)desk_send(d->gates[i].link, IPC_T_facts, 0, &b);
+}
+
+/* ---- room for new mail ---- */
+
+static uint32_t reason_to_close(struct desk *d)
+{
+    struct store_figures f = store_figures(d->store);
+    if (store_recovered(d->store)->is_damaged || f.is_failed)
+        return 1 + REFUSE_STORE_FAILED;
+    if (f.disk_total_bytes && f.disk_free_bytes < f.disk_total_bytes / 100 * d->o.free_percent)
+        return 1 + REFUSE_DISK_LOW;
+    return 0;
+}
+
+static void look_at_room(struct desk *d)
+{
+    uint32_t reason = reason_to_close(d);
+    if (reason == d->closed_for)
+        return;
+    const char *what = reason ? refuse_row((enum refuse_id)(reason - 1))->text
+                              : "new mail is taken again";
+    if (reason)
+        (void)refuse((enum refuse_id)(reason - 1), SLICE("core"));
+    d->closed_for = reason;
+    desk_event(d, reason ? EVENT_ALARM : EVENT_INFO, reason ? "mail.closed" : "mail.open", 0,
+               SLICE("new mail"), slice_str(what), SLICE("core"));
+    desk_send_facts(d);
+}
+
+/* ---- time ---- */
+
+static void stop_if_done(struct desk *d, mono_us now)
+{
+    if (!d->stopped)
+        return;
+    bool is_idle = d->n_accepting == 0 && queue_figures(d->queue).n_running == 0;
+    if (!is_idle && now < d->stop_at)
+        return;
+    void (*stopped)(void *) = d->stopped;
+    d->stopped = NULL;
+    stopped(d->stopped_arg);
+}
+
+static void on_tick(void *arg)
+{
+    struct desk *d = arg;
+    mono_us now = mono_now();
+    queue_tick(d->queue);
+    desk_pending_tick(d, now);
+    if (d->n_ticks % 5 == 0)
+        desk_state_tick(d, now);
+    if (d->n_ticks % 10 == 0) {
+        look_at_room(d);
+        own_refusals(d);
+        desk_retention_tick(d, now);
+    }
+    d->n_ticks++;
+    desk_late(d);
+    net_timer_set(d->tick, MILLISECONDS(TICK_MS));
+    stop_if_done(d, now);
+}
+
+/* ---- start ---- */
+
+static bool load_object(void *arg, const struct record_object *o)
+{
+    struct desk *d = arg;
+    struct errinfo ei;
+    if (o->kind == OBJECT_STATE)
+        desk_state_load(d, o);
+    else if (o->kind == OBJECT_KEY && o->body.n == SIGN_TRACE_KEY) {
+        memcpy(d->trace_key, o->body.p, SIGN_TRACE_KEY);
+        d->has_trace_key = true;
+    } else if (directory_apply(d->directory, o, &ei) != ERR_OK)
+        log_event(EV_STORE_TROUBLE, "what=\"unreadable object\" why=%s", log_text(slice_str(ei.text)));
+    if (o->id > d->last_id)
+        d->last_id = o->id;
+    return true;
+}
+
+static bool load_mailbox(void *arg, const struct record_mailbox *m, uint32_t uid_next,
+                         uint64_t modseq)
+{
+    struct desk *d = arg;
+    struct mailbox *box = mem_new(sizeof(*box));
+    *box = (struct mailbox){.id = m->id, .uid_next = uid_next, .modseq = modseq};
+    map_put(d->mailboxes, KEY(m->id), box);
+    return true;
+}
+
+static bool load_row(void *arg, const struct store_row *row)
+{
+    struct desk *d = arg;
+    queue_load(d->queue, row);
+    return true;
+}
+
+static enum err load(struct desk *d, struct errinfo *ei)
+{
+    static const enum object_kind kinds[] = {OBJECT_TENANT, OBJECT_PRIMARY, OBJECT_DOMAIN,
+                                             OBJECT_PERSON, OBJECT_GROUP, OBJECT_SNAPSHOT,
+                                             OBJECT_KEY, OBJECT_STATE};
+    struct store_reader *reader;
+    enum err err = store_reader_open(d->o.data, &reader, ei);
+    if (err != ERR_OK)
+        return err;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && err == ERR_OK; i++)
+        err = store_each_object(reader, kinds[i], load_object, d, ei);
+    if (err == ERR_OK)
+        err = store_each_mailbox(reader, load_mailbox, d, ei);
+    struct store_row_filter waiting = {.disposition = DISPOSITION_WAITING};
+    if (err == ERR_OK)
+        err = store_each_row(reader, &waiting, load_row, d, ei);
+    store_reader_close(&reader);
+    return err;
+}
+
+static void key_written(void *cookie, enum err err, const char *why)
+{
+    (void)cookie;
+    if (err != ERR_OK)
+        log_event(EV_STORE_TROUBLE, "what=\"the key of this node\" why=%s", log_text(slice_str(why)));
+}
+
+/* The key that proves our own trace headers: made once for a node. */
+static void make_trace_key(struct desk *d)
+{
+    random_bytes(d->trace_key, sizeof(d->trace_key));
+    struct record_object o = {.kind = OBJECT_KEY, .id = desk_next_id(d), .time = utc_now(),
+                              .by = SLICE("start"), .name = SLICE("trace"),
+                              .body = slice_of((const char *)d->trace_key, sizeof(d->trace_key))};
+    struct record_objects all = {&o, 1};
+    d->has_trace_key = true;
+    desk_put(d, &all, NULL, key_written, d);
+}
+
+static void make_queue(struct desk *d)
+{
+    struct queue_options o = {
+        .store = d->store,
+        .items_max = d->o.queue_items,
+        .per_destination = d->o.per_destination,
+        .per_primary = d->o.per_primary,
+        .arg = d,
+        .post = post_from_queue,
+        .deliver = desk_deliver,
+        .fetch = desk_fetch,
+        .answer = desk_queue_answer,
+        .evidence = desk_evidence,
+        .way = desk_way,
+        .ceiling = desk_ceiling,
+        .notice = desk_notice,
+        .tell = tell_from_queue,
+        .done = desk_message_done,
+        .drained = desk_drained,
+    };
+    d->queue = queue_create(&o);
+}
+
+static void init_memory(struct desk *d)
+{
+    d->directory = directory_create();
+    d->mailboxes = map_create();
+    d->primaries = map_create();
+    d->waiting = map_create();
+    list_init(&d->pending);
+    list_init(&d->changes);
+    list_init(&d->late.node);
+    d->late.fn = on_late;
+    d->started = utc_now();
+    for (unsigned i = 0; i < GATES_MAX; i++) {
+        struct gate *g = &d->gates[i];
+        *g = (struct gate){.desk = d, .number = i + 1, .uploads = map_create(), .told = map_create()};
+    }
+    d->courier = (struct peer){.desk = d, .role = IPC_COURIER, .number = 1, .uploads = map_create()};
+    d->liaison = (struct peer){.desk = d, .role = IPC_LIAISON, .number = 1, .uploads = map_create()};
+    d->door = (struct peer){.desk = d, .role = IPC_DOOR, .number = 1, .uploads = map_create()};
+}
+
+enum err desk_create(const struct desk_options *o, struct desk **ret, struct errinfo *ei)
+{
+    struct desk *d = mem_new(sizeof(*d));
+    d->o = *o;
+    init_memory(d);
+    struct store_options options = {.dir = o->data, .segment_bytes = o->segment_bytes,
+                                    .n_pool = o->store_pool, .tell = store_tells, .tell_arg = d,
+                                    .progress = o->progress, .progress_arg = o->arg};
+    struct store *store = NULL;
+    enum err err = store_open(&options, &store, ei);
+    if (err != ERR_OK)
+        return err; /* the process ends with it */
+    d->store = store;
+    d->last_id = store_recovered(store)->last_id;
+    make_queue(d);
+    err = load(d, ei);
+    if (err != ERR_OK)
+        return err;
+    desk_workers_start(d);
+    if (!d->has_trace_key && !store_recovered(store)->is_damaged)
+        make_trace_key(d);
+    struct admin_host host;
+    desk_host(d, &host);
+    d->admin = admin_create(&host);
+    d->closed_for = reason_to_close(d);
+    d->tick = net_timer_create(o->loop, on_tick, d);
+    net_timer_set(d->tick, 0);
+    const struct store_recovery *r = store_recovered(store);
+    log_event(EV_STORE_OPEN, "replayed=%llu unanswered=%llu possible_doubles=%llu waiting=%llu",
+              (unsigned long long)r->n_replayed, (unsigned long long)r->n_unanswered,
+              (unsigned long long)r->n_possible_doubles,
+              (unsigned long long)queue_figures(d->queue).n_rows);
+    *ret = d;
+    return ERR_OK;
+}
+
+/* ---- links ---- */
+
+static struct net_link *open_link(struct desk *d, int fd, void *arg,
+                                  void (*frame)(void *, struct net_link *, struct net_frame *),
+                                  void (*closed)(void *, struct net_link *))
+{
+    struct net_link_options o = {.frame_max = IPC_LIST_FRAME_MAX, .queue_max = LINK_QUEUE_BYTES,
+                                 .frame = frame, .closed = closed, .arg = arg};
+    return net_link_open(d->o.loop, fd, &o);
+}
+
+static void link_gate(struct desk *d, unsigned number, int fd)
+{
+    if (number < 1 || number > GATES_MAX) {
+        (void)close(fd);
+        return;
+    }
+    struct gate *g = &d->gates[number - 1];
+    if (g->link)
+        desk_gate_lost(g);
+    g->link = open_link(d, fd, g, desk_gate_frame, desk_gate_closed);
+    SCOPED(buf_finish) struct buf b = buf_make(1 << 20);
+    if (make_facts(d, &b))
+        (void)desk_send(g->link, IPC_T_facts, 0, &b);
+}
+
+void desk_link(struct desk *d, enum ipc_role peer, unsigned number, int fd)
+{
+    if (peer == IPC_GATE) {
+        link_gate(d, number, fd);
+    } else if (peer == IPC_COURIER) {
+        if (d->courier.link)
+            desk_courier_closed(&d->courier, NULL);
+        d->courier.link = open_link(d, fd, &d->courier, desk_courier_frame, desk_courier_closed);
+        queue_start(d->queue);
+    } else if (peer == IPC_LIAISON) {
+        if (d->liaison.link)
+            desk_liaison_closed(&d->liaison, NULL);
+        d->liaison.link = open_link(d, fd, &d->liaison, desk_liaison_frame, desk_liaison_closed);
+    } else if (peer == IPC_DOOR) {
+        if (d->door.link)
+            desk_door_closed(&d->door, NULL);
+        d->door.link = open_link(d, fd, &d->door, desk_door_frame, desk_door_closed);
+    } else {
+        (void)close(fd);
+    }
+}
+
+void desk_processes(struct desk *d, const struct ipc_processes *p)
+{
+    d->n_processes = p->n_processes < 64 ? p->n_processes : 64;
+    memcpy(d->processes, p->processes, d->n_processes * sizeof(*d->processes));
+}
+
+/* ---- stop ---- */
+
+void desk_stop(struct desk *d, mono_us within, void (*done)(void *arg), void *arg)
+{
+    d->is_stopping = true;
+    d->stopped = done;
+    d->stopped_arg = arg;
+    d->stop_at = mono_now() + within;
+    desk_send_facts(d);
+}
+
+void desk_destroy(struct desk **desk)
+{
+    struct desk *d = *desk;
+    if (!d)
+        return;
+    queue_flush(d->queue);
+    desk_write_answered(d);
+    desk_workers_stop(d);
+    store_close(&d->store);
+    /* Everything else is memory, and the process ends here. */
+    *desk = NULL;
+}

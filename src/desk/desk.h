@@ -1,0 +1,38 @@
+/* Core's desk: answers the other processes, asks the rooms that decide, writes to the store.
+ *
+ * One loop thread owns everything here; the store's threads and a few workers (reading the index,
+ * reading bodies) only hand things over by net_loop_post. */
+#ifndef DESK_DESK_H
+#define DESK_DESK_H
+
+#include "ipc/ipc.h"
+#include "net/net.h"
+
+struct desk_options {
+    struct net_loop *loop;
+    const char *node; /* our name; borrowed for good */
+    const char *data; /* the store's folder */
+    uint32_t segment_bytes;
+    unsigned store_pool;
+    uint32_t free_percent;       /* below: no new mail */
+    uint32_t alarm_percent;
+    uint64_t message_bytes;
+    uint64_t bytes_in_flight;    /* of all gates */
+    uint32_t queue_items, per_destination, per_primary;
+    uint32_t hops_ours;          /* times a message may pass through us */
+    void *arg;
+    void (*nonsense)(void *arg, enum ipc_role peer, unsigned number, const char *why);
+    void (*progress)(void *arg, unsigned percent);
+};
+
+struct desk;
+/* Recovers the store: may take long. ERR_* as store_open. */
+enum err desk_create(const struct desk_options *o, struct desk **ret, struct errinfo *ei);
+/* A new link to that process; the old one, if any, is dead. Takes the descriptor. */
+void desk_link(struct desk *d, enum ipc_role peer, unsigned number, int fd);
+void desk_processes(struct desk *d, const struct ipc_processes *p);
+/* Take no new mail any more, let results come in for at most `within`, then `done`. */
+void desk_stop(struct desk *d, mono_us within, void (*done)(void *arg), void *arg);
+void desk_destroy(struct desk **d); /* commits and closes the store */
+
+#endif

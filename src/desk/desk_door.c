@@ -1,0 +1,230 @@
+/* Requests that come by the door: run on the loop or on a worker, answered over the link. */
+#include "desk/desk_int.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+struct request {
+    struct worker_job job;
+    struct desk *desk;
+    struct net_link *link; /* compared, never used when it is another one now */
+    uint64_t tag;
+    struct buf body;
+    struct arena *arena;
+    struct admin_request r;
+    uint16_t status;       /* of the answer, when a worker made it */
+    char type[100];
+    struct buf answer;
+};
+
+static void request_free(struct request *q)
+{
+    buf_finish(&q->body);
+    buf_finish(&q->answer);
+    arena_destroy(&q->arena);
+    mem_free(&q);
+}
+
+static void send_answer(struct request *q, uint16_t status, const char *type, struct slice body)
+{
+    struct desk *d = q->desk;
+    struct ipc_response response = {.status = status, .type = slice_str(type),
+                                    .bytes = (uint32_t)body.n};
+    if (d->door.link && d->door.link == q->link) {
+        for (struct slice left = body; left.n > 0;) {
+            size_t n = left.n < IPC_CONTENT_MAX ? left.n : IPC_CONTENT_MAX;
+            if (net_link_send(q->link, IPC_T_content, q->tag, slice_of(left.p, n), SLICE("")) != ERR_OK)
+                break; /* the door notices the missing bytes and says so */
+            left = slice_skip(left, n);
+        }
+        SCOPED(buf_finish) struct buf b = buf_make(1000);
+        ipc_response_pack(&b, &response);
+        (void)desk_send(q->link, IPC_T_response, q->tag, &b);
+    }
+}
+
+static void answered_on_loop(void *arg, uint16_t status, const char *type, struct slice body)
+{
+    send_answer(arg, status, type, body);
+    request_free(arg);
+}
+
+static void answered_on_worker(void *arg, uint16_t status, const char *type, struct slice body)
+{
+    struct request *q = arg;
+    q->status = status;
+    snprintf(q->type, sizeof(q->type), "%s", type);
+    buf_adds(&q->answer, body);
+}
+
+static void request_work(struct worker_job *job, struct store_reader *reader)
+{
+    struct request *q = container_of(job, struct request, job);
+    if (reader)
+        admin_work(job->desk->admin, reader, &q->r, answered_on_worker, q);
+}
+
+static void request_finish(struct worker_job *job)
+{
+    struct request *q = container_of(job, struct request, job);
+    if (q->status)
+        send_answer(q, q->status, q->type, buf_slice(&q->answer));
+    else
+        send_answer(q, 503, "application/problem+json",
+                    SLICE("{\"status\":503,\"title\":\"the index cannot be read\"}"));
+    request_free(q);
+}
+
+static void run(struct request *q)
+{
+    struct desk *d = q->desk;
+    if (admin_place(q->r.method, q->r.path) == ADMIN_LOOP) {
+        admin_loop(d->admin, &q->r, answered_on_loop, q);
+        desk_late(d);
+        return;
+    }
+    q->job.work = request_work;
+    q->job.finish = request_finish;
+    desk_work(d, &q->job);
+}
+
+static bool take_request(struct peer *p, struct net_frame *f)
+{
+    struct ipc_request in;
+    struct arena *arena = arena_create(1 << 20);
+    struct buf *body = map_del(p->uploads, KEY(f->tag));
+    struct slice payload = arena_copy(arena, f->payload);
+    if (!ipc_request_unpack(payload, arena, &in) || in.bytes != (body ? body->n : 0)) {
+        arena_destroy(&arena);
+        if (body)
+            buf_finish(body);
+        mem_free(&body);
+        return false;
+    }
+    struct request *q = mem_new(sizeof(*q));
+    q->desk = p->desk;
+    q->link = p->link;
+    q->tag = f->tag;
+    q->arena = arena;
+    q->body = body ? *body : buf_make(1);
+    q->answer = buf_make(ADMIN_ANSWER_MAX);
+    mem_free(&body);
+    q->r = (struct admin_request){.method = in.method, .path = in.path, .query = in.query,
+                                  .body = buf_slice(&q->body), .by = in.by};
+    run(q);
+    return true;
+}
+
+static bool take_content(struct peer *p, struct net_frame *f)
+{
+    struct buf *body = map_get(p->uploads, KEY(f->tag));
+    if (f->payload.n == 0 || f->payload.n > IPC_CONTENT_MAX || (!body && map_size(p->uploads) > 200))
+        return false;
+    if (!body) {
+        body = mem_new(sizeof(*body));
+        *body = buf_make(ADMIN_BODY_MAX);
+        map_put(p->uploads, KEY(f->tag), body);
+    }
+    buf_adds(body, f->payload);
+    return !body->failed;
+}
+
+void desk_door_frame(void *arg, struct net_link *, struct net_frame *f)
+{
+    struct peer *p = arg;
+    struct desk *d = p->desk;
+    bool is_good = f->fd < 0 && ipc_may_send(f->type, IPC_DOOR, IPC_CORE);
+    if (f->fd >= 0)
+        (void)close(f->fd);
+    if (is_good && f->type == IPC_T_content)
+        is_good = take_content(p, f);
+    else if (is_good && f->type == IPC_T_request)
+        is_good = take_request(p, f);
+    else if (is_good && f->type == IPC_T_refusals)
+        desk_take_refusals(d, f->payload, &is_good);
+    else if (is_good && f->type == IPC_T_figures)
+        desk_take_figures(d, "door", f->payload, &is_good);
+    if (is_good)
+        return;
+    const char *what = ipc_type_name(f->type);
+    desk_door_closed(p, NULL);
+    desk_peer_nonsense(d, IPC_DOOR, 1, what);
+}
+
+void desk_door_closed(void *arg, struct net_link *)
+{
+    struct peer *p = arg;
+    size_t at = 0;
+    void *value;
+    net_link_close(&p->link);
+    while (map_next(p->uploads, &at, NULL, &value)) {
+        struct buf *body = value;
+        buf_finish(body);
+        mem_free(&body);
+    }
+    map_destroy(&p->uploads);
+    p->uploads = map_create();
+}
+
+/* ---- what the administration may use ---- */
+
+static uint64_t host_next_id(void *arg)
+{
+    return desk_next_id(arg);
+}
+
+static size_t host_processes(void *arg, struct admin_process *ret, size_t max)
+{
+    struct desk *d = arg;
+    size_t n = 0;
+    for (; n < d->n_processes && n < max; n++) {
+        const struct ipc_process *p = &d->processes[n];
+        ret[n] = (struct admin_process){ipc_role_name(p->role), p->number, p->pid, p->n_restarts,
+                                        p->since};
+    }
+    return n;
+}
+
+static void host_refusals(void *arg, struct admin_refusal ret[REFUSE_N])
+{
+    struct desk *d = arg;
+    memcpy(ret, d->refusals, sizeof(d->refusals));
+}
+
+static size_t host_figures(void *arg, struct admin_figure *ret, size_t max)
+{
+    struct desk *d = arg;
+    size_t n = 0;
+    for (; n < d->n_figures && n < max; n++)
+        ret[n] = (struct admin_figure){d->figures[n].process, d->figures[n].name,
+                                       d->figures[n].value};
+    return n;
+}
+
+static uint32_t host_closed_for(void *arg)
+{
+    return ((struct desk *)arg)->closed_for;
+}
+
+void desk_host(struct desk *d, struct admin_host *ret)
+{
+    *ret = (struct admin_host){
+        .arg = d,
+        .node = d->o.node,
+        .version = VERSION,
+        .directory = d->directory,
+        .queue = d->queue,
+        .store = d->store,
+        .started = d->started,
+        .next_id = host_next_id,
+        .put = desk_put,
+        .decide = desk_decide,
+        .order = desk_order,
+        .probe = desk_probe,
+        .state = desk_state,
+        .processes = host_processes,
+        .refusals = host_refusals,
+        .figures = host_figures,
+        .closed_for = host_closed_for,
+    };
+}

@@ -1,0 +1,222 @@
+/* Inside the desk. */
+#ifndef DESK_DESK_INT_H
+#define DESK_DESK_INT_H
+
+#include "desk/desk.h"
+
+#include "admin/admin.h"
+#include "base/log.h"
+#include "base/refuse.h"
+#include "directory/directory.h"
+#include "queue/queue.h"
+#include "sign/sign.h"
+#include "store/store.h"
+#include "store/store_reader.h"
+
+#include <pthread.h>
+
+enum { GATES_MAX = 8, FIGURES_MAX = 256 };
+
+struct gate {
+    struct desk *desk;
+    struct net_link *link; /* NULL while it is away */
+    unsigned number;
+    uint32_t turn;         /* of the link: answers to an older one are not sent */
+    struct map *uploads;   /* tag -> struct queue_body being filled */
+    struct map *told;      /* ids of messages whose 250 is on its way */
+};
+
+/* Another process that core talks with. */
+struct peer {
+    struct desk *desk;
+    struct net_link *link;
+    enum ipc_role role;
+    unsigned number;
+    struct map *uploads;   /* door: tag -> struct buf of a request's body */
+};
+
+struct mailbox {
+    uint64_t id;
+    uint32_t uid_next;
+    uint64_t modseq;
+};
+
+/* A primary as we experience it. */
+struct desk_primary {
+    uint64_t id;
+    struct continuity_primary p;
+    char last_text[300];
+    char software[120];
+    utc_ms last_probe;
+    mono_us next_probe;
+    uint32_t probe_ms, size_max, abilities;
+    bool is_probing;
+    struct list waiters; /* struct probe_waiter: people who asked for a probe */
+};
+
+/* One message on its way from a gate (or from ourselves) into the store. */
+struct accept {
+    struct list node;      /* in desk->pending while the sender waits for the primary */
+    struct desk *desk;
+    struct gate *gate;     /* NULL: written by ourselves */
+    uint32_t turn;
+    uint64_t tag, id;
+    struct queue_message *m;
+    struct queue_body *body;
+    struct arena *arena;   /* of the record */
+    struct record_message *record;
+    struct buf facts;
+    struct store_change change;
+    struct store_change *chunks;
+    size_t n_chunks, n_chunks_left;
+    enum err err;
+    bool is_waiting;       /* cut-through: the reply depends on the primary's */
+    mono_us deadline;
+    void (*done)(void *arg, enum err err); /* of ourselves */
+    void *done_arg;
+};
+
+struct figure {
+    char process[24], name[80];
+    uint64_t value;
+};
+
+struct worker_job {
+    struct list node;
+    void (*work)(struct worker_job *job, struct store_reader *reader); /* worker thread */
+    void (*finish)(struct worker_job *job);                            /* loop */
+    struct desk *desk;
+};
+
+struct change; /* of the administration, waiting its turn: desk_change.c */
+
+struct desk {
+    struct desk_options o;
+    struct store *store;
+    struct directory *directory;
+    struct queue *queue;
+    struct admin *admin;
+    struct gate gates[GATES_MAX];
+    struct peer courier, liaison, door;
+    uint64_t last_id;
+    struct map *mailboxes;  /* id -> struct mailbox */
+    struct map *primaries;  /* id -> struct desk_primary */
+    struct list pending;    /* struct accept: senders that wait for a primary */
+    struct map *waiting;    /* message id -> struct accept of the same */
+    struct record_id *answered, *unanswered;
+    uint32_t n_answered, n_unanswered;
+    struct net_late late;   /* end of turn: write what was gathered */
+    struct net_timer *tick;
+    unsigned n_ticks;
+    uint8_t trace_key[SIGN_TRACE_KEY];
+    bool has_trace_key;
+    struct admin_refusal refusals[REFUSE_N];
+    char refusal_who[REFUSE_N][61];
+    struct figure figures[FIGURES_MAX];
+    size_t n_figures;
+    struct ipc_process processes[64];
+    size_t n_processes;
+    uint32_t closed_for;    /* 1 + refuse_id; 0: open */
+    uint64_t told_generation;
+    bool is_stopping;
+    mono_us stop_at;
+    void (*stopped)(void *arg);
+    void *stopped_arg;
+    utc_ms started;
+    uint64_t n_accepting;   /* messages and changes not yet durable */
+    struct list changes;    /* struct change, one at a time */
+    bool is_changing;
+    uint64_t bytes_uploading;
+    bool is_retaining;
+    mono_us next_retention;
+    uint64_t n_done;        /* messages that became final since the last look */
+    /* workers */
+    pthread_mutex_t work_lock;
+    pthread_cond_t work_cond;
+    struct list work;       /* under work_lock */
+    bool is_work_over;      /* under work_lock */
+    pthread_t workers[4];
+    size_t n_workers;
+};
+
+/* ---- desk.c ---- */
+uint64_t desk_next_id(struct desk *d);
+void desk_late(struct desk *d); /* write answered, results … at the end of this turn */
+bool desk_send(struct net_link *link, enum ipc_type type, uint64_t tag, struct buf *payload);
+void desk_peer_nonsense(struct desk *d, enum ipc_role role, unsigned number, const char *why);
+void desk_post(struct desk *d, void (*fn)(void *arg), void *arg); /* any thread */
+void desk_event(struct desk *d, enum event_class class, const char *name, uint64_t tenant,
+                struct slice subject, struct slice text, struct slice by);
+void desk_send_facts(struct desk *d);
+void desk_take_refusals(struct desk *d, struct slice payload, bool *ret_is_good);
+void desk_take_figures(struct desk *d, const char *process, struct slice payload,
+                       bool *ret_is_good);
+
+/* ---- desk_gate.c: what gates ask ---- */
+void desk_gate_frame(void *arg, struct net_link *link, struct net_frame *f);
+void desk_gate_closed(void *arg, struct net_link *link);
+void desk_gate_lost(struct gate *g);
+void desk_write_answered(struct desk *d);
+void desk_note_answer(struct desk *d, uint64_t message, bool is_written);
+enum refuse_id desk_judge_rcpt(struct desk *d, struct slice address, uint64_t from_primary,
+                               struct directory_route *route);
+void desk_queue_answer(void *arg, const struct queue_answer *a);
+void desk_pending_tick(struct desk *d, mono_us now);
+
+/* ---- desk_accept.c: a message becomes durable ---- */
+void desk_take(struct gate *g, uint64_t tag, const struct ipc_take *take,
+               struct queue_body *take_body);
+void desk_tell(struct accept *a, uint32_t refusal, const struct queue_answer *answer);
+/* A message of ours (a notice): `raw` is whole. done may be NULL. */
+void desk_accept_own(struct desk *d, uint64_t tenant, struct slice to, struct slice raw,
+                     bool is_utf8, void (*done)(void *arg, enum err err), void *arg);
+
+/* ---- desk_out.c: courier, bodies, notices ---- */
+void desk_courier_frame(void *arg, struct net_link *link, struct net_frame *f);
+void desk_courier_closed(void *arg, struct net_link *link);
+bool desk_deliver(void *arg, const struct queue_job *job);
+void desk_fetch(void *arg, uint64_t message, void *cookie);
+bool desk_notice(void *arg, const struct queue_facts *facts, const struct queue_row *rows,
+                 const struct queue_outcome *outcomes, size_t n, struct slice remote,
+                 struct queue_body *body);
+
+/* ---- desk_state.c: primaries ---- */
+struct desk_primary *desk_primary(struct desk *d, uint64_t id);
+void desk_evidence(void *arg, uint64_t primary, enum continuity_evidence e, struct slice text);
+enum continuity_way desk_way(void *arg, uint64_t primary);
+uint32_t desk_ceiling(void *arg, uint64_t primary);
+void desk_drained(void *arg, uint64_t primary);
+void desk_liaison_frame(void *arg, struct net_link *link, struct net_frame *f);
+void desk_liaison_closed(void *arg, struct net_link *link);
+void desk_state_tick(struct desk *d, mono_us now);
+void desk_decide(void *arg, uint64_t primary, enum continuity_evidence what, struct slice by,
+                 struct slice why, void (*done)(void *cookie, enum err err, const char *why_not),
+                 void *cookie);
+void desk_probe(void *arg, uint64_t primary,
+                void (*done)(void *cookie, enum err err, const char *text), void *cookie);
+bool desk_state(void *arg, uint64_t primary, struct admin_primary_state *ret);
+void desk_state_load(struct desk *d, const struct record_object *o);
+
+/* ---- desk_change.c: changes of the administration ---- */
+void desk_put(void *arg, const struct record_objects *objects,
+              const struct record_mailboxes *mailboxes,
+              void (*done)(void *cookie, enum err err, const char *why), void *cookie);
+void desk_order(void *arg, enum queue_order what, uint64_t message, uint16_t rcpt,
+                struct slice by, struct slice why,
+                void (*done)(void *cookie, enum err err, const char *why_not), void *cookie);
+
+/* ---- desk_door.c: requests ---- */
+void desk_door_frame(void *arg, struct net_link *link, struct net_frame *f);
+void desk_door_closed(void *arg, struct net_link *link);
+void desk_host(struct desk *d, struct admin_host *ret);
+
+/* ---- desk_retain.c: bytes that nobody needs ---- */
+void desk_message_done(void *arg, uint64_t message);
+void desk_retention_tick(struct desk *d, mono_us now);
+
+/* ---- desk_work.c: worker threads ---- */
+void desk_workers_start(struct desk *d);
+void desk_workers_stop(struct desk *d);
+void desk_work(struct desk *d, struct worker_job *job);
+
+#endif
