@@ -11,40 +11,58 @@ struct index;
 
 enum { INDEX_VERSION = 1 };
 
-/* Open or create. ERR_INVALID: written by a newer version (text says so); ERR_CORRUPT: not usable,
- * rebuild it. */
+/* Open or create `path` (":memory:" for tests and fuzzing). The folder exists; a new file's entry
+ * in it is synced. ERR_INVALID: written by a newer version (text says so); ERR_CORRUPT: not usable,
+ * rebuild it; ERR_IO, ERR_FULL: the disk. */
 enum err index_open(const char *path, struct index **ret, struct errinfo *ei);
-void index_close(struct index **x); /* checkpoints */
+void index_close(struct index **x); /* aborts what is open, checkpoints; takes NULL */
 
 uint64_t index_applied(const struct index *x); /* position behind the last applied record */
+uint64_t index_last_id(const struct index *x); /* largest id of anything ever seen in a record */
+
+/* What the log, as far as applied, leaves unfinished. Walks the open rows: for the end of recovery.
+ * If n_attempting or n_loose is not 0 the store writes an `interrupted` record. */
+struct index_unfinished {
+    uint64_t n_attempting; /* attempts without a result */
+    uint64_t n_loose;      /* chunks that no message names (yet) */
+};
+enum err index_unfinished(struct index *x, struct index_unfinished *ret, struct errinfo *ei);
 
 /* begin, any number of apply, commit(applied): one transaction. A crash in between changes
- * nothing. begin and commit fail only for reasons of the disk. */
+ * nothing. begin and commit fail only for reasons of the disk; then, and when an apply failed for
+ * one, only abort is left. Commit checkpoints when the WAL has grown by 64 MiB. Large transactions
+ * are cheap a message, small ones are not: gather what is there (a few hundred records). */
 enum err index_begin(struct index *x, struct errinfo *ei);
 enum err index_commit(struct index *x, uint64_t applied, struct errinfo *ei);
-void index_abort(struct index *x);
+void index_abort(struct index *x); /* nothing, when no transaction is open */
 
-/* One record. `facts` is the packed payload; `body_bytes` the bytes behind the facts of a message
- * or chunk record, which begin at `body_pos`. Cannot refuse a record that the writer let through;
- * ERR_CORRUPT for one that it never could have (unreadable payload), ERR_IO/ERR_FULL for the
- * disk. Applying a record again that is below index_applied never happens; applying the same log
- * twice to two indexes gives equal ones (index_dump). */
+/* One record, inside a transaction. `facts` is the packed payload; `body_bytes` the bytes behind
+ * the facts of a message or chunk record, which begin at `body_pos`. Cannot refuse a record that
+ * the writer let through; ERR_CORRUPT for one that it never could have (unreadable payload, unknown
+ * type): then nothing of it is applied and the transaction may go on. ERR_IO/ERR_FULL for the disk.
+ * What makes no sense in its place (a result for an unknown message) is ignored and counted.
+ * Applying a record again that is below index_applied never happens; applying the same log twice to
+ * two indexes, in whatever transactions, gives equal ones (index_dump). */
 struct index_record {
     uint16_t type;
     uint64_t id;
-    uint64_t pos;      /* of the record */
+    uint64_t pos; /* of the record */
     struct slice facts;
     uint64_t body_pos;
     uint32_t body_bytes;
 };
 enum err index_apply(struct index *x, const struct index_record *r, struct errinfo *ei);
 
-/* Write what the log's bytes at `path` would need for a power cut: checkpoint and sync. */
+/* Everything committed survives a power cut from here on: checkpoint and sync. Not inside a
+ * transaction. ERR_RETRY: a reader was in the way (what is committed is synced all the same). */
 enum err index_checkpoint(struct index *x, struct errinfo *ei);
-/* Copy into `path` (VACUUM INTO or the backup interface), verify the copy (integrity_check,
- * applied, row counts), sync it. Uses its own read-only connection: may run on another thread while
- * the writer goes on. Returns the copy's applied position. */
+/* Copy into `path` (replaced), verify the copy (index_verify, row counts), sync file and folder.
+ * Uses its own read-only connection: may run on another thread while the writer goes on. Returns
+ * the copy's applied position. On failure the copy is removed. */
 enum err index_copy(const char *from, const char *path, uint64_t *ret_applied, struct errinfo *ei);
+/* Whole, of this version, and its tables and secondary indexes agree. ERR_CORRUPT says where not.
+ */
+enum err index_verify(const char *path, uint64_t *ret_applied, struct errinfo *ei);
 /* All rows of all tables in a fixed order as text lines, without what may differ; for comparing. */
 enum err index_dump(const char *path, void (*line)(void *arg, struct slice text), void *arg,
                     struct errinfo *ei);
@@ -54,11 +72,15 @@ enum err index_unanswered(struct index *x, struct arena *a, struct record_ids *r
                           struct errinfo *ei);
 
 /* For recycling: bytes of messages still needed in each segment. `each` gets the segment number and
- * the bytes; segments with none are not named. A message's bytes are needed until `dropped`. */
+ * the bytes; segments with none are not named. A message's bytes are needed until `dropped`, those
+ * of a chunk until its message is dropped or an `interrupted` record gives it up. `segment_bytes`
+ * is a multiple of INDEX_ZONE_BYTES (use is kept by zone). */
+enum { INDEX_ZONE_BYTES = 1 << 20 };
 enum err index_segment_use(const char *path, uint32_t segment_bytes,
                            void (*each)(void *arg, uint64_t segment, uint64_t bytes), void *arg,
                            struct errinfo *ei);
-/* Messages with bytes in one segment (for copying forward), at most `max`, with all extents. */
+/* Messages with bytes in one segment (for copying forward), at most `max`, with all extents. Chunks
+ * that no message names yet are not among them. */
 struct index_place {
     uint64_t message;
     struct record_extent *extents;

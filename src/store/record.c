@@ -11,12 +11,19 @@
 const char *record_type_name(uint16_t type)
 {
     static const char *const names[] = {
-        [RECORD_MESSAGE] = "message",   [RECORD_CHUNK] = "chunk",
-        [RECORD_ATTEMPT] = "attempt",   [RECORD_RESULT] = "result",
-        [RECORD_ANSWERED] = "answered", [RECORD_UNANSWERED] = "unanswered",
-        [RECORD_OBJECT] = "object",     [RECORD_MAILBOX] = "mailbox",
-        [RECORD_MOVED] = "moved",       [RECORD_DROPPED] = "dropped",
-        [RECORD_EVENT] = "event",       [RECORD_ASIDE] = "aside",
+        [RECORD_MESSAGE] = "message",
+        [RECORD_CHUNK] = "chunk",
+        [RECORD_ATTEMPT] = "attempt",
+        [RECORD_RESULT] = "result",
+        [RECORD_ANSWERED] = "answered",
+        [RECORD_UNANSWERED] = "unanswered",
+        [RECORD_OBJECT] = "object",
+        [RECORD_MAILBOX] = "mailbox",
+        [RECORD_MOVED] = "moved",
+        [RECORD_DROPPED] = "dropped",
+        [RECORD_EVENT] = "event",
+        [RECORD_ASIDE] = "aside",
+        [RECORD_INTERRUPTED] = "interrupted",
     };
     return type > 0 && type < sizeof(names) / sizeof(names[0]) ? names[type] : "unknown";
 }

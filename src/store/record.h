@@ -18,6 +18,7 @@ enum record_type {
     RECORD_DROPPED = 10,
     RECORD_EVENT = 11,
     RECORD_ASIDE = 12,
+    RECORD_INTERRUPTED = 13,
 };
 
 /* A ledger row's fate. accepted = waiting + delivered + held + returned + removed + merged, over
@@ -46,9 +47,9 @@ enum object_kind {
     OBJECT_PRIMARY = 3,
     OBJECT_PERSON = 4,
     OBJECT_GROUP = 5,
-    OBJECT_STATE = 6, /* of a primary */
+    OBJECT_STATE = 6,    /* of a primary */
     OBJECT_SNAPSHOT = 7, /* the last complete list of people of a tenant */
-    OBJECT_KEY = 8,   /* keys of this node (trace MAC) */
+    OBJECT_KEY = 8,      /* keys of this node (trace MAC) */
     OBJECT_LIMIT = 9,
 };
 
