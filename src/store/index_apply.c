@@ -1,0 +1,231 @@
+/* apply: one record of the log into the tables.
+ *
+ * The record is unpacked before anything is written, so an unreadable one leaves nothing behind.
+ * What makes no sense in its place is ignored and counted (meta.n_odd), since the log is the truth
+ * and replay must go on; only the disk can stop it. */
+#include "store/index_db_int.h"
+
+enum err index_unreadable(const struct index_record *r, struct errinfo *ei)
+{
+    return err_set(ei, ERR_CORRUPT, "index: the %s record at position %llu is unreadable",
+                   record_type_name(r->type), (unsigned long long)r->pos);
+}
+
+/* ---- message ---- */
+
+/* Where its recipients' entries go; decided before the message's own row is written, which counts
+ * them. Nobody finds a message that was refused to its sender. */
+static enum err find_mailboxes(struct index *x, const struct record_message *m, uint64_t *persons,
+                               bool *has_entry, uint32_t *ret_n, struct errinfo *ei)
+{
+    bool is_refused = true;
+    *ret_n = 0;
+    for (uint32_t i = 0; i < m->n_rcpts; i++)
+        is_refused = is_refused && m->rcpts[i].disposition == DISPOSITION_REFUSED;
+    for (uint32_t i = 0; i < m->n_rcpts && !is_refused; i++) {
+        if (!m->rcpts[i].mailbox)
+            continue;
+        enum err err = index_mailbox_person(x, m->rcpts[i].mailbox, &has_entry[i], &persons[i], ei);
+        if (err != ERR_OK)
+            return err;
+        if (has_entry[i])
+            (*ret_n)++;
+        else
+            x->n_odd++;
+    }
+    return ERR_OK;
+}
+
+static uint32_t count_accepted(const struct record_message *m)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < m->n_rcpts; i++)
+        n += !m->rcpts[i].parent && m->rcpts[i].disposition != DISPOSITION_REFUSED;
+    return n;
+}
+
+static enum err add_message(struct index *x, const struct record_message *m, uint32_t n_entries,
+                            const struct record_extent *extents, size_t n_extents, int *ret_n,
+                            struct errinfo *ei)
+{
+    struct record_message facts = *m;
+    facts.n_rcpts = facts.n_chunks = facts.n_fields = 0;
+    buf_clear(&x->pack);
+    record_message_pack(&x->pack, &facts);
+    buf_clear(&x->pack2);
+    index_extents_pack(&x->pack2, extents, n_extents);
+    sqlite3_stmt *stmt = index_stmt(x, SQL_MESSAGE_ADD);
+    bind_u64(stmt, 1, m->id);
+    bind_u64(stmt, 2, m->tenant);
+    bind_i64(stmt, 3, count_accepted(m));
+    bind_i64(stmt, 4, n_entries);
+    bind_i64(stmt, 5, m->received);
+    bind_blob(stmt, 6, buf_slice(&x->pack));
+    bind_blob(stmt, 7, buf_slice(&x->pack2));
+    return index_run(x, SQL_MESSAGE_ADD, ret_n, ei);
+}
+
+static enum err add_fields(struct index *x, const struct record_message *m, struct errinfo *ei)
+{
+    buf_clear(&x->pack);
+    record_fields_pack(&x->pack, &m->fields[0]);
+    sqlite3_stmt *stmt = index_stmt(x, SQL_FIELDS_ADD);
+    bind_u64(stmt, 1, m->id);
+    bind_blob(stmt, 2, buf_slice(&x->pack));
+    return index_run(x, SQL_FIELDS_ADD, NULL, ei);
+}
+
+static struct record_extent *extents_of(struct index *x, const struct record_message *m,
+                                        const struct index_record *r, size_t *ret_n)
+{
+    struct record_extent *extents = ARENA_ARRAY(x->arena, struct record_extent, m->n_chunks + 1);
+    for (uint32_t i = 0; i < m->n_chunks; i++)
+        extents[i] = m->chunks[i];
+    extents[m->n_chunks] =
+        (struct record_extent){.rec = r->pos, .pos = r->body_pos, .bytes = r->body_bytes};
+    *ret_n = m->n_chunks + 1;
+    return extents;
+}
+
+static enum err add_rows(struct index *x, const struct record_message *m, const uint64_t *persons,
+                         const bool *has_entry, uint32_t n_entries, struct errinfo *ei)
+{
+    static const struct record_fields none;
+    struct index_thread_key key;
+    if (n_entries)
+        index_thread_key(m->n_fields ? &m->fields[0] : &none, &key);
+    for (uint32_t i = 0; i < m->n_rcpts; i++) {
+        enum err err = index_row_add(x, m, (uint16_t)i, ei);
+        if (err == ERR_OK && has_entry[i])
+            err = index_entry_add(x, m->id, &m->rcpts[i], persons[i], &key, ei);
+        if (err != ERR_OK)
+            return err;
+    }
+    return ERR_OK;
+}
+
+static enum err apply_message(struct index *x, const struct index_record *r, struct errinfo *ei)
+{
+    struct record_message m = {};
+    if (!record_message_unpack(r->facts, x->arena, &m))
+        return index_unreadable(r, ei);
+    uint64_t *persons = ARENA_ARRAY(x->arena, uint64_t, m.n_rcpts);
+    bool *has_entry = ARENA_ARRAY(x->arena, bool, m.n_rcpts);
+    uint32_t n_entries = 0;
+    enum err err = find_mailboxes(x, &m, persons, has_entry, &n_entries, ei);
+    if (err != ERR_OK)
+        return err;
+    size_t n_extents = 0;
+    struct record_extent *extents = extents_of(x, &m, r, &n_extents);
+    int n_new = 0;
+    err = add_message(x, &m, n_entries, extents, n_extents, &n_new, ei);
+    if (err != ERR_OK)
+        return err;
+    index_saw_id(x, m.id);
+    if (n_new == 0) { /* an id twice: the first one stands */
+        x->n_odd++;
+        return ERR_OK;
+    }
+    if (m.n_fields)
+        err = add_fields(x, &m, ei);
+    if (err == ERR_OK)
+        err = add_rows(x, &m, persons, has_entry, n_entries, ei);
+    if (err == ERR_OK)
+        err = index_place_message(x, m.id, extents, n_extents, ei);
+    /* Our own notices have no sender who waits for an answer. */
+    if (err == ERR_OK && m.direction != DIRECTION_NOTICE)
+        err = index_answer_begin(x, m.id, ei);
+    return err;
+}
+
+/* ---- objects, events, what was set aside ---- */
+
+static enum err put_object(struct index *x, const struct record_object *o, struct errinfo *ei)
+{
+    enum index_sql sql = o->is_removed ? SQL_OBJECT_DEL : SQL_OBJECT_PUT;
+    sqlite3_stmt *stmt = index_stmt(x, sql);
+    index_saw_id(x, o->id);
+    bind_i64(stmt, 1, o->kind);
+    bind_u64(stmt, 2, o->id);
+    if (!o->is_removed) {
+        buf_clear(&x->pack);
+        record_object_pack(&x->pack, o);
+        bind_u64(stmt, 3, o->tenant);
+        bind_blob(stmt, 4, buf_slice(&x->pack));
+    }
+    int n = 0;
+    enum err err = index_run(x, sql, &n, ei);
+    if (err == ERR_OK && n == 0)
+        x->n_odd++;
+    return err;
+}
+
+static enum err apply_objects(struct index *x, const struct index_record *r, struct errinfo *ei)
+{
+    struct record_objects list = {};
+    if (!record_objects_unpack(r->facts, x->arena, &list))
+        return index_unreadable(r, ei);
+    for (uint32_t i = 0; i < list.n_objects; i++) {
+        enum err err = put_object(x, &list.objects[i], ei);
+        if (err != ERR_OK)
+            return err;
+    }
+    return ERR_OK;
+}
+
+static enum err apply_event(struct index *x, const struct index_record *r, struct errinfo *ei)
+{
+    struct record_event event = {};
+    if (!record_event_unpack(r->facts, x->arena, &event))
+        return index_unreadable(r, ei);
+    sqlite3_stmt *stmt = index_stmt(x, SQL_EVENT_ADD);
+    bind_u64(stmt, 1, r->pos);
+    bind_i64(stmt, 2, event.time);
+    bind_u64(stmt, 3, event.tenant);
+    bind_blob(stmt, 4, r->facts);
+    return index_run(x, SQL_EVENT_ADD, NULL, ei);
+}
+
+static enum err apply_aside(struct index *x, const struct index_record *r, struct errinfo *ei)
+{
+    struct record_aside aside = {};
+    if (!record_aside_unpack(r->facts, x->arena, &aside))
+        return index_unreadable(r, ei);
+    sqlite3_stmt *stmt = index_stmt(x, SQL_ASIDE_ADD);
+    bind_u64(stmt, 1, aside.pos);
+    bind_blob(stmt, 2, r->facts);
+    return index_run(x, SQL_ASIDE_ADD, NULL, ei);
+}
+
+/* ---- all of them ---- */
+
+typedef enum err apply_fn(struct index *x, const struct index_record *r, struct errinfo *ei);
+
+enum err index_apply(struct index *x, const struct index_record *r, struct errinfo *ei)
+{
+    static apply_fn *const fns[] = {
+        [RECORD_MESSAGE] = apply_message,
+        [RECORD_CHUNK] = index_apply_chunk,
+        [RECORD_ATTEMPT] = index_apply_attempt,
+        [RECORD_RESULT] = index_apply_result,
+        [RECORD_ANSWERED] = index_apply_answers,
+        [RECORD_UNANSWERED] = index_apply_answers,
+        [RECORD_OBJECT] = apply_objects,
+        [RECORD_MAILBOX] = index_apply_mailbox,
+        [RECORD_MOVED] = index_apply_moved,
+        [RECORD_DROPPED] = index_apply_dropped,
+        [RECORD_EVENT] = apply_event,
+        [RECORD_ASIDE] = apply_aside,
+        [RECORD_INTERRUPTED] = index_apply_interrupted,
+    };
+    must(x->is_begun);
+    if (x->failed != ERR_OK)
+        return err_set(ei, x->failed, "index: this transaction has failed");
+    if (r->type == 0 || r->type >= sizeof(fns) / sizeof(fns[0]))
+        return err_set(ei, ERR_CORRUPT,
+                       "index: the record at position %llu has no type that we know",
+                       (unsigned long long)r->pos);
+    enum err err = fns[r->type](x, r, ei);
+    arena_reset(x->arena);
+    return err;
+}
