@@ -74,7 +74,7 @@ enum {
     INDEX_UNANSWERED_MAX = 4096, /* ids kept in memory */
     INDEX_WAL_BYTES = 64 << 20,  /* a checkpoint each time the WAL has grown by this */
     INDEX_CACHE_KIB = 16 << 10,  /* of the writing connection */
-    INDEX_PAGE_BYTES = 8192,
+    INDEX_PAGE_BYTES = 4096,
     INDEX_ARENA_BYTES = 64 << 20, /* the lists of the largest record take less */
     INDEX_PACKED_MAX = 2 << 20,   /* as a record's payload */
 };

@@ -1,0 +1,191 @@
+/* The readers' connection: opening, questions, and what is read as it was written: objects,
+ * mailboxes, events. Messages and ledger rows: store_reader_message.c, store_reader_ledger.c. */
+#include "store/store_reader_int.h"
+
+#include <stdio.h>
+
+enum {
+    ARENA_BYTES = 4 << 20,      /* of one row */
+    CACHE_KIB = 2 << 10,        /* the kernel caches as well */
+    STEPS_BETWEEN_LOOKS = 5000, /* of SQLite's machine, at the clock */
+};
+
+static const char *const sql_text[READ_N] = {
+#define READER_SQL(id, text) [READ_##id] = text,
+#include "store/store_reader_sql.def"
+#undef READER_SQL
+};
+
+/* ---- life ---- */
+
+static enum err prepare_connection(struct store_reader *r, const char *path, struct errinfo *ei)
+{
+    bool is_empty = false;
+    char sql[80];
+    (void)snprintf(sql, sizeof(sql), "PRAGMA query_only = 1; PRAGMA cache_size = -%d", CACHE_KIB);
+    enum err err = index_db_open(path, SQLITE_OPEN_READONLY, &r->db, ei);
+    if (err == ERR_OK)
+        err = index_db_check_version(r->db, &is_empty, ei);
+    if (err == ERR_OK && is_empty)
+        return err_set(ei, ERR_CORRUPT, "index: the file is empty");
+    return err == ERR_OK ? index_db_exec(r->db, sql, ei) : err;
+}
+
+enum err store_reader_open(const char *dir, struct store_reader **ret, struct errinfo *ei)
+{
+    char path[4096];
+    int n = snprintf(path, sizeof(path), "%s/index/index.db", dir);
+    if (n < 0 || (size_t)n >= sizeof(path))
+        return err_set(ei, ERR_INVALID, "the path of the store is too long");
+    struct store_reader *r = mem_new(sizeof(*r));
+    r->arena = arena_create(ARENA_BYTES);
+    enum err err = prepare_connection(r, path, ei);
+    if (err != ERR_OK) {
+        store_reader_close(&r);
+        return err_prefix(ei, err, "%s", path);
+    }
+    *ret = r;
+    return ERR_OK;
+}
+
+void store_reader_close(struct store_reader **address)
+{
+    struct store_reader *r = *address;
+    if (!r)
+        return;
+    must(r->depth == 0);
+    for (int i = 0; i < READ_N; i++)
+        index_db_finalize(&r->stmts[i]);
+    index_db_close(&r->db);
+    arena_destroy(&r->arena);
+    mem_free(address);
+}
+
+static int is_late(void *arg)
+{
+    const struct store_reader *r = arg;
+    return mono_now() >= r->deadline;
+}
+
+void store_reader_deadline(struct store_reader *r, mono_us at)
+{
+    r->deadline = at;
+    sqlite3_progress_handler(r->db, STEPS_BETWEEN_LOOKS, at ? is_late : NULL, r);
+}
+
+/* ---- questions ---- */
+
+static sqlite3_stmt *take(struct store_reader *r, enum reader_sql sql)
+{
+    sqlite3_stmt *stmt = r->stmts[sql];
+    r->stmts[sql] = NULL;
+    if (!stmt && sqlite3_prepare_v3(r->db, sql_text[sql], -1, SQLITE_PREPARE_PERSISTENT, &stmt,
+                                    NULL) != SQLITE_OK)
+        return NULL; /* stepping it fails, and says so */
+    return stmt;
+}
+
+static void give_back(struct store_reader *r, enum reader_sql sql, sqlite3_stmt *stmt)
+{
+    (void)sqlite3_reset(stmt); /* repeats the error of the step */
+    if (r->stmts[sql])
+        index_db_finalize(&stmt); /* the same question was asked inside itself */
+    else
+        r->stmts[sql] = stmt;
+}
+
+static enum err run(struct store_reader *r, enum reader_sql sql, struct errinfo *ei)
+{
+    sqlite3_stmt *stmt = take(r, sql);
+    int rc = stmt ? sqlite3_step(stmt) : sqlite3_errcode(r->db);
+    enum err err = rc == SQLITE_DONE ? ERR_OK : index_db_err(ei, r->db, rc, sql_text[sql]);
+    give_back(r, sql, stmt);
+    return err;
+}
+
+struct store_query store_query_begin(struct store_reader *r, enum reader_sql sql)
+{
+    if (r->depth++ == 0) {
+        r->has_unanswered = false;
+        arena_reset(r->arena);
+        /* If it fails, so does the first step, which reports it. */
+        (void)run(r, READ_BEGIN, NULL);
+    }
+    return (struct store_query){
+        .r = r, .sql = sql, .stmt = take(r, sql), .arena = arena_create(ARENA_BYTES)};
+}
+
+bool store_query_next(struct store_query *q, struct errinfo *ei)
+{
+    arena_reset(q->arena);
+    int rc = q->stmt ? sqlite3_step(q->stmt) : sqlite3_errcode(q->r->db);
+    q->err = rc == SQLITE_ROW || rc == SQLITE_DONE
+                 ? ERR_OK
+                 : index_db_err(ei, q->r->db, rc, sql_text[q->sql]);
+    return rc == SQLITE_ROW;
+}
+
+void store_query_end(struct store_query *q)
+{
+    give_back(q->r, q->sql, q->stmt);
+    arena_destroy(&q->arena);
+    if (--q->r->depth > 0)
+        return;
+    (void)run(q->r, READ_END, NULL); /* reading only: nothing can be lost */
+    if (!sqlite3_get_autocommit(q->r->db))
+        (void)index_db_exec(q->r->db, "ROLLBACK", NULL); /* or the next would see an old moment */
+}
+
+enum err store_query_unreadable(struct store_query *q, struct errinfo *ei)
+{
+    q->err =
+        err_set(ei, ERR_CORRUPT, "index: a packed row is unreadable (%.60s)", sql_text[q->sql]);
+    return q->err;
+}
+
+/* ---- objects, mailboxes, events ---- */
+
+enum err store_each_object(struct store_reader *r, enum object_kind kind, store_object_fn *fn,
+                           void *arg, struct errinfo *ei)
+{
+    SCOPED(store_query_end) struct store_query q = store_query_begin(r, READ_OBJECTS);
+    bind_i64(q.stmt, 1, kind);
+    while (store_query_next(&q, ei)) {
+        struct record_object o = {};
+        if (!record_object_unpack(column_slice(q.stmt, 0), q.arena, &o))
+            return store_query_unreadable(&q, ei);
+        if (!fn(arg, &o))
+            break;
+    }
+    return q.err;
+}
+
+enum err store_each_mailbox(struct store_reader *r, store_mailbox_fn *fn, void *arg,
+                            struct errinfo *ei)
+{
+    SCOPED(store_query_end) struct store_query q = store_query_begin(r, READ_MAILBOXES);
+    while (store_query_next(&q, ei)) {
+        struct record_mailbox m = {};
+        if (!record_mailbox_unpack(column_slice(q.stmt, 0), q.arena, &m))
+            return store_query_unreadable(&q, ei);
+        if (!fn(arg, &m, (uint32_t)column_u64(q.stmt, 1), column_u64(q.stmt, 2)))
+            break;
+    }
+    return q.err;
+}
+
+enum err store_each_event(struct store_reader *r, uint64_t tenant, utc_ms since, uint32_t limit,
+                          store_event_fn *fn, void *arg, struct errinfo *ei)
+{
+    SCOPED(store_query_end) struct store_query q = store_query_begin(r, READ_EVENTS);
+    bind_u64(q.stmt, 1, tenant);
+    bind_i64(q.stmt, 2, since);
+    for (uint32_t n = 0; (limit == 0 || n < limit) && store_query_next(&q, ei); n++) {
+        struct record_event event = {};
+        if (!record_event_unpack(column_slice(q.stmt, 1), q.arena, &event))
+            return store_query_unreadable(&q, ei);
+        if (!fn(arg, column_u64(q.stmt, 0), &event))
+            break;
+    }
+    return q.err;
+}
