@@ -1,5 +1,6 @@
 /* The file layer under the log, replaceable so that tests can fail the nth operation and keep only
- * what was synced (power cut). Calls behave like the system's: -1 and errno on failure. */
+ * what was synced (power cut). Calls behave like the system's: -1 and errno on failure. A write
+ * that returns less than asked has failed (the real layer goes on until the disk says why). */
 #ifndef STORE_STORE_FILES_H
 #define STORE_STORE_FILES_H
 
@@ -18,6 +19,7 @@ struct store_files {
     int (*fdatasync)(void *self, int fd);
     int (*allocate)(void *self, int fd, off_t size); /* posix_fallocate's work */
     off_t (*size)(void *self, int fd);
+    int (*lock)(void *self, int fd); /* exclusive, without waiting: EWOULDBLOCK somebody has it */
     int (*sync_dir)(void *self, const char *path);
     int (*rename)(void *self, const char *from, const char *to);
     int (*unlink)(void *self, const char *path);
