@@ -21,6 +21,7 @@ enum {
     SEGLOG_BATCH_HEAD = 64,
     SEGLOG_RECORD_HEAD = 32,
     SEGLOG_BATCH_RECORDS = 2048,
+    SEGLOG_BATCH_MAX = SEGLOG_BATCH_HEAD + STORE_BATCH_BYTES,
     SEGLOG_SEGMENT_MIN = 4 << 20,
     SEGLOG_PATH = 1024,
     SEGLOG_OPEN_FILES = 256, /* segment files kept open for reading */
@@ -125,6 +126,8 @@ struct seglog {
     /* writer only */
     struct segment *current;     /* the newest; its pin keeps it open */
     uint64_t at;                 /* offset in it where the next batch begins */
+    uint64_t last_at;            /* offset of the last batch that was found; 0: none */
+    struct errinfo failure;      /* why is_failed */
     uint64_t epoch;              /* of what is written now */
     bool needs_next;             /* the current one is closed for writing */
     mono_us full_until;          /* no new file is tried before */
@@ -147,19 +150,28 @@ struct seglog_options {
     void *tell_arg;
 };
 
-/* Reads the headers, makes the first segment of a new log. Says nothing yet of where the log ends.
- * ERR_INVALID not ours or of a newer version; ERR_CORRUPT with a text that names file and place:
- * the log is open for reading what can be read (`*ret` is set in this case too). */
+/* Reads the headers. Says nothing yet of where the log ends. ERR_INVALID of a newer version;
+ * ERR_CORRUPT with a text that names file and place: the log is open for reading what can be read
+ * (`*ret` is set in this case too); ERR_IO. */
 enum err seglog_open(const struct seglog_options *o, struct seglog **ret, struct errinfo *ei);
 void seglog_close(struct seglog **l);
+bool seglog_is_empty(const struct seglog *l); /* no segment: the log is new, or lost */
 
 static inline uint64_t seglog_pos(const struct seglog *l, uint64_t segment, uint64_t offset)
 {
     return segment * l->segment_bytes + offset;
 }
-/* Pinned, or NULL: no such segment (any more). */
-struct segment *seglog_pin(struct seglog *l, uint64_t n, struct errinfo *ei);
+/* ERR_GONE no such segment (any more); ERR_IO its file cannot be opened. */
+enum err seglog_pin(struct seglog *l, uint64_t n, struct segment **ret, struct errinfo *ei);
 void seglog_unpin(struct seglog *l, struct segment *s);
+/* Numbers of all segments, ascending; the caller frees. */
+uint64_t *seglog_numbers(struct seglog *l, size_t *ret_n);
+/* A segment joins the table, pinned once for the caller. */
+struct segment *seglog_join(struct seglog *l, const struct seg_head *h, unsigned file, int fd);
+/* Takes an unpinned one out of the table (ERR_GONE, ERR_RETRY: pinned); the caller owns it. */
+struct segment *seglog_detach(struct seglog *l, uint64_t n, enum err *ret_why);
+void seglog_tell(const struct seglog *l, enum event_class class, const char *name,
+                 const char *format, ...) __attribute__((format(printf, 4, 5)));
 void seglog_path(const struct seglog *l, unsigned file, char ret[SEGLOG_PATH]);
 
 /* ---- reading (log_scan.c) ---- */
@@ -177,11 +189,13 @@ struct log_record {
 struct batch_view {
     struct batch_head head;
     uint64_t end;      /* offset in the file behind it, padded */
-    struct slice data; /* from its header on */
-    struct buf buf;
+    struct slice data; /* from its header on, without padding */
+    char *p;           /* owned */
+    size_t cap;
+    uint64_t segment;  /* where it was read */
+    uint64_t offset;
     bool is_io_error;  /* could not be read (as opposed to: is not there) */
 };
-struct batch_view batch_view_make(void);
 void batch_view_finish(struct batch_view *v);
 /* False: no valid batch of this segment and of at least `epoch` begins at `offset`. */
 bool batch_view_read(struct batch_view *v, const struct seglog *l, const struct segment *s,
@@ -209,6 +223,8 @@ enum err seglog_read_extent(struct seglog *l, uint64_t message, const struct rec
 
 /* ---- writing (log_append.c); writer only ---- */
 
+/* The first segment of a new log. */
+enum err seglog_start_new(struct seglog *l, struct errinfo *ei);
 /* Take up writing at the end that was found: what stands last is written once more and synced,
  * since the page cache may show what the disk never got; a new epoch begins. */
 enum err seglog_resume(struct seglog *l, struct errinfo *ei);
@@ -217,6 +233,7 @@ enum err seglog_resume(struct seglog *l, struct errinfo *ei);
 enum err seglog_begin(struct seglog *l, const struct store_change *c, struct errinfo *ei);
 /* Lay one change out; its bytes are borrowed until seglog_commit returns. False: does not fit. */
 bool seglog_add(struct seglog *l, struct store_change *c);
+void seglog_batch_free(struct seglog *l);
 /* Write and sync. On error nothing of it will ever be read, the segment is closed. */
 enum err seglog_commit(struct seglog *l, struct errinfo *ei);
 
@@ -226,7 +243,10 @@ void seglog_pool_start(struct seglog *l); /* starts the filling thread */
 void seglog_pool_stop(struct seglog *l);
 /* A file for the next segment; never waits for zeros. */
 enum err seglog_pool_take(struct seglog *l, struct pool_file **ret, struct errinfo *ei);
-void seglog_pool_forget(struct seglog *l, struct pool_file **f); /* closes; the file stays */
+void seglog_pool_give(struct seglog *l, struct pool_file *take_p);   /* ready for use */
+void seglog_pool_refill(struct seglog *l, struct pool_file *take_p); /* in doubt: fill it anew */
+void seglog_pool_forget(struct seglog *l, struct pool_file **f);     /* closes; the file stays */
+enum err seglog_error(int why); /* errno of a write: ERR_FULL or ERR_IO */
 /* Make a file, zero-filled or only allocated, of full size and durable name. */
 enum err seglog_file_make(struct seglog *l, bool is_zeroed, struct pool_file **ret,
                           struct errinfo *ei);
