@@ -15,7 +15,7 @@ enum {
     IOV_PER_RECORD = 5,
     IOV_MOST = SEGLOG_BATCH_RECORDS * IOV_PER_RECORD + 3,
     STAGE_PER_RECORD = 7 + SEGLOG_RECORD_HEAD + 4,
-    COPY_MOST = 512,          /* smaller facts are copied: cheaper than two more parts */
+    COPY_MOST = 512, /* smaller facts are copied: cheaper than two more parts */
     COPY_BYTES = 256 << 10,
     STAGE_BYTES = SEGLOG_BATCH_HEAD + SEGLOG_BATCH_RECORDS * STAGE_PER_RECORD + COPY_BYTES,
     HEADER_TRIES = 2,
@@ -27,8 +27,8 @@ struct seglog_batch {
     int n_iov;
     char stage[STAGE_BYTES];
     size_t n_stage, n_copied;
-    uint64_t offset;          /* in the file */
-    uint64_t at;              /* end of the last record, without padding */
+    uint64_t offset; /* in the file */
+    uint64_t at;     /* end of the last record, without padding */
     uint32_t n_records, crc;
     uint64_t bytes_body;
 };
@@ -114,8 +114,12 @@ bool seglog_add(struct seglog *l, struct store_change *c)
     memset(p - pad, 0, pad);
     struct seg_seed where = {l->store, l->current->n, l->epoch, at};
     uint32_t seed = seg_seed(&where);
-    struct record_head h = {.bytes = (uint32_t)payload, .crc = seed, .type = c->type,
-                            .version = SEGLOG_VERSION, .id = c->id, .epoch = l->epoch};
+    struct record_head h = {.bytes = (uint32_t)payload,
+                            .crc = seed,
+                            .type = c->type,
+                            .version = SEGLOG_VERSION,
+                            .id = c->id,
+                            .epoch = l->epoch};
     if (has_body) {
         put_u32(p + SEGLOG_RECORD_HEAD, (uint32_t)c->facts.n);
         h.crc = crc32c(h.crc, p + SEGLOG_RECORD_HEAD, 4);
@@ -199,7 +203,8 @@ static void stop_accepting(struct seglog *l, const struct errinfo *why)
     l->is_failed = true;
     seglog_tell(l, EVENT_ALARM, "store.stopped",
                 "no segment can be begun (%s): nothing is accepted until the program is started "
-                "again", why->text);
+                "again",
+                why->text);
 }
 
 /* Without a file nothing was begun, and asking again later is safe: only a header that cannot be
@@ -280,7 +285,8 @@ static enum err close_failed(struct seglog *l, int why, struct errinfo *ei)
                               (unsigned long long)l->at, strerror(why));
     seglog_tell(l, EVENT_ALARM, "store.write_failed",
                 "a write or sync failed (%s); its changes are refused, the log goes on in the next "
-                "segment", strerror(why));
+                "segment",
+                strerror(why));
     l->needs_next = true;
     if (next_segment(l, &next) == ERR_FULL)
         seglog_tell(l, EVENT_ALARM, "store.full", "no room for the next segment: %s", next.text);

@@ -15,9 +15,9 @@
 
 enum {
     SEGLOG_VERSION = 1,
-    SEGLOG_HEADER = 4096,     /* bytes before the first batch */
-    SEGLOG_SECTOR = 512,      /* batches start at multiples of it */
-    SEGLOG_PAGE = 4096,       /* batches are written up to a multiple of it */
+    SEGLOG_HEADER = 4096, /* bytes before the first batch */
+    SEGLOG_SECTOR = 512,  /* batches start at multiples of it */
+    SEGLOG_PAGE = 4096,   /* batches are written up to a multiple of it */
     SEGLOG_BATCH_HEAD = 64,
     SEGLOG_RECORD_HEAD = 32,
     SEGLOG_BATCH_RECORDS = 2048,
@@ -80,20 +80,20 @@ size_t seglog_payload_bytes(const struct store_change *c);
 /* ---- segments ---- */
 
 struct segment {
-    uint64_t n;         /* logical number; set once */
-    uint64_t epoch;     /* of this use of the file; set once */
-    uint64_t prev_end;  /* set once */
-    unsigned file;      /* number in the file's name; set once */
-    int fd;             /* under lock; -1: closed */
-    unsigned n_pins;    /* under lock; while > 0 the file stays open and is not reused */
-    struct list idle;   /* under lock: open and not pinned, least recently used first */
+    uint64_t n;        /* logical number; set once */
+    uint64_t epoch;    /* of this use of the file; set once */
+    uint64_t prev_end; /* set once */
+    unsigned file;     /* number in the file's name; set once */
+    int fd;            /* under lock; -1: closed */
+    unsigned n_pins;   /* under lock; while > 0 the file stays open and is not reused */
+    struct list idle;  /* under lock: open and not pinned, least recently used first */
 };
 
 struct pool_file {
     struct list node;
     unsigned file;
     int fd;
-    uint64_t epoch;     /* largest in what it holds */
+    uint64_t epoch; /* largest in what it holds */
 };
 
 typedef void seglog_tell_fn(void *arg, enum event_class class, const char *name, const char *text);
@@ -101,36 +101,36 @@ typedef void seglog_tell_fn(void *arg, enum event_class class, const char *name,
 struct seglog {
     /* set once */
     const struct store_files *files;
-    char dir[SEGLOG_PATH];       /* "…/log" */
+    char dir[SEGLOG_PATH]; /* "…/log" */
     uint32_t segment_bytes;
-    uint64_t store;              /* random, of this store: nobody outside can forge a checksum */
+    uint64_t store; /* random, of this store: nobody outside can forge a checksum */
     unsigned n_pool_wanted;
     bool is_read_only;
     seglog_tell_fn *tell;
     void *tell_arg;
 
     pthread_mutex_t lock;
-    struct segment **segments;   /* under lock: by number */
+    struct segment **segments; /* under lock: by number */
     size_t n_segments, cap_segments;
-    struct list idle;            /* under lock */
-    unsigned n_open;             /* under lock */
-    struct list pool;            /* under lock: struct pool_file, ready */
-    struct list raw;             /* under lock: to be zero-filled before use */
-    unsigned n_pool;             /* under lock */
-    unsigned next_file;          /* under lock */
-    pthread_cond_t pool_cond;    /* with lock: wakes the filling thread */
-    bool is_stopping;            /* under lock */
-    bool has_pool_thread;        /* opening thread only */
+    struct list idle;         /* under lock */
+    unsigned n_open;          /* under lock */
+    struct list pool;         /* under lock: struct pool_file, ready */
+    struct list raw;          /* under lock: to be zero-filled before use */
+    unsigned n_pool;          /* under lock */
+    unsigned next_file;       /* under lock */
+    pthread_cond_t pool_cond; /* with lock: wakes the filling thread */
+    bool is_stopping;         /* under lock */
+    bool has_pool_thread;     /* opening thread only */
     pthread_t pool_thread;
 
     /* writer only */
-    struct segment *current;     /* the newest; its pin keeps it open */
-    uint64_t at;                 /* offset in it where the next batch begins */
-    uint64_t last_at;            /* offset of the last batch that was found; 0: none */
-    struct errinfo failure;      /* why is_failed */
-    uint64_t epoch;              /* of what is written now */
-    bool needs_next;             /* the current one is closed for writing */
-    mono_us full_until;          /* no new file is tried before */
+    struct segment *current; /* the newest; its pin keeps it open */
+    uint64_t at;             /* offset in it where the next batch begins */
+    uint64_t last_at;        /* offset of the last batch that was found; 0: none */
+    struct errinfo failure;  /* why is_failed */
+    uint64_t epoch;          /* of what is written now */
+    bool needs_next;         /* the current one is closed for writing */
+    mono_us full_until;      /* no new file is tried before */
     struct seglog_batch *batch;
 
     /* any thread */
@@ -142,8 +142,8 @@ struct seglog {
 
 struct seglog_options {
     const struct store_files *files;
-    const char *dir;             /* the store's */
-    uint32_t segment_bytes;      /* of a new log */
+    const char *dir;        /* the store's */
+    uint32_t segment_bytes; /* of a new log */
     unsigned n_pool;
     bool is_read_only;
     seglog_tell_fn *tell;
@@ -192,9 +192,9 @@ struct batch_view {
     struct slice data; /* from its header on, without padding */
     char *p;           /* owned */
     size_t cap;
-    uint64_t segment;  /* where it was read */
+    uint64_t segment; /* where it was read */
     uint64_t offset;
-    bool is_io_error;  /* could not be read (as opposed to: is not there) */
+    bool is_io_error; /* could not be read (as opposed to: is not there) */
 };
 void batch_view_finish(struct batch_view *v);
 /* False: no valid batch of this segment and of at least `epoch` begins at `offset`. */
@@ -207,6 +207,8 @@ bool batch_view_next(const struct batch_view *v, const struct seglog *l, size_t 
 /* Where the newest segment validly ends, and sets the log up to be continued there. `applied`: no
  * end below it is believed. ERR_CORRUPT with file, offset and position; ERR_IO. */
 enum err seglog_find_end(struct seglog *l, uint64_t applied, struct errinfo *ei);
+/* Damaged: where the end is nobody knows, any place may be read. Opening thread. */
+void seglog_believe_all(struct seglog *l);
 /* All batches from the one that contains or follows `from` to the end. fn's error ends the walk
  * and is returned. ERR_CORRUPT with file, offset and position. `fn` gets each batch. */
 typedef enum err seglog_walk_fn(void *arg, const struct batch_view *v, struct errinfo *ei);
@@ -215,11 +217,12 @@ enum err seglog_walk(struct seglog *l, uint64_t from, seglog_walk_fn *fn, void *
 /* One segment up to `until` (position; 0: to the first place without a valid batch, which is
  * returned in *ret_end). */
 enum err seglog_walk_segment(struct seglog *l, struct segment *s, uint64_t until,
-                             seglog_walk_fn *fn, void *arg, uint64_t *ret_end,
-                             struct errinfo *ei);
+                             seglog_walk_fn *fn, void *arg, uint64_t *ret_end, struct errinfo *ei);
 /* Bytes of one extent of `message`, appended to `ret` after verifying the whole record. */
 enum err seglog_read_extent(struct seglog *l, uint64_t message, const struct record_extent *x,
                             struct buf *ret, struct errinfo *ei);
+/* A record as it stands, header and payload, its payload unverified: for setting it aside. */
+enum err seglog_copy_record(struct seglog *l, uint64_t pos, struct buf *ret, struct errinfo *ei);
 
 /* ---- writing (log_append.c); writer only ---- */
 

@@ -286,7 +286,7 @@ static bool search_batches(const struct seglog *l, unsigned file, uint64_t *ret_
     return is_found;
 }
 
-static void add_pool_file(struct seglog *l, struct list *to, unsigned file, uint64_t epoch)
+static void add_pool_file(struct list *to, unsigned file, uint64_t epoch)
 {
     struct pool_file *p = mem_new(sizeof(*p));
     p->file = file;
@@ -309,7 +309,7 @@ static enum err sort_out_headless(struct opening *o, const struct found *f, stru
     struct seglog *l = o->l;
     uint64_t segment = 0;
     if (!search_batches(l, f->file, &segment)) {
-        add_pool_file(l, &l->raw, f->file, 0);
+        add_pool_file(&l->raw, f->file, 0);
         return ERR_OK;
     }
     seglog_tell(l, EVENT_ALARM, "store.header_damaged",
@@ -346,10 +346,9 @@ static void sort_out(struct opening *o)
         if (f->head.epoch > l->last_epoch)
             l->last_epoch = f->head.epoch;
         if (f->head.is_free) {
-            add_pool_file(l, &l->pool, f->file, f->head.epoch);
+            add_pool_file(&l->pool, f->file, f->head.epoch);
             l->n_pool++;
-        } else if (l->n_segments > 0 &&
-                   l->segments[l->n_segments - 1]->n == f->head.segment) {
+        } else if (l->n_segments > 0 && l->segments[l->n_segments - 1]->n == f->head.segment) {
             f->has_head = false; /* its first header could not be synced, another file was taken */
         } else {
             seglog_join(l, &f->head, f->file, -1)->n_pins = 0;
@@ -394,8 +393,7 @@ static enum err open_all(struct opening *o, struct errinfo *ei)
     return err;
 }
 
-enum err seglog_open(const struct seglog_options *options, struct seglog **ret,
-                     struct errinfo *ei)
+enum err seglog_open(const struct seglog_options *options, struct seglog **ret, struct errinfo *ei)
 {
     struct opening o = {.l = make_log(options)};
     enum err err = open_all(&o, ei);

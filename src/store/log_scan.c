@@ -17,8 +17,7 @@ struct log_place {
 };
 
 /* "log/00000003.seg: offset 4096, position 4096" */
-static struct log_place place_text(const struct seglog *l, const struct segment *s,
-                                   uint64_t offset)
+static struct log_place place_text(const struct seglog *l, const struct segment *s, uint64_t offset)
 {
     struct log_place t;
     (void)snprintf(t.text, sizeof(t.text), "%.120s/%08u.seg: offset %llu, position %llu", l->dir,
@@ -42,8 +41,8 @@ static bool view_load(struct batch_view *v, const struct seglog *l, const struct
         v->p = mem_resize(v->p, to);
         v->cap = to;
     }
-    ssize_t got = l->files->pread(l->files->self, s->fd, v->p + from, to - from,
-                                  (off_t)(v->offset + from));
+    ssize_t got =
+        l->files->pread(l->files->self, s->fd, v->p + from, to - from, (off_t)(v->offset + from));
     v->is_io_error = got < 0;
     return got == (ssize_t)(to - from);
 }
@@ -232,8 +231,7 @@ static enum err search_later(struct end_search *e, const struct segment *s, uint
     for (uint64_t at = place; at < l->segment_bytes; at += SEARCH_BYTES) {
         uint64_t left = l->segment_bytes - at;
         ssize_t got = l->files->pread(l->files->self, s->fd, bytes,
-                                      left < SEARCH_BYTES ? (size_t)left : SEARCH_BYTES,
-                                      (off_t)at);
+                                      left < SEARCH_BYTES ? (size_t)left : SEARCH_BYTES, (off_t)at);
         if (got < 0)
             return err_set(ei, ERR_CORRUPT, "%s: %s", place_text(l, s, at).text, strerror(errno));
         for (ssize_t i = 0; i + SEGLOG_BATCH_HEAD <= got; i += SEGLOG_SECTOR) {
@@ -273,6 +271,12 @@ enum err seglog_find_end(struct seglog *l, uint64_t applied, struct errinfo *ei)
     return err;
 }
 
+void seglog_believe_all(struct seglog *l)
+{
+    if (l->n_segments > 0)
+        atomic_store(&l->end, seglog_pos(l, l->segments[l->n_segments - 1]->n + 1, 0));
+}
+
 /* ---- bytes of a message ---- */
 
 /* The record's head and what stands before the extent's bytes; their checksum so far. */
@@ -304,7 +308,7 @@ static enum err read_pinned(struct seglog *l, const struct segment *s, uint64_t 
                             const struct record_extent *x, struct buf *ret, struct errinfo *ei)
 {
     struct record_head h;
-    uint32_t crc;
+    uint32_t crc = 0;
     size_t before = ret->n;
     uint64_t offset = x->pos % l->segment_bytes;
     enum err err = check_front(l, s, message, x, &h, &crc, ei);
@@ -336,6 +340,29 @@ enum err seglog_read_extent(struct seglog *l, uint64_t message, const struct rec
     if (err != ERR_OK)
         return err;
     err = read_pinned(l, s, message, x, ret, ei);
+    seglog_unpin(l, s);
+    return err;
+}
+
+enum err seglog_copy_record(struct seglog *l, uint64_t pos, struct buf *ret, struct errinfo *ei)
+{
+    char head[SEGLOG_RECORD_HEAD];
+    struct record_head h;
+    struct segment *s;
+    uint64_t offset = pos % l->segment_bytes;
+    enum err err = seglog_pin(l, pos / l->segment_bytes, &s, ei);
+    if (err != ERR_OK)
+        return err;
+    ssize_t got = l->files->pread(l->files->self, s->fd, head, sizeof(head), (off_t)offset);
+    if (got != (ssize_t)sizeof(head) || !record_head_read(head, l->store, s->n, offset, &h)) {
+        seglog_unpin(l, s);
+        return err_set(ei, ERR_CORRUPT, "%s: no valid record", place_text(l, s, offset).text);
+    }
+    size_t n = SEGLOG_RECORD_HEAD + h.bytes;
+    char *to = buf_room(ret, n);
+    got = to ? l->files->pread(l->files->self, s->fd, to, n, (off_t)offset) : -1;
+    if (got != (ssize_t)n)
+        err = err_set(ei, ERR_IO, "%s: cannot be read", place_text(l, s, offset).text);
     seglog_unpin(l, s);
     return err;
 }

@@ -24,7 +24,8 @@ struct store_files {
     int (*rename)(void *self, const char *from, const char *to);
     int (*unlink)(void *self, const char *path);
     int (*mkdir)(void *self, const char *path);
-    /* Names in a folder, at most `max` bytes of them, each ended by NUL, the list by an empty one. */
+    /* Names in a folder, at most `max` bytes of them, each ended by NUL, the list by an empty one.
+     */
     int (*list)(void *self, const char *path, char *ret, size_t max);
     int (*free_space)(void *self, const char *path, uint64_t *ret_free, uint64_t *ret_total);
 };
