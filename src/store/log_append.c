@@ -169,7 +169,14 @@ static void use_segment(struct seglog *l, const struct seg_head *h, struct pool_
     l->needs_next = false;
     l->n_syncs++;
     l->bytes_written += SEGLOG_HEADER;
-    atomic_store(&l->end, seglog_pos(l, h->segment, SEGLOG_HEADER));
+}
+
+/* Where the current segment validly ends, be it without any batch. */
+static uint64_t valid_end(const struct seglog *l)
+{
+    uint64_t end = atomic_load(&l->end);
+    uint64_t least = seglog_pos(l, l->current->n, SEGLOG_HEADER);
+    return end > least ? end : least;
 }
 
 /* Make `p` the next segment. Its header is synced before anything goes behind it, and says where
@@ -182,7 +189,7 @@ static enum err start_segment(struct seglog *l, struct pool_file *take_p, struct
         .store = l->store,
         .segment = l->current ? l->current->n + 1 : 0,
         .epoch = atomic_fetch_add(&l->last_epoch, 1) + 1,
-        .prev_end = l->current ? atomic_load(&l->end) : 0,
+        .prev_end = l->current ? valid_end(l) : 0,
         .created = utc_now(),
         .segment_bytes = l->segment_bytes,
         .version = SEGLOG_VERSION,

@@ -173,12 +173,14 @@ static uint64_t stated_end(struct seglog *l, uint64_t n)
 static enum err walk_pinned(struct seglog *l, struct segment *s, seglog_walk_fn *fn, void *arg,
                             struct errinfo *ei)
 {
-    bool is_last = s->n == l->current->n;
-    uint64_t until = is_last ? l->end : stated_end(l, s->n);
+    uint64_t least = seglog_pos(l, s->n, SEGLOG_HEADER);
+    uint64_t until = s->n == l->current->n ? atomic_load(&l->end) : stated_end(l, s->n);
+    if (s->n == l->current->n && until < least)
+        until = least; /* it has no batch */
     if (until == 0)
         return err_set(ei, ERR_CORRUPT, "%s: segment %llu is missing", l->dir,
                        (unsigned long long)(s->n + 1));
-    if (until < seglog_pos(l, s->n, SEGLOG_HEADER) || until > seglog_pos(l, s->n + 1, 0))
+    if (until < least || until > seglog_pos(l, s->n + 1, 0))
         return err_set(ei, ERR_CORRUPT, "%s: segment %llu says that it ended at %llu",
                        place_text(l, s, 0).text, (unsigned long long)(s->n + 1),
                        (unsigned long long)until);

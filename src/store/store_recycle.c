@@ -100,7 +100,7 @@ static enum err copy_extent(struct store *s, uint64_t message, struct record_ext
     enum err err = seglog_read_extent(s->log, message, x, &body, ei);
     if (err != ERR_OK)
         return err;
-    struct own_change own = {.change = {.type = RECORD_CHUNK, .id = message, .is_lazy = true}};
+    struct own_change own = {.change = {.type = RECORD_CHUNK, .id = message}};
     own.change.body[0] = buf_slice(&body);
     err = submit_and_wait(s, &own);
     if (err == ERR_OK)

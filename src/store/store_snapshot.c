@@ -14,6 +14,7 @@ enum {
     NAMES_BYTES = 64 << 10,
     OK_FILE_MAX = 512,
     KEEPER_S = 1,
+    WAIT_S = 1,
 };
 
 static void copy_path(const struct store *s, uint64_t pos, char ret[STORE_PATH])
@@ -168,8 +169,11 @@ enum err store_snapshot(struct store *s, struct errinfo *ei)
     if (s->found.is_damaged)
         return err_set(ei, ERR_CORRUPT, "the store is damaged and open for reading only");
     pthread_mutex_lock(&s->keep.lock);
+    uint64_t end = atomic_load(&s->log->end);
+    s->keep.tried_end = end;
+    if (end > 0) /* without waiting it would stand for a little less */
+        (void)store_wait_applied(s, end - 1, SECONDS(WAIT_S));
     uint64_t applied = atomic_load(&s->applied);
-    s->keep.tried_end = atomic_load(&s->log->end);
     enum err err = store_checkpoint(s, ei);
     if (err == ERR_OK)
         err = make_snapshot(s, &pos, ei);

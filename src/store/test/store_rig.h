@@ -8,6 +8,7 @@
 
 #include "index_fake.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 enum { RIG_MESSAGES = 400, RIG_BYTES = 4 << 20, RIG_SEGMENT = 4 << 20, RIG_TOLD = 64 };
@@ -67,6 +68,10 @@ static struct rig *rig_create(uint64_t seed)
 {
     struct rig *r = mem_new(sizeof(*r));
     if (!rig_pool) {
+        /* Files come and go by the megabyte: keep the pages. */
+        (void)mallopt(M_MMAP_THRESHOLD, 64 << 20);
+        (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
+        (void)mallopt(M_ARENA_MAX, 1);
         uint64_t x = 88172645463325252u;
         rig_pool = mem_new(RIG_BYTES);
         for (size_t i = 0; i < RIG_BYTES; i += 8) {
