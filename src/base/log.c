@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -29,7 +30,7 @@ static struct {
     uint64_t n_dropped_all; /* under lock */
     bool is_running;        /* under lock */
     bool is_stopping;       /* under lock */
-    enum log_level most;    /* set once */
+    atomic_int most;        /* enum log_level */
     bool has_journal;       /* set once: prefix lines with <priority> */
     char process[32];       /* set once */
 } the_log = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER,
@@ -51,8 +52,13 @@ static void write_all(const char *p, size_t n)
 void log_init(const char *process, enum log_level most)
 {
     snprintf(the_log.process, sizeof(the_log.process), "%s", process);
-    the_log.most = most;
+    log_set_level(most);
     the_log.has_journal = getenv("JOURNAL_STREAM") != NULL;
+}
+
+void log_set_level(enum log_level most)
+{
+    atomic_store_explicit(&the_log.most, (int)most, memory_order_relaxed);
 }
 
 const char *log_event_name(enum log_event_id id)
@@ -115,7 +121,7 @@ static void ring_put(const char *line, size_t n)
 void log_event(enum log_event_id id, const char *format, ...)
 {
     char line[LINE_MAX_BYTES];
-    if (events[id].level > the_log.most)
+    if ((int)events[id].level > atomic_load_explicit(&the_log.most, memory_order_relaxed))
         return;
     va_list args;
     va_start(args, format);

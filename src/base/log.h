@@ -20,6 +20,7 @@ enum log_event_id {
 
 /* `process` appears in each line ("gate/1"). Before log_start lines are written directly. */
 void log_init(const char *process, enum log_level most);
+void log_set_level(enum log_level most); /* any thread */
 void log_start(void); /* starts the writing thread; after fork, before the sandbox */
 void log_stop(void);  /* writes what waits (at most one second) and ends the thread */
 

@@ -30,6 +30,12 @@ enum ipc_type {
 };
 #undef IPC_MESSAGE
 
+enum ipc_settings_kind {
+    IPC_SETTINGS_CERTIFICATE = 1,
+    IPC_SETTINGS_KEY,
+    IPC_SETTINGS_TRUST_ANCHOR,
+    IPC_SETTINGS_SETTINGS,
+};
 enum ipc_ability { IPC_NO_8BITMIME = 1, IPC_NO_SMTPUTF8 = 2, IPC_NO_DSN = 4, IPC_ABILITIES_KNOWN = 128 };
 enum ipc_job_kind { IPC_JOB_PRIMARY = 1, IPC_JOB_WORLD = 2 };
 enum ipc_tls { IPC_TLS_MAY = 0, IPC_TLS_MUST = 1, IPC_TLS_VERIFY = 2, IPC_TLS_NEVER = 3 };

@@ -344,6 +344,14 @@ enum err net_link_send_fd(struct net_link *k, uint16_t type, uint64_t tag, struc
     return err;
 }
 
+void net_link_flush(struct net_link *k)
+{
+    pthread_mutex_lock(&k->lock);
+    if (!k->is_closed)
+        (void)push(k); /* a dead peer is noticed by the loop's reading */
+    pthread_mutex_unlock(&k->lock);
+}
+
 size_t net_link_queued(struct net_link *k)
 {
     pthread_mutex_lock(&k->lock);

@@ -68,6 +68,8 @@ enum err net_link_send(struct net_link *link, uint16_t type, uint64_t tag, struc
 /* With a descriptor, which stays the caller's. Blocks shortly if it must. Loop thread. */
 enum err net_link_send_fd(struct net_link *link, uint16_t type, uint64_t tag, struct slice payload,
                           int fd);
+/* Write what the socket takes now, for a last word or while the loop does not run. Any thread. */
+void net_link_flush(struct net_link *link);
 size_t net_link_queued(struct net_link *link); /* bytes that wait; any thread */
 /* Stop or go on reading (back pressure on the writer). */
 void net_link_pause(struct net_link *link, bool is_paused);
