@@ -103,14 +103,18 @@ static ssize_t take_frames(struct net_link *k, struct slice s)
         struct reader r = reader_make(slice_skip(s, used));
         size_t n = read_u32(&r);
         struct net_frame f = {.fd = -1, .type = read_u16(&r)};
-        uint16_t zero = read_u16(&r);
+        uint16_t n_fds = read_u16(&r);
         f.tag = read_u64(&r);
-        if (zero != 0 || n > k->o.frame_max)
+        if (n_fds > (k->o.takes_fds ? 1 : 0) || n > k->o.frame_max)
             return -1;
         if (r.rest.n < n)
             break;
         f.payload = slice_of(r.rest.p, n);
-        if (k->n_fds > 0) {
+        /* The kernel hands over descriptors with the read that reaches their frame's first byte,
+         * perhaps together with frames before it: the head says whose they are. */
+        if (n_fds > 0 && k->n_fds == 0)
+            return -1;
+        if (n_fds > 0) {
             f.fd = k->fds[0];
             k->n_fds--;
             memmove(k->fds, k->fds + 1, k->n_fds * sizeof(int));
@@ -262,11 +266,11 @@ static void wake_for_writing(void *arg)
         on_flush(&k->flush);
 }
 
-static void add_head(struct buf *b, size_t n, uint16_t type, uint64_t tag)
+static void add_head(struct buf *b, size_t n, uint16_t type, uint16_t n_fds, uint64_t tag)
 {
     buf_u32(b, (uint32_t)n);
     buf_u16(b, type);
-    buf_u16(b, 0);
+    buf_u16(b, n_fds);
     buf_u64(b, tag);
 }
 
@@ -289,7 +293,7 @@ enum err net_link_send(struct net_link *k, uint16_t type, uint64_t tag, struct s
         pthread_mutex_unlock(&k->lock);
         return ERR_FULL;
     }
-    add_head(&k->out, n, type, tag);
+    add_head(&k->out, n, type, 0, tag);
     buf_adds(&k->out, a);
     buf_adds(&k->out, b);
     bool needs_loop = false;
@@ -314,7 +318,7 @@ enum err net_link_send_fd(struct net_link *k, uint16_t type, uint64_t tag, struc
                           int fd)
 {
     SCOPED(buf_finish) struct buf b = buf_make(payload.n + HEAD_BYTES);
-    add_head(&b, payload.n, type, tag);
+    add_head(&b, payload.n, type, 1, tag);
     buf_adds(&b, payload);
     char control[CMSG_SPACE(sizeof(int))] = {0};
     struct iovec iov = {b.p, b.n};

@@ -40,7 +40,7 @@ void net_watch_want(struct net_watch *w, int what); /* NET_READ | NET_WRITE, or 
 
 /* ---- links: framed messages over a Unix socket ------------------------------------------- */
 
-/* A frame is {u32 bytes, u16 type, u16 zero, u64 tag} and the payload. */
+/* A frame is {u32 bytes, u16 type, u16 descriptors (0 or 1), u64 tag} and the payload. */
 struct net_frame {
     uint16_t type;
     uint64_t tag;

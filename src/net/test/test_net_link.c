@@ -11,7 +11,7 @@
 struct seen {
     struct net_loop *loop;
     size_t n, bytes, stop_after;
-    uint64_t last_tag;
+    uint64_t last_tag, fd_tag;
     int fd;
     bool is_closed, is_in_order;
 };
@@ -23,8 +23,10 @@ static void on_frame(void *arg, struct net_link *, struct net_frame *f)
         s->is_in_order = false;
     s->last_tag = f->tag;
     s->bytes += f->payload.n;
-    if (f->fd >= 0)
+    if (f->fd >= 0) {
         s->fd = f->fd;
+        s->fd_tag = f->tag;
+    }
     if (++s->n == s->stop_after)
         net_loop_stop(s->loop);
 }
@@ -131,6 +133,7 @@ static void a_descriptor_travels_with_its_frame(void **)
     assert_int_equal(net_link_send_fd(left, 2, 2, SLICE("with"), ends[1]), ERR_OK);
     net_loop_run(loop);
     assert_true(b.fd >= 0);
+    assert_int_equal(b.fd_tag, 2); /* not the first's, although both came in one read */
     assert_int_equal(write(b.fd, "!", 1), 1);
     char c;
     assert_int_equal(read(ends[0], &c, 1), 1);
