@@ -33,6 +33,8 @@ struct role_wiring {
     /* child_settings, child_file give the new ones. Only reloadable keys differ. The TLS pair
      * has been checked to parse and to match; who cannot use it all the same keeps the old one. */
     void (*settings_changed)(struct child *c);
+    /* Core only: which processes run, at each change. Borrowed for the call. */
+    void (*processes)(struct child *c, const struct ipc_processes *p);
 };
 extern const struct role_wiring wiring_gate, wiring_door, wiring_core, wiring_courier,
     wiring_liaison, wiring_resolver;
@@ -85,5 +87,10 @@ struct child_listener child_listener(const struct child *c, size_t i);
  * next settings_changed has returned. */
 enum child_file { CHILD_CERTIFICATE, CHILD_KEY, CHILD_TRUST_ANCHOR, CHILD_FILE_N };
 struct slice child_file(const struct child *c, enum child_file file);
+
+/* Memory of CHILD_SHARED_BYTES that all processes of this role share, zero at the node's start and
+ * kept when a process dies: what is found there may be half written, or hostile. */
+enum { CHILD_SHARED_BYTES = 8 << 20 };
+void *child_shared(const struct child *c);
 
 #endif

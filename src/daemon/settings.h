@@ -16,6 +16,7 @@ enum {
     SETTINGS_PROBLEMS_MAX = 16, /* told at once; more are counted */
     SETTINGS_PATH_MAX = 256,
     SETTINGS_GATES_MAX = 16,
+    SETTINGS_KEYS_MAX = 64,
 };
 
 /* "192.0.2.0/24"; a single address has all bits. */
@@ -33,6 +34,7 @@ struct settings_networks {
 struct settings_address {
     uint8_t bytes[16]; /* network order */
     uint8_t n_bytes;   /* 4 or 16; 0: none (the administration's Unix socket) */
+    uint8_t zero;      /* no padding: addresses are compared as bytes */
     uint16_t port;
 };
 struct settings_addresses {
@@ -129,6 +131,7 @@ struct settings {
         char socket[SETTINGS_PATH_MAX];
         char group[64]; /* may use the socket; "": only root and ourselves */
     } admin;
+    uint32_t lines[SETTINGS_KEYS_MAX]; /* where each key was given: settings_line */
 };
 
 /* What is wrong with a file, in words: what, and what would be right. */
@@ -173,7 +176,8 @@ void settings_manual(struct buf *ret);
 /* 4 or 16 bytes of an address (net_address_bytes). */
 bool settings_networks_have(const struct settings_networks *list, const unsigned char *bytes,
                             size_t n_bytes);
-const char *settings_service_name(uint32_t service);                        /* "smtp"; "unknown" */
+uint32_t settings_line(const struct settings *s, const char *key); /* of "tls.key"; 0: a default */
+const char *settings_service_name(uint32_t service);               /* "smtp"; "unknown" */
 void settings_address_text(const struct settings_address *a, char ret[64]); /* "[::1]:53" */
 
 #endif
