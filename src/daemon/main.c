@@ -1,0 +1,35 @@
+/* The program: `serve` is the node, everything else is the command line. */
+#include "cli/cli.h"
+#include "daemon/child.h"
+#include "daemon/serve.h"
+
+#include <stdio.h>
+
+static int help(void)
+{
+    fputs("staffetta serve [--config FILE]        run a node in the foreground\n"
+          "staffetta serve --check                judge the settings and say what is wrong\n"
+          "staffetta serve --print-config         show the settings in effect\n"
+          "staffetta settings --markdown          all settings, as a page\n"
+          "staffetta version\n"
+          "\n"
+          "Everything else talks to the running node; see staffetta(8).\n",
+          stdout);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *verb = argc > 1 ? argv[1] : "help";
+    if (strcmp(verb, "--child") == 0)
+        return child_main(argc, argv);
+    if (strcmp(verb, "serve") == 0)
+        return serve_main(argc - 2, argv + 2);
+    if (strcmp(verb, "settings") == 0)
+        return settings_main(argc - 2, argv + 2);
+    if (strcmp(verb, "version") == 0 || strcmp(verb, "--version") == 0)
+        return puts("staffetta " VERSION) < 0;
+    if (strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0)
+        return help();
+    return cli_main(argc, argv);
+}

@@ -1,0 +1,54 @@
+/* sd_notify without libsystemd; see notify.h. */
+#include "daemon/notify.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static struct {
+    struct sockaddr_un address;
+    socklen_t n;
+    int fd;
+    bool has_watchdog;
+} the_notify = {.fd = -1};
+
+void notify_open(void)
+{
+    const char *path = getenv("NOTIFY_SOCKET"), *watchdog = getenv("WATCHDOG_USEC"),
+               *pid = getenv("WATCHDOG_PID");
+    size_t n = path ? strlen(path) : 0;
+    the_notify.has_watchdog = watchdog && (!pid || atoll(pid) == getpid());
+    if (n > 1 && n < sizeof(the_notify.address.sun_path) && (path[0] == '/' || path[0] == '@')) {
+        the_notify.address.sun_family = AF_UNIX;
+        memcpy(the_notify.address.sun_path, path, n);
+        if (path[0] == '@')
+            the_notify.address.sun_path[0] = '\0';
+        the_notify.n = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
+        the_notify.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    }
+    (void)unsetenv("NOTIFY_SOCKET"), (void)unsetenv("WATCHDOG_USEC"),
+        (void)unsetenv("WATCHDOG_PID");
+}
+
+void notify(const char *format, ...)
+{
+    char text[512];
+    if (the_notify.fd < 0)
+        return;
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    must(n >= 0);
+    if ((size_t)n >= sizeof(text))
+        n = (int)sizeof(text) - 1;
+    (void)!sendto(the_notify.fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL,
+                  (const struct sockaddr *)&the_notify.address, the_notify.n);
+}
+
+bool notify_has_watchdog(void)
+{
+    return the_notify.fd >= 0 && the_notify.has_watchdog;
+}
