@@ -68,12 +68,13 @@ static void advise_key(const char *wrong, char ret[240])
 {
     char best[WORD_MAX] = "";
     unsigned nearest = 4; /* further away it is another word */
+    const char *last = strchr(wrong, '.') ? strchr(wrong, '.') + 1 : wrong;
     for (size_t i = 0; i < SETTINGS_ROWS; i++) {
         const char *key = settings_rows[i].key, *dot = strchr(key, '.');
         char section[WORD_MAX];
         snprintf(section, sizeof(section), "%.*s", dot ? (int)(dot - key) : 0, key);
         unsigned d = distance(wrong, key), d_section = distance(wrong, section);
-        if (dot && strcmp(wrong, dot + 1) == 0)
+        if (dot && strcmp(last, dot + 1) == 0)
             d = 0; /* the right word in the wrong place */
         if (d >= nearest && d_section >= nearest)
             continue;
