@@ -175,8 +175,10 @@ static bool digest(struct net_link *k, struct slice fresh)
 
 static void on_readable(struct net_link *k)
 {
-    static _Thread_local char bytes[READ_BYTES]; /* a loop is one thread */
-    ssize_t n = receive(k, bytes, sizeof(bytes));
+    if (!k->loop->link_bytes)
+        k->loop->link_bytes = mem_new(READ_BYTES);
+    char *bytes = k->loop->link_bytes;
+    ssize_t n = receive(k, bytes, READ_BYTES);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0 || !digest(k, slice_of(bytes, (size_t)n)))

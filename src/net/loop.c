@@ -77,6 +77,8 @@ void net_loop_destroy(struct net_loop **l)
     event_base_free((*l)->base);
     fd_close(&(*l)->wake_fd);
     pthread_mutex_destroy(&(*l)->lock);
+    mem_free(&(*l)->link_bytes);
+    mem_free(&(*l)->stream_bytes);
     mem_free(l);
 }
 

@@ -17,6 +17,9 @@ struct net_loop {
     struct list tasks; /* under lock */
     bool is_woken;     /* under lock */
     struct list late;  /* loop only */
+    /* What was just read, by links and by streams; loop only, made when first needed. In the
+     * loop's memory and not thread-local: that would be zeroed in the stack of every thread. */
+    char *link_bytes, *stream_bytes;
     atomic_bool is_stopping;
 };
 

@@ -232,9 +232,11 @@ static ssize_t get(struct net_stream *s, char *p, size_t n)
 
 static void read_some(struct net_stream *s)
 {
-    static _Thread_local char bytes[READ_BYTES]; /* a loop is one thread */
+    if (!s->loop->stream_bytes)
+        s->loop->stream_bytes = mem_new(READ_BYTES);
+    char *bytes = s->loop->stream_bytes;
     for (int i = 0; i < READS_A_TURN && !s->is_paused && !s->is_closing && !s->is_dead; i++) {
-        ssize_t n = get(s, bytes, sizeof(bytes));
+        ssize_t n = get(s, bytes, READ_BYTES);
         if (n < 0)
             return;
         if (n == 0) {
@@ -246,7 +248,7 @@ static void read_some(struct net_stream *s)
             dead(s, "the peer sent more than it may while waiting");
             return;
         }
-        if (!s->ssl && (size_t)n < sizeof(bytes))
+        if (!s->ssl && n < READ_BYTES)
             return; /* the socket is empty: no need to ask it again */
     }
     if (s->ssl && SSL_pending(s->ssl) > 0 && !s->is_paused && !s->is_dead) {
