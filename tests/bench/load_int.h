@@ -124,7 +124,8 @@ struct load_thread {
     int epoll;
     uint32_t n_sessions, n_live; /* live: not ended */
     uint32_t n_opening;          /* not greeted yet */
-    uint32_t n_idle;             /* in LOAD_READY; read by the main thread */
+    uint32_t n_idle;             /* in LOAD_READY */
+    uint32_t n_alive;            /* idle mode: how many were left at the end */
     struct load_session *sessions;
     struct list waiting, resting, ready; /* each ordered by `since` */
     struct load_counts counts;
@@ -142,5 +143,6 @@ void load_thread_destroy(struct load_thread *t);
 extern mono_us load_began;
 /* Idle mode: how many sessions have been greeted so far, over all threads. */
 extern uint32_t load_n_greeted;
+extern uint32_t load_n_running; /* threads */
 
 #endif

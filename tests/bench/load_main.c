@@ -148,19 +148,22 @@ static void report(struct load_thread *threads, size_t n_threads)
         bench_histogram_ms(&latency, 1), bench_cpu_seconds());
 }
 
-/* Idle mode, main thread: say when all stand, and at the end how many still do. */
-static void idle_watch(const struct load_thread *threads, size_t n_threads)
+/* Idle mode, main thread: say when all stand. */
+static void idle_watch(void)
 {
-    while (!load_is_over() &&
-           __atomic_load_n(&load_n_greeted, __ATOMIC_RELAXED) < load_settings.idle)
+    uint32_t n;
+    while ((n = __atomic_load_n(&load_n_greeted, __ATOMIC_RELAXED)) < load_settings.idle &&
+           __atomic_load_n(&load_n_running, __ATOMIC_RELAXED) > 0 && !load_is_over())
         (void)usleep(10000);
-    (void)printf("{\"greeted\": %u}\n", __atomic_load_n(&load_n_greeted, __ATOMIC_RELAXED));
+    (void)printf("{\"greeted\": %u}\n", n);
     (void)fflush(stdout);
-    while (!load_is_over())
-        (void)usleep(10000);
+}
+
+static void idle_report(const struct load_thread *threads, size_t n_threads)
+{
     uint32_t n_alive = 0;
     for (size_t i = 0; i < n_threads; i++)
-        n_alive += __atomic_load_n(&threads[i].n_idle, __ATOMIC_RELAXED);
+        n_alive += threads[i].n_alive;
     (void)printf("{\"alive\": %u}\n", n_alive);
 }
 
@@ -185,12 +188,15 @@ int main(int argc, char **argv)
     }
     pthread_attr_t attr;
     must(pthread_attr_init(&attr) == 0 && pthread_attr_setstacksize(&attr, STACK_BYTES) == 0);
+    load_n_running = (uint32_t)n;
     for (size_t i = 0; i < n; i++)
         must(pthread_create(&threads[i].id, &attr, load_thread_run, &threads[i]) == 0);
     if (load_settings.idle)
-        idle_watch(threads, n);
+        idle_watch();
     for (size_t i = 0; i < n; i++)
         must(pthread_join(threads[i].id, NULL) == 0);
+    if (load_settings.idle)
+        idle_report(threads, n);
     report(threads, n);
     for (size_t i = 0; i < n; i++)
         load_thread_destroy(&threads[i]);

@@ -23,8 +23,7 @@ static bool is_opening(enum load_state state)
 static void session_set_state(struct load_session *s, enum load_state state)
 {
     struct load_thread *t = s->thread;
-    uint32_t n_idle = t->n_idle - (s->state == LOAD_READY) + (state == LOAD_READY);
-    __atomic_store_n(&t->n_idle, n_idle, __ATOMIC_RELAXED);
+    t->n_idle = t->n_idle - (s->state == LOAD_READY) + (state == LOAD_READY);
     t->n_opening = t->n_opening - is_opening(s->state) + is_opening(state);
     s->state = state;
 }

@@ -8,7 +8,7 @@
 #define TURN_MAX MILLISECONDS(200) /* a signal or the end of time is noticed within this */
 
 mono_us load_began;
-uint32_t load_n_greeted;
+uint32_t load_n_greeted, load_n_running;
 static uint64_t next_number;
 
 static bool is_time_up(void)
@@ -115,6 +115,8 @@ static void thread_feed(struct load_thread *t)
 {
     if (load_settings.idle && !is_time_up())
         return;
+    if (t->n_idle > t->n_alive) /* the first time: all that are left */
+        t->n_alive = t->n_idle;
     while (!list_empty(&t->ready)) {
         struct load_session *s = container_of(t->ready.next, struct load_session, node);
         load_session_ready(s);
@@ -163,5 +165,6 @@ void *load_thread_run(void *thread)
             load_session_lose(&t->sessions[i]);
     }
     load_journal_flush(&t->journal);
+    __atomic_sub_fetch(&load_n_running, 1, __ATOMIC_RELAXED);
     return NULL;
 }
