@@ -108,7 +108,8 @@ double bench_cpu_seconds(void);
 
 /* One turn towards dying politely: true once TERM or INT has come (see bench_signals_catch). */
 extern volatile bool bench_is_stopping;
-extern volatile bool bench_is_asked; /* USR1 came: print the counts; the reader clears it */
-void bench_signals_catch(void);      /* TERM, INT, USR1; ignores PIPE */
+extern volatile bool bench_is_asked;     /* USR1 or USR2 came: print the counts */
+extern volatile bool bench_is_resetting; /* USR2: and begin anew; the reader clears both */
+void bench_signals_catch(void);          /* TERM, INT, USR1, USR2; ignores PIPE */
 
 #endif

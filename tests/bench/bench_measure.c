@@ -6,6 +6,7 @@
 
 volatile bool bench_is_stopping;
 volatile bool bench_is_asked;
+volatile bool bench_is_resetting;
 
 /* Below STEPS a bucket is one microsecond; each doubling above has STEPS / 2 buckets of its own,
  * so the upper half of a row of STEPS is used. */
@@ -72,10 +73,12 @@ double bench_cpu_seconds(void)
 
 static void signal_note(int number)
 {
-    if (number == SIGUSR1)
-        bench_is_asked = true;
-    else
+    if (number != SIGUSR1 && number != SIGUSR2) {
         bench_is_stopping = true;
+        return;
+    }
+    bench_is_resetting = number == SIGUSR2 || bench_is_resetting;
+    bench_is_asked = true;
 }
 
 void bench_signals_catch(void)
@@ -83,5 +86,6 @@ void bench_signals_catch(void)
     struct sigaction note = {.sa_handler = signal_note};
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     must(sigaction(SIGTERM, &note, NULL) == 0 && sigaction(SIGINT, &note, NULL) == 0);
-    must(sigaction(SIGUSR1, &note, NULL) == 0 && sigaction(SIGPIPE, &ignore, NULL) == 0);
+    must(sigaction(SIGUSR1, &note, NULL) == 0 && sigaction(SIGUSR2, &note, NULL) == 0);
+    must(sigaction(SIGPIPE, &ignore, NULL) == 0);
 }

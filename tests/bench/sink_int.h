@@ -57,6 +57,7 @@ extern struct sink_settings sink_settings; /* set once */
 
 struct sink_counts {
     uint64_t connections, open, messages, ids, duplicates, without_id, bytes, faults;
+    mono_us first, last; /* when the first and the last message were complete */
 };
 extern struct sink_counts sink_counts;
 extern struct bench_histogram sink_latency; /* from X-Load-Sent to the final dot */

@@ -1,7 +1,7 @@
 /* smtp_sink: takes messages by SMTP or LMTP, keeps or forgets them, and misbehaves on request.
  *
- * Prints {"listening": ...} when it is ready, and its counts as one JSON line on USR1 and at the
- * end (TERM, INT). */
+ * Prints {"listening": ...} when it is ready, and its counts as one JSON line on USR1, on USR2
+ * (which then begins to count anew) and at the end (TERM, INT). */
 #include "sink_int.h"
 
 #include <errno.h>
@@ -78,14 +78,23 @@ static void report(void)
     const struct sink_counts *c = &sink_counts;
     (void)printf("{\"messages\": %llu, \"ids\": %llu, \"duplicates\": %llu, \"without_id\": %llu, "
                  "\"connections\": %llu, \"open\": %llu, \"bytes\": %llu, \"faults\": %llu, "
+                 "\"seconds\": %.3f, "
                  "\"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, \"cpu_seconds\": %.3f}\n",
                  (unsigned long long)c->messages, (unsigned long long)c->ids,
                  (unsigned long long)c->duplicates, (unsigned long long)c->without_id,
                  (unsigned long long)c->connections, (unsigned long long)c->open,
                  (unsigned long long)c->bytes, (unsigned long long)c->faults,
-                 bench_histogram_ms(&sink_latency, 0.5), bench_histogram_ms(&sink_latency, 0.99),
-                 bench_histogram_ms(&sink_latency, 1), bench_cpu_seconds());
+                 (double)(c->last - c->first) / 1e6, bench_histogram_ms(&sink_latency, 0.5),
+                 bench_histogram_ms(&sink_latency, 0.99), bench_histogram_ms(&sink_latency, 1),
+                 bench_cpu_seconds());
     (void)fflush(stdout);
+}
+
+/* Ids stay known: a duplicate is one however long ago the first came. */
+static void reset(void)
+{
+    sink_counts = (struct sink_counts){.open = sink_counts.open};
+    memset(&sink_latency, 0, sizeof sink_latency);
 }
 
 void sink_delay(struct sink_session *s)
@@ -147,6 +156,10 @@ static void serve(int listener)
         if (bench_is_asked) {
             bench_is_asked = false;
             report();
+        }
+        if (bench_is_resetting) {
+            bench_is_resetting = false;
+            reset();
         }
     }
 }

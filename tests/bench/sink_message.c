@@ -171,7 +171,9 @@ void sink_message_take(struct sink_session *s)
     struct slice id = header_find(message, SLICE("X-Load-Id:"));
     if (!id.n)
         id = header_find(message, SLICE("Message-ID:"));
-    sink_counts.messages++;
+    sink_counts.last = mono_now();
+    if (sink_counts.messages++ == 0)
+        sink_counts.first = sink_counts.last;
     sink_counts.bytes += message.n;
     id_count(id);
     latency_add(message);

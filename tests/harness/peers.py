@@ -84,9 +84,9 @@ class Postfix(Daemon):
 
     name = "postfix"
 
-    def __init__(self, directory, *, address="127.0.0.1", port=None, hostname="primary.example.test",
-                 mailboxes=(), lmtp=None, relayhost=None, tls=None, queue=None, settings=None,
-                 services=""):
+    def __init__(self, directory, *, address="127.0.0.1", port=None,
+                 hostname="primary.example.test", mailboxes=(), lmtp=None, relayhost=None,
+                 tls=None, queue=None, settings=None, services=""):
         super().__init__(directory)
         self.address = address
         self.port = port or netns.free_port(address)
@@ -501,21 +501,23 @@ class Sink(Daemon):
     def is_ready(self):
         return bool(self._lines())
 
-    def counts(self):
-        """What it has counted so far."""
+    def counts(self, reset=False):
+        """What it has counted so far; with `reset` it begins anew (ids stay known)."""
         before = len(self._lines())
-        signal_pid(self.process.pid, signal.SIGUSR1)
+        signal_pid(self.process.pid, signal.SIGUSR2 if reset else signal.SIGUSR1)
         wait_for(lambda: len(self._lines()) > before, "counts of the sink")
         return json.loads(self._lines()[-1])
 
     def stop(self, seconds=10):
         """Ends it; gives its counts."""
-        running = self.is_running()
+        process = self.process if self.is_running() else None
         super().stop(seconds)
         if self._out:
             self._out.close()
             self._out = None
-        return json.loads(self._lines()[-1]) if running else None
+        if process and process.returncode != 0:
+            raise Failure(f"the sink ended with {process.returncode}:\n{self.log_tail()}")
+        return json.loads(self._lines()[-1]) if process else None
 
     def records(self):
         """One dict a message kept: id, size, sha256, time, from, rcpts, params, xclient ..."""

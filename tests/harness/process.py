@@ -21,6 +21,7 @@ STOP_SECONDS = 10
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _live = []
 
 
@@ -82,14 +83,26 @@ def _stat(pid):
     return fields[0], int(fields[1]), int(fields[3])
 
 
-def session_pids(leader):
-    """Processes of the session, the dead ones left out: those are somebody else's to reap."""
-    pids = []
+def _session(leader):
+    """(pid, state, parent) of all processes of the session, dead ones too."""
     for name in os.listdir("/proc"):
         stat = _stat(name) if name.isdigit() else None
-        if stat and stat[0] not in "ZX" and stat[2] == leader:
-            pids.append(int(name))
-    return pids
+        if stat and stat[2] == leader:
+            yield int(name), stat[0], stat[1]
+
+
+def session_pids(leader):
+    """Living processes of the session."""
+    return [pid for pid, state, _ in _session(leader) if state not in "ZX"]
+
+
+def _reap(leader):
+    """Children whose parents died come to us (see Daemon.start) and stay as zombies, which hold
+    control groups and mislead others, until somebody asks for them."""
+    for pid, state, parent in _session(leader):
+        if state == "Z" and parent == os.getpid() and pid != leader:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
 
 
 def signal_pid(pid, number):
@@ -97,8 +110,13 @@ def signal_pid(pid, number):
         os.kill(pid, number)
 
 
-def _die_with_parent():
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+def _before_exec(groups, is_tied):
+    """Runs in the child. `is_tied`: it shall not outlive its parent."""
+    for path in groups:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(str(os.getpid()))
+    if is_tied:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 class Daemon:
@@ -113,6 +131,7 @@ class Daemon:
         self.directory.chmod(0o755)
         self.process = None
         self.is_paused = False
+        self.groups = []  # cgroup.procs files that the first process enters; see measure.py
 
     # what subclasses give
 
@@ -134,6 +153,7 @@ class Daemon:
         if self.process:
             raise Failure(f"{self.name} is running")
         self.prepare()
+        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         # A thread that ends would take the child with it, so only the main thread's children are
         # tied to their parent's life.
         is_main = threading.current_thread() is threading.main_thread()
@@ -141,7 +161,7 @@ class Daemon:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=self.output(out), stderr=out,
                 env=self.environment(), start_new_session=True, cwd=self.directory,
-                preexec_fn=_die_with_parent if is_main else None)
+                preexec_fn=lambda: _before_exec(self.groups, is_main))
         _live.append(self)
         try:
             self.wait_ready()
@@ -210,6 +230,7 @@ class Daemon:
             if time.monotonic() > deadline:
                 raise Failure(f"{self.name} (session {leader}) survives KILL: {pids}")
             time.sleep(0.005)
+        _reap(leader)
         self.process = None
         self.is_paused = False
         if self in _live:

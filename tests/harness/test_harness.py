@@ -158,7 +158,8 @@ def test_sink_hangs_and_hangs_up_at_each_stage(sink, stage, begins):
         try:
             client = sender.Client(at, seconds=0.6)
             seen.append(str(client.banner))
-            for line in ("EHLO x", "MAIL FROM:<a@b>", "RCPT TO:<c@d>", "DATA", "a: b\r\n\r\nc\r\n."):
+            for line in ("EHLO x", "MAIL FROM:<a@b>", "RCPT TO:<c@d>", "DATA",
+                         "a: b\r\n\r\nc\r\n."):
                 seen.append(str(client.command(line)))
         except sender.Lost as why:
             return seen, str(why)
@@ -316,7 +317,7 @@ def test_load_gives_up_on_a_server_that_hangs(sink):
     assert (dead["accepted"], dead["failures"]) == (0, 4)
 
 
-# ---- the rest --------------------------------------------------------------------------------------
+# ---- the rest ------------------------------------------------------------------------------------
 
 
 def test_corpus_is_whole_and_has_clean_line_ends(primary):

@@ -1,0 +1,84 @@
+"""The two sides of a benchmark: our program, and the peer tuned as well as it can be.
+
+Both take mail for user0@bench.test .. user99@bench.test from 127.0.0.0/8, without looking up
+names. `mode` is "receive" (kept, nothing is delivered), "relay" (kept, then passed on to the
+sink) or "idle" (connections that do nothing; STARTTLS is offered).
+"""
+
+from harness.peers import Postfix
+from harness.staffetta import Staffetta
+
+DOMAIN = "bench.test"
+USERS = 100
+LOAD_OPTIONS = ("--from", "sender@load.test", "--rcpt", f"user%d@{DOMAIN}", "--rcpt-range", USERS,
+                "--source-addresses", "127.0.1.1-127.0.1.200")
+
+POSTFIX_TUNED = {
+    # no names, no log, nothing that a test on loopback does not need
+    "disable_dns_lookups": "yes", "smtp_host_lookup": "native", "smtpd_peername_lookup": "no",
+    "maillog_file": "", "smtp_tls_security_level": "none", "smtpd_tls_security_level": "none",
+    # no limits in the way
+    "default_process_limit": "250", "in_flow_delay": "0", "smtpd_error_sleep_time": "0",
+    "smtpd_client_connection_count_limit": "0", "smtpd_client_connection_rate_limit": "0",
+    "smtpd_client_message_rate_limit": "0", "smtpd_client_recipient_rate_limit": "0",
+    "smtpd_client_new_tls_session_rate_limit": "0", "smtpd_client_auth_rate_limit": "0",
+    "message_size_limit": "52428800", "qmgr_message_active_limit": "100000",
+    "qmgr_message_recipient_limit": "100000",
+    # processes that stay: without this cleanup is started anew each 100 messages
+    "max_use": "100000",
+    # no rewriting, no checks
+    "receive_override_options":
+        "no_address_mappings,no_header_body_checks,no_unknown_recipient_checks",
+}
+POSTFIX_RELAY = {
+    "smtp_destination_concurrency_limit": "50", "initial_destination_concurrency": "20",
+    "default_destination_concurrency_limit": "50", "smtp_connection_cache_on_demand": "yes",
+    "smtp_connection_reuse_time_limit": "300s",
+}
+# The message goes to the hold queue: stored and synced, and nobody looks at it again. The cheapest
+# way to receive that Postfix has.
+POSTFIX_HOLD = {"smtpd_client_restrictions": "check_client_access static:HOLD"}
+
+
+def postfix(mode, directory, *, sink=None, tls=None, disk=None):
+    """A Postfix that is ready to start. `disk`: where its queue lies."""
+    settings = dict(POSTFIX_TUNED)
+    if mode == "relay":
+        settings |= POSTFIX_RELAY
+        settings["smtp_connection_cache_destinations"] = f"[127.0.0.1]:{sink.port}"
+    else:
+        settings |= POSTFIX_HOLD
+    if tls:
+        settings["smtpd_tls_security_level"] = "may"
+    return Postfix(directory / "postfix", relayhost=sink.at if sink else "127.0.0.1:9", tls=tls,
+                   queue=f"{disk or directory}/queue", settings=settings)
+
+
+class Node(Staffetta):
+    """Our program with one tenant; its domain is kept here, or passed on to the sink."""
+
+    def __init__(self, mode, directory, *, sink=None, tls=None, disk=None):
+        more = {"tls": tls} if tls else {}
+        super().__init__(directory / "staffetta", data=f"{disk or directory}/staffetta", **more)
+        self.mode = mode
+        self.sink = sink
+
+    @property
+    def port(self):
+        return self.at()[1]
+
+    def start(self):
+        super().start()
+        self.must("tenant", "add", "bench")
+        if self.mode == "relay":
+            self.must("primary", "add", "sink", "--tenant", "bench", "--smtp", self.sink.at)
+            self.must("domain", "add", DOMAIN, "--tenant", "bench", "--form", "inline",
+                      "--primary", "sink")
+        else:
+            self.must("domain", "add", DOMAIN, "--tenant", "bench", "--form", "hosted")
+        for number in range(USERS):
+            self.must("person", "add", f"user{number}@{DOMAIN}", "--tenant", "bench")
+        return self
+
+
+SIDES = {"postfix": postfix, "staffetta": Node}
