@@ -54,12 +54,21 @@ def postfix(mode, directory, *, sink=None, tls=None, disk=None):
                    queue=f"{disk or directory}/queue", settings=settings)
 
 
+# What a real node would not allow one company's test bench. The store has its usual size.
+NODE_TUNED = {
+    "limits": {"connections": 20000, "connections_per_address": 20000,
+               "connections_per_network": 20000, "connections_per_minute": 10000000,
+               "messages": 10000000, "commands": 10000000},
+    "store": {},
+}
+
+
 class Node(Staffetta):
     """Our program with one tenant; its domain is kept here, or passed on to the sink."""
 
     def __init__(self, mode, directory, *, sink=None, tls=None, disk=None):
-        more = {"tls": tls} if tls else {}
-        super().__init__(directory / "staffetta", data=f"{disk or directory}/staffetta", **more)
+        super().__init__(directory / "staffetta", data=f"{disk or directory}/data", tls=tls,
+                         **NODE_TUNED)
         self.mode = mode
         self.sink = sink
 
@@ -69,6 +78,14 @@ class Node(Staffetta):
 
     def start(self):
         super().start()
+        try:
+            self._set_up()
+        except Exception:
+            self.kill9()
+            raise
+        return self
+
+    def _set_up(self):
         self.must("tenant", "add", "bench")
         if self.mode == "relay":
             self.must("primary", "add", "sink", "--tenant", "bench", "--smtp", self.sink.at)
@@ -78,7 +95,6 @@ class Node(Staffetta):
             self.must("domain", "add", DOMAIN, "--tenant", "bench", "--form", "hosted")
         for number in range(USERS):
             self.must("person", "add", f"user{number}@{DOMAIN}", "--tenant", "bench")
-        return self
 
 
 SIDES = {"postfix": postfix, "staffetta": Node}

@@ -1,6 +1,6 @@
 """Real mail for tests: 1,200 letters of public mailing lists, committed as one archive.
 
-tests/data/mail/README says where they come from. They hold real addresses and links: nothing may
+tests/data/mail/README.md says where they come from. They hold real addresses and links: nothing may
 be sent there or fetched.
 """
 

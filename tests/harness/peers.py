@@ -417,8 +417,12 @@ class Primary:
         return self.dovecot.address, self.dovecot.imap_port
 
     def start(self):
-        for part in self.parts:
-            part.start()
+        try:
+            for part in self.parts:
+                part.start()
+        except Exception:
+            self.kill9()
+            raise
         return self
 
     def stop(self):

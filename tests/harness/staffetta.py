@@ -1,5 +1,6 @@
 """Our own program: `staffetta serve` in the foreground with the settings of a node."""
 
+import contextlib
 import json
 import os
 import signal
@@ -40,23 +41,34 @@ def _scalar(value):
     return text if plain else json.dumps(text)
 
 
-def settings(data, *, listen=(), name="mx1.staffetta.example", resolver=(), tls=None, **more):
-    """The settings of a node; `listen`: rows such as {"for": "smtp", "at": "127.0.0.1:25"}.
-    Further top-level keys (limits=...) are added or win."""
+# Making 256 MiB of log ready takes longer than most tests.
+SMALL_STORE = {"segment": "8 MiB", "pool": 2}
+
+
+def settings(data, *, listen=(), name="mx1.staffetta.example", resolver=(), tls=None,
+             control=None, **more):
+    """The settings of a node; `listen`: rows such as {"for": "smtp", "at": "127.0.0.1:25"};
+    `control`: the socket of the command line. Further top-level keys (limits={...}) are added or
+    win; an empty one goes."""
     node = {
         "node": {"name": name, "data": str(data)},
         "network": {"internet": False, "resolver": list(resolver)},
         "listen": [dict(row) for row in listen],
+        "store": SMALL_STORE,
     }
     if tls:
         node["tls"] = {"certificate": str(tls[0]), "key": str(tls[1])}
-    return node | more
+    if control:
+        node["admin"] = {"socket": str(control)}
+    return {key: value for key, value in (node | more).items() if value}
 
 
 class Staffetta(Daemon):
     """One node. Without `listen` it gets SMTP on a free port of `address`.
 
     start() returns after READY=1; kill9() ends everything, kill9("gate") the processes of one role.
+    `listen`: rows of the settings; `data`: the store; `wrapper`: a command put before the program
+    (strace, prlimit, faketime); further arguments are keys of the settings (limits={...}).
     """
 
     name = "staffetta"
@@ -70,7 +82,7 @@ class Staffetta(Daemon):
         self.data = data or self.directory / "data"
         self.program = program or os.environ.get("STAFFETTA_PROGRAM") or \
             str(build_dir() / "staffetta")
-        self.wrapper = list(wrapper)  # a command put before it: strace, prlimit, faketime
+        self.wrapper = list(wrapper)
         self.more_environment = dict(environment or {})
         self.node = node
         self.config = self.directory / "staffetta.yaml"
@@ -88,7 +100,7 @@ class Staffetta(Daemon):
 
     def prepare(self):
         os.makedirs(self.data, exist_ok=True)
-        node = settings(self.data, listen=self.listen, **self.node)
+        node = settings(self.data, listen=self.listen, control=self.control, **self.node)
         self.config.write_text(yaml_text(node), encoding="utf-8")
         path = self.directory / "notify"
         path.unlink(missing_ok=True)
@@ -103,8 +115,7 @@ class Staffetta(Daemon):
             self.more_environment
 
     def command(self):
-        return [*self.wrapper, self.program, "--socket", str(self.control), "serve", "--config",
-                str(self.config)]
+        return [*self.wrapper, self.program, "serve", "--config", str(self.config)]
 
     def is_ready(self):
         try:
@@ -144,11 +155,15 @@ class Staffetta(Daemon):
         return answer
 
     def role_pids(self, role=None):
-        """Process ids by role, or those of one role. The only place that knows the shape of
-        `status`: {"processes": [{"role": "gate", "pid": 1}, ...]}."""
+        """Process ids by role, or those of one role. Read from the command lines (`staffetta
+        --child ROLE NUMBER`) rather than asked for by `status`, which needs a living core."""
         roles = {}
-        for row in self.must("status")["processes"]:
-            roles.setdefault(row["role"], []).append(row["pid"])
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    words = file.read().decode().split("\0")
+                is_child = len(words) > 2 and words[1] == "--child"
+                roles.setdefault(words[2] if is_child else "supervisor", []).append(pid)
         return roles if role is None else roles.get(role, [])
 
     def kill9(self, role=None):
@@ -163,12 +178,9 @@ class Staffetta(Daemon):
         return pids
 
     def wait_role(self, role, not_pids=(), seconds=10):
-        """Waits until the supervisor has started that role anew."""
+        """Waits until the supervisor has started that role anew, in full strength."""
         def fresh():
-            try:
-                pids = self.role_pids(role)
-            except Failure:
-                return None
-            return pids if pids and not set(pids) & set(not_pids) else None
+            pids = set(self.role_pids(role)) - set(not_pids)
+            return pids if pids and len(pids) >= len(not_pids) else None
 
         return wait_for(fresh, f"{role} is back", seconds)

@@ -10,8 +10,8 @@ import pytest
 from harness import corpus, load, netns, sender
 from harness.certs import Authority
 from harness.peers import Dovecot, Knot, Postfix, Primary, Sink, Unbound
-from harness.process import Daemon, Failure, run, session_pids, wait_for
-from harness.staffetta import settings, yaml_text
+from harness.process import Daemon, Failure, build_dir, run, session_pids, wait_for
+from harness.staffetta import Staffetta, settings, yaml_text
 
 pytestmark = pytest.mark.usefixtures("network")
 
@@ -437,6 +437,25 @@ def test_settings_are_yaml_that_says_the_same(directory):
     assert '  - {for: smtp, at: "127.0.0.1:25"}\n' in text
     assert "  message: 50 MiB\n" in text
     assert '  resolver:\n    - "127.0.0.1:53"\n' in text
+
+
+@pytest.mark.skipif(not (build_dir() / "staffetta").exists(), reason="our program is not built")
+def test_our_program_starts_loses_a_role_and_leaves_nothing(directory):
+    node = Staffetta(directory / "node").start()
+    assert "READY=1" in node.notices
+    roles = node.role_pids()
+    assert {"supervisor", "gate", "core"} <= set(roles)
+    killed = node.kill9("gate")
+    assert killed == roles["gate"]
+    assert not node.wait_role("gate", killed) & set(killed)
+    assert node.role_pids("supervisor") == roles["supervisor"]
+    leader = node.pid
+    node.stop()
+    assert session_pids(leader) == []
+    assert node.start().is_running()
+    leader = node.pid
+    node.kill9()
+    assert session_pids(leader) == []
 
 
 def test_swaks_and_smtplib_agree_with_our_primary(primary):
