@@ -21,34 +21,34 @@ enum continuity_state {
 const char *continuity_state_name(enum continuity_state s);
 
 enum continuity_evidence {
-    EVIDENCE_NONE,       /* only time has passed */
-    EVIDENCE_GOOD,       /* a probe or a delivery went well */
-    EVIDENCE_BAD,        /* it failed in a way that speaks against the primary */
+    EVIDENCE_NONE,          /* only time has passed */
+    EVIDENCE_GOOD,          /* a probe or a delivery went well */
+    EVIDENCE_BAD,           /* it failed in a way that speaks against the primary */
     EVIDENCE_SAY_EMERGENCY, /* a person decided */
     EVIDENCE_SAY_RETURN,
-    EVIDENCE_DRAINED,    /* nothing waits for this primary any more */
+    EVIDENCE_DRAINED, /* nothing waits for this primary any more */
 };
 
 /* Times in seconds. */
 struct continuity_plan {
-    uint32_t bad_for_suspect;   /* failures within `suspect_within_sec` */
+    uint32_t bad_for_suspect; /* failures within `suspect_within_sec` */
     uint32_t suspect_within_sec;
     uint32_t emergency_after_sec; /* of the first failure; 0: only by hand */
-    uint32_t good_for_ready;    /* good probes in a row … */
-    uint32_t ready_over_sec;    /* … over at least this time */
-    bool is_return_auto;        /* give back without asking */
+    uint32_t good_for_ready;      /* good probes in a row … */
+    uint32_t ready_over_sec;      /* … over at least this time */
+    bool is_return_auto;          /* give back without asking */
 };
 extern const struct continuity_plan continuity_plan_default;
 
 struct continuity_primary {
     enum continuity_state state;
     utc_ms since;
-    utc_ms first_bad;     /* of the present run of failures; 0: none */
+    utc_ms first_bad; /* of the present run of failures; 0: none */
     utc_ms last_good, last_bad;
-    utc_ms good_since;    /* of the present run of good ones; 0: none */
-    uint32_t n_bad;       /* in a row */
-    uint32_t n_good;      /* in a row */
-    bool is_ready;        /* well again for long enough to give back */
+    utc_ms good_since; /* of the present run of good ones; 0: none */
+    uint32_t n_bad;    /* in a row */
+    uint32_t n_good;   /* in a row */
+    bool is_ready;     /* well again for long enough to give back */
 };
 
 enum continuity_action {
@@ -84,15 +84,15 @@ enum continuity_phase {
 
 struct continuity_reply {
     enum continuity_phase phase;
-    uint16_t code;   /* 0: none (connection, time-out) */
+    uint16_t code;                   /* 0: none (connection, time-out) */
     uint16_t class, subject, detail; /* enhanced code; class 0: none */
 };
 
 struct continuity_asker {
-    bool is_primary;   /* the next system is a primary of ours (else the world) */
-    bool is_waiting;   /* the sender still waits for our reply (cut-through) */
-    bool is_alone;     /* every recipient of the message got this same refusal */
-    bool is_known;     /* we know the recipient as a person of ours */
+    bool is_primary; /* the next system is a primary of ours (else the world) */
+    bool is_waiting; /* the sender still waits for our reply (cut-through) */
+    bool is_alone;   /* every recipient of the message got this same refusal */
+    bool is_known;   /* we know the recipient as a person of ours */
 };
 
 enum continuity_fate {

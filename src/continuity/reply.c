@@ -1,8 +1,15 @@
 /* What a reply means: the table of phase and code, for primaries and for the world. */
 #include "continuity/continuity.h"
 
-enum { ABOUT_ADDRESS = 1, ABOUT_MAILBOX = 2, ABOUT_SYSTEM = 3, ABOUT_ROUTING = 4, ABOUT_PROTOCOL = 5,
-       ABOUT_CONTENT = 6, ABOUT_POLICY = 7 };
+enum {
+    ABOUT_ADDRESS = 1,
+    ABOUT_MAILBOX = 2,
+    ABOUT_SYSTEM = 3,
+    ABOUT_ROUTING = 4,
+    ABOUT_PROTOCOL = 5,
+    ABOUT_CONTENT = 6,
+    ABOUT_POLICY = 7
+};
 
 static struct continuity_verdict fate(enum continuity_fate f, enum continuity_evidence e,
                                       bool is_about_destination)
@@ -45,7 +52,8 @@ static bool is_about_system(struct continuity_reply r)
 
 static struct continuity_verdict judge_primary(struct continuity_reply r, struct continuity_asker a)
 {
-    if (r.code == 0 || r.phase < AT_MAIL) /* silence, or a refusal before any mail: it is not well */
+    if (r.code == 0 ||
+        r.phase < AT_MAIL) /* silence, or a refusal before any mail: it is not well */
         return fate(FATE_WAIT, EVIDENCE_BAD, true);
     if (r.code < 500) {
         /* Busy or short of room: not dead, but it wants to be left alone for a while. */
@@ -94,8 +102,8 @@ utc_ms continuity_retry_ms(uint32_t attempts, bool is_primary, uint32_t random)
     static const uint32_t primary_sec[] = {10, 30, 60, 120, 300};
     static const uint32_t world_sec[] = {120, 300, 900, 1800, 3600, 7200, 14400};
     const uint32_t *plan = is_primary ? primary_sec : world_sec;
-    uint32_t n = is_primary ? sizeof(primary_sec) / sizeof(uint32_t)
-                            : sizeof(world_sec) / sizeof(uint32_t);
+    uint32_t n =
+        is_primary ? sizeof(primary_sec) / sizeof(uint32_t) : sizeof(world_sec) / sizeof(uint32_t);
     uint32_t i = attempts == 0 ? 0 : attempts - 1;
     return spread((utc_ms)plan[i < n ? i : n - 1] * 1000, random);
 }
@@ -105,8 +113,8 @@ utc_ms continuity_rest_ms(uint32_t failures, bool is_primary, uint32_t random)
     static const uint32_t primary_ms[] = {500, 1000, 2000, 4000, 8000, 15000};
     static const uint32_t world_ms[] = {30000, 60000, 300000, 900000, 1800000};
     const uint32_t *plan = is_primary ? primary_ms : world_ms;
-    uint32_t n = is_primary ? sizeof(primary_ms) / sizeof(uint32_t)
-                            : sizeof(world_ms) / sizeof(uint32_t);
+    uint32_t n =
+        is_primary ? sizeof(primary_ms) / sizeof(uint32_t) : sizeof(world_ms) / sizeof(uint32_t);
     uint32_t i = failures == 0 ? 0 : failures - 1;
     return spread(plan[i < n ? i : n - 1], random);
 }

@@ -75,17 +75,23 @@ void desk_event(struct desk *d, enum event_class class, const char *name, uint64
     static const enum log_event_id lines[] = {[EVENT_INFO] = EV_TELL_INFO,
                                               [EVENT_NOTICE] = EV_TELL_NOTICE,
                                               [EVENT_ALARM] = EV_TELL_ALARM};
-    struct record_event facts = {.time = utc_now(), .tenant = tenant, .class = (uint8_t)class,
+    struct record_event facts = {.time = utc_now(),
+                                 .tenant = tenant,
+                                 .class = (uint8_t) class,
                                  .name = at_most(slice_str(name), 80),
-                                 .subject = at_most(subject, 300), .text = at_most(text, 2000),
+                                 .subject = at_most(subject, 300),
+                                 .text = at_most(text, 2000),
                                  .by = at_most(by, 200)};
     log_event(lines[class], "name=%s subject=%s text=\"%.*s\"", name, log_text(subject),
               SLICE_ARG(text));
     struct event_change *e = mem_new(sizeof(*e));
     e->facts = buf_make(4000);
     record_event_pack(&e->facts, &facts);
-    e->change = (struct store_change){.type = RECORD_EVENT, .is_lazy = true,
-                                      .facts = buf_slice(&e->facts), .done = event_written, .arg = e};
+    e->change = (struct store_change){.type = RECORD_EVENT,
+                                      .is_lazy = true,
+                                      .facts = buf_slice(&e->facts),
+                                      .done = event_written,
+                                      .arg = e};
     store_submit(d->store, &e->change);
 }
 
@@ -190,8 +196,7 @@ static void set_figure(struct desk *d, const char *process, struct slice name, u
     f->value = value;
 }
 
-void desk_take_figures(struct desk *d, const char *process, struct slice payload,
-                       bool *ret_is_good)
+void desk_take_figures(struct desk *d, const char *process, struct slice payload, bool *ret_is_good)
 {
     struct ipc_figures all;
     struct arena *arena = arena_create(1 << 20);
@@ -212,10 +217,13 @@ static void add_networks(struct desk *d, const struct directory_primary *p, stru
         size_t n = directory_network(p->facts.networks[i].text, bytes, &prefix);
         if (n == 0)
             continue; /* checked when it was set; an older version may have let it through */
-        facts->networks[facts->n_networks++] = (struct ipc_network){
-            .address = slice_of((const char *)bytes, n), .prefix = prefix, .tenant = p->tenant,
-            .primary = p->id, .is_shared = p->facts.is_shared,
-            .certificate = p->facts.certificate};
+        facts->networks[facts->n_networks++] =
+            (struct ipc_network){.address = slice_of((const char *)bytes, n),
+                                 .prefix = prefix,
+                                 .tenant = p->tenant,
+                                 .primary = p->id,
+                                 .is_shared = p->facts.is_shared,
+                                 .certificate = p->facts.certificate};
     }
     (void)d;
 }
@@ -261,8 +269,8 @@ static void look_at_room(struct desk *d)
     uint32_t reason = reason_to_close(d);
     if (reason == d->closed_for)
         return;
-    const char *what = reason ? refuse_row((enum refuse_id)(reason - 1))->text
-                              : "new mail is taken again";
+    const char *what =
+        reason ? refuse_row((enum refuse_id)(reason - 1))->text : "new mail is taken again";
     if (reason)
         (void)refuse((enum refuse_id)(reason - 1), SLICE("core"));
     d->closed_for = reason;
@@ -316,7 +324,8 @@ static bool load_object(void *arg, const struct record_object *o)
         memcpy(d->trace_key, o->body.p, SIGN_TRACE_KEY);
         d->has_trace_key = true;
     } else if (directory_apply(d->directory, o, &ei) != ERR_OK)
-        log_event(EV_STORE_TROUBLE, "what=\"unreadable object\" why=%s", log_text(slice_str(ei.text)));
+        log_event(EV_STORE_TROUBLE, "what=\"unreadable object\" why=%s",
+                  log_text(slice_str(ei.text)));
     if (o->id > d->last_id)
         d->last_id = o->id;
     return true;
@@ -342,8 +351,8 @@ static bool load_row(void *arg, const struct store_row *row)
 static enum err load(struct desk *d, struct errinfo *ei)
 {
     static const enum object_kind kinds[] = {OBJECT_TENANT, OBJECT_PRIMARY, OBJECT_DOMAIN,
-                                             OBJECT_PERSON, OBJECT_GROUP, OBJECT_SNAPSHOT,
-                                             OBJECT_KEY, OBJECT_STATE};
+                                             OBJECT_PERSON, OBJECT_GROUP,   OBJECT_SNAPSHOT,
+                                             OBJECT_KEY,    OBJECT_STATE};
     struct store_reader *reader;
     enum err err = store_reader_open(d->o.data, &reader, ei);
     if (err != ERR_OK)
@@ -363,15 +372,19 @@ static void key_written(void *cookie, enum err err, const char *why)
 {
     (void)cookie;
     if (err != ERR_OK)
-        log_event(EV_STORE_TROUBLE, "what=\"the key of this node\" why=%s", log_text(slice_str(why)));
+        log_event(EV_STORE_TROUBLE, "what=\"the key of this node\" why=%s",
+                  log_text(slice_str(why)));
 }
 
 /* The key that proves our own trace headers: made once for a node. */
 static void make_trace_key(struct desk *d)
 {
     random_bytes(d->trace_key, sizeof(d->trace_key));
-    struct record_object o = {.kind = OBJECT_KEY, .id = desk_next_id(d), .time = utc_now(),
-                              .by = SLICE("start"), .name = SLICE("trace"),
+    struct record_object o = {.kind = OBJECT_KEY,
+                              .id = desk_next_id(d),
+                              .time = utc_now(),
+                              .by = SLICE("start"),
+                              .name = SLICE("trace"),
                               .body = slice_of((const char *)d->trace_key, sizeof(d->trace_key))};
     struct record_objects all = {&o, 1};
     d->has_trace_key = true;
@@ -414,10 +427,13 @@ static void init_memory(struct desk *d)
     d->started = utc_now();
     for (unsigned i = 0; i < GATES_MAX; i++) {
         struct gate *g = &d->gates[i];
-        *g = (struct gate){.desk = d, .number = i + 1, .uploads = map_create(), .told = map_create()};
+        *g = (struct gate){
+            .desk = d, .number = i + 1, .uploads = map_create(), .told = map_create()};
     }
-    d->courier = (struct peer){.desk = d, .role = IPC_COURIER, .number = 1, .uploads = map_create()};
-    d->liaison = (struct peer){.desk = d, .role = IPC_LIAISON, .number = 1, .uploads = map_create()};
+    d->courier =
+        (struct peer){.desk = d, .role = IPC_COURIER, .number = 1, .uploads = map_create()};
+    d->liaison =
+        (struct peer){.desk = d, .role = IPC_LIAISON, .number = 1, .uploads = map_create()};
     d->door = (struct peer){.desk = d, .role = IPC_DOOR, .number = 1, .uploads = map_create()};
 }
 
@@ -426,9 +442,13 @@ enum err desk_create(const struct desk_options *o, struct desk **ret, struct err
     struct desk *d = mem_new(sizeof(*d));
     d->o = *o;
     init_memory(d);
-    struct store_options options = {.dir = o->data, .segment_bytes = o->segment_bytes,
-                                    .n_pool = o->store_pool, .tell = store_tells, .tell_arg = d,
-                                    .progress = o->progress, .progress_arg = o->arg};
+    struct store_options options = {.dir = o->data,
+                                    .segment_bytes = o->segment_bytes,
+                                    .n_pool = o->store_pool,
+                                    .tell = store_tells,
+                                    .tell_arg = d,
+                                    .progress = o->progress,
+                                    .progress_arg = o->arg};
     struct store *store = NULL;
     enum err err = store_open(&options, &store, ei);
     if (err != ERR_OK)
@@ -463,8 +483,11 @@ static struct net_link *open_link(struct desk *d, int fd, void *arg,
                                   void (*frame)(void *, struct net_link *, struct net_frame *),
                                   void (*closed)(void *, struct net_link *))
 {
-    struct net_link_options o = {.frame_max = IPC_LIST_FRAME_MAX, .queue_max = LINK_QUEUE_BYTES,
-                                 .frame = frame, .closed = closed, .arg = arg};
+    struct net_link_options o = {.frame_max = IPC_LIST_FRAME_MAX,
+                                 .queue_max = LINK_QUEUE_BYTES,
+                                 .frame = frame,
+                                 .closed = closed,
+                                 .arg = arg};
     return net_link_open(d->o.loop, fd, &o);
 }
 

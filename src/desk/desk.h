@@ -14,12 +14,12 @@ struct desk_options {
     const char *data; /* the store's folder */
     uint32_t segment_bytes;
     unsigned store_pool;
-    uint32_t free_percent;       /* below: no new mail */
+    uint32_t free_percent; /* below: no new mail */
     uint32_t alarm_percent;
     uint64_t message_bytes;
-    uint64_t bytes_in_flight;    /* of all gates */
+    uint64_t bytes_in_flight; /* of all gates */
     uint32_t queue_items, per_destination, per_primary;
-    uint32_t hops_ours;          /* times a message may pass through us */
+    uint32_t hops_ours; /* times a message may pass through us */
     void *arg;
     void (*nonsense)(void *arg, enum ipc_role peer, unsigned number, const char *why);
     void (*progress)(void *arg, unsigned percent);

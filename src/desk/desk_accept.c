@@ -2,8 +2,9 @@
  * answered.
  *
  * The order is the promise: (1) everything is decided and packed, (2) the record is written and
- * synced, (3) memory changes and the reply leaves. If the program ends between (2) and (3) the sender has
- * no reply and comes again; recovery finds the record without `answered`, and the ledger says so. */
+ * synced, (3) memory changes and the reply leaves. If the program ends between (2) and (3) the
+ * sender has no reply and comes again; recovery finds the record without `answered`, and the ledger
+ * says so. */
 #include "desk/desk_int.h"
 
 #include "wire/wire.h"
@@ -19,7 +20,7 @@ struct taking {
     struct directory_route *routes; /* one for each recipient */
     uint64_t tenant, primary;
     bool is_inward, is_cut_through;
-    uint32_t n_ours;                /* times it was here already */
+    uint32_t n_ours; /* times it was here already */
 };
 
 /* ---- headers of ours ---- */
@@ -30,8 +31,10 @@ static void add_trace(struct taking *t, struct buf *out)
     struct errinfo ei;
     snprintf(tenant, sizeof(tenant), "%llu", (unsigned long long)t->tenant);
     message_id_text(t->a->id, id);
-    struct sign_trace trace = {.tenant = slice_str(tenant), .message = slice_str(id),
-                               .taken_sec = utc_now() / 1000, .primary = t->take->from_primary};
+    struct sign_trace trace = {.tenant = slice_str(tenant),
+                               .message = slice_str(id),
+                               .taken_sec = utc_now() / 1000,
+                               .primary = t->take->from_primary};
     must(sign_trace_make(t->d->trace_key, &trace, out, &ei) == ERR_OK); /* ids of ours are fit */
     for (uint32_t i = 0, kept = 0; i < t->take->n_traces && kept < TRACES_KEPT; i++) {
         struct sign_trace old;
@@ -46,7 +49,8 @@ static void add_trace(struct taking *t, struct buf *out)
     }
 }
 
-/* HELO names and addresses were checked by the gate's grammar; core trusts no gate with line ends. */
+/* HELO names and addresses were checked by the gate's grammar; core trusts no gate with line ends.
+ */
 static void add_clean(struct buf *out, struct slice s)
 {
     for (size_t i = 0; i < s.n; i++)
@@ -147,7 +151,8 @@ static enum refuse_id judge_rcpts(struct taking *t)
     const struct ipc_take *take = t->take;
     for (uint32_t i = 0; i < take->n_rcpts; i++) {
         struct directory_route *r = &t->routes[i];
-        enum refuse_id refusal = desk_judge_rcpt(t->d, take->rcpts[i].address, take->from_primary, r);
+        enum refuse_id refusal =
+            desk_judge_rcpt(t->d, take->rcpts[i].address, take->from_primary, r);
         if (refusal != REFUSE_N)
             return refusal;
         bool is_inward = r->domain != NULL;
@@ -227,8 +232,10 @@ static void add_members(struct taking *t, struct record_message *m, uint32_t gro
             has_it |= m->rcpts[i].person == route.person->id && m->rcpts[i].mailbox;
         struct record_rcpt *row = &m->rcpts[m->n_rcpts++];
         /* The primary expands its own groups; the child row says who has a copy here. */
-        *row = (struct record_rcpt){.address = member, .person = route.person->id,
-                                    .primary = t->primary, .disposition = DISPOSITION_MERGED,
+        *row = (struct record_rcpt){.address = member,
+                                    .person = route.person->id,
+                                    .primary = t->primary,
+                                    .disposition = DISPOSITION_MERGED,
                                     .parent = (uint16_t)(group_row + 1)};
         if (!has_it)
             place_in(inbox_of(t->d, route.person), row);
@@ -298,13 +305,15 @@ static void plan(struct taking *t, struct record_message *m)
                 (!t->is_inward && !slice_ieq(domain_of(r->address), domain)))
                 continue;
             is_planned[i] = true;
-            rows[n++] = (struct queue_row){.rcpt = (uint16_t)i, .notify = r->notify,
-                                           .is_known = t->is_inward &&
-                                                       (r->person || t->routes[i].group),
-                                           .address = r->address, .orcpt = r->orcpt};
+            rows[n++] =
+                (struct queue_row){.rcpt = (uint16_t)i,
+                                   .notify = r->notify,
+                                   .is_known = t->is_inward && (r->person || t->routes[i].group),
+                                   .address = r->address,
+                                   .orcpt = r->orcpt};
         }
-        bool has_slot = queue_plan(t->d->queue, t->a->m, t->primary, domain, rows, n,
-                                   t->a->is_waiting);
+        bool has_slot =
+            queue_plan(t->d->queue, t->a->m, t->primary, domain, rows, n, t->a->is_waiting);
         for (size_t k = 0; k < n; k++)
             m->rcpts[rows[k].rcpt].is_attempting = has_slot;
         if (!has_slot)
@@ -380,8 +389,11 @@ static void submit(struct accept *a)
     size_t in_chunks = a->n_chunks * (size_t)STORE_CHUNK_BYTES;
     a->facts = buf_make(STORE_RECORD_MAX - STORE_INLINE_MAX);
     record_message_pack(&a->facts, a->record);
-    a->change = (struct store_change){.type = RECORD_MESSAGE, .id = a->id,
-                                      .facts = buf_slice(&a->facts), .done = written, .arg = a};
+    a->change = (struct store_change){.type = RECORD_MESSAGE,
+                                      .id = a->id,
+                                      .facts = buf_slice(&a->facts),
+                                      .done = written,
+                                      .arg = a};
     a->change.body[0] = slice_skip(whole, in_chunks);
     if (a->facts.failed) { /* thousands of recipients with longest addresses: more than a record */
         a->err = ERR_LIMIT;
@@ -424,8 +436,8 @@ static void submit_chunks(struct accept *a)
     a->chunks = mem_new(a->n_chunks * sizeof(*a->chunks));
     for (size_t i = 0; i < a->n_chunks; i++) {
         struct slice part = slice_of(whole.p + i * STORE_CHUNK_BYTES, STORE_CHUNK_BYTES);
-        a->chunks[i] = (struct store_change){.type = RECORD_CHUNK, .id = a->id,
-                                             .done = chunk_written, .arg = a};
+        a->chunks[i] = (struct store_change){
+            .type = RECORD_CHUNK, .id = a->id, .done = chunk_written, .arg = a};
         a->chunks[i].body[0] = part;
         store_submit(a->desk->store, &a->chunks[i]);
     }
@@ -489,10 +501,17 @@ static void fill_record(struct taking *t, struct record_message *m)
 
 static struct queue_message *make_message(const struct record_message *m)
 {
-    struct queue_facts facts = {.id = m->id, .tenant = m->tenant, .direction = m->direction,
-                                .ret = m->ret, .flags = m->flags, .bytes = m->bytes,
-                                .received = m->received, .mail_from = m->mail_from,
-                                .envid = m->envid, .client = m->client, .helo = m->helo};
+    struct queue_facts facts = {.id = m->id,
+                                .tenant = m->tenant,
+                                .direction = m->direction,
+                                .ret = m->ret,
+                                .flags = m->flags,
+                                .bytes = m->bytes,
+                                .received = m->received,
+                                .mail_from = m->mail_from,
+                                .envid = m->envid,
+                                .client = m->client,
+                                .helo = m->helo};
     return queue_message_create(&facts);
 }
 
@@ -541,9 +560,13 @@ void desk_accept_own(struct desk *d, uint64_t tenant, struct slice to, struct sl
 {
     struct ipc_fields fields = {.subject = SLICE("Mail delivery notice"), .date = utc_now()};
     struct ipc_rcpt rcpt = {.address = to, .notify = WIRE_NOTIFY_NEVER};
-    struct ipc_take take = {.client = SLICE("127.0.0.1"), .helo = slice_str(d->o.node),
-                            .protocol = SLICE("local"), .rcpts = &rcpt, .n_rcpts = 1,
-                            .fields = &fields, .n_fields = 1,
+    struct ipc_take take = {.client = SLICE("127.0.0.1"),
+                            .helo = slice_str(d->o.node),
+                            .protocol = SLICE("local"),
+                            .rcpts = &rcpt,
+                            .n_rcpts = 1,
+                            .fields = &fields,
+                            .n_fields = 1,
                             .flags = is_utf8 ? MESSAGE_SMTPUTF8 | MESSAGE_8BIT : 0};
     struct accept *a = mem_new(sizeof(*a));
     struct taking t = {.d = d, .take = &take, .a = a, .tenant = tenant};

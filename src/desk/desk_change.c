@@ -102,8 +102,8 @@ static void part_written(struct store_change *change, enum err err, const struct
 static void submit_part(struct change *c, struct store_change *change, enum record_type type,
                         struct buf *facts)
 {
-    *change = (struct store_change){.type = (uint16_t)type, .facts = buf_slice(facts),
-                                    .done = part_written, .arg = c};
+    *change = (struct store_change){
+        .type = (uint16_t)type, .facts = buf_slice(facts), .done = part_written, .arg = c};
     store_submit(c->desk->store, change);
 }
 
@@ -239,9 +239,9 @@ void desk_put(void *arg, const struct record_objects *objects,
     begin_change(c);
 }
 
-void desk_order(void *arg, enum queue_order what, uint64_t message, uint16_t rcpt,
-                struct slice by, struct slice why,
-                void (*done)(void *cookie, enum err err, const char *why_not), void *cookie)
+void desk_order(void *arg, enum queue_order what, uint64_t message, uint16_t rcpt, struct slice by,
+                struct slice why, void (*done)(void *cookie, enum err err, const char *why_not),
+                void *cookie)
 {
     struct change *c = change_create(arg, done, cookie);
     c->is_order = true;

@@ -12,7 +12,7 @@ struct request {
     struct buf body;
     struct arena *arena;
     struct admin_request r;
-    uint16_t status;       /* of the answer, when a worker made it */
+    uint16_t status; /* of the answer, when a worker made it */
     char type[100];
     struct buf answer;
 };
@@ -28,12 +28,13 @@ static void request_free(struct request *q)
 static void send_answer(struct request *q, uint16_t status, const char *type, struct slice body)
 {
     struct desk *d = q->desk;
-    struct ipc_response response = {.status = status, .type = slice_str(type),
-                                    .bytes = (uint32_t)body.n};
+    struct ipc_response response = {
+        .status = status, .type = slice_str(type), .bytes = (uint32_t)body.n};
     if (d->door.link && d->door.link == q->link) {
         for (struct slice left = body; left.n > 0;) {
             size_t n = left.n < IPC_CONTENT_MAX ? left.n : IPC_CONTENT_MAX;
-            if (net_link_send(q->link, IPC_T_content, q->tag, slice_of(left.p, n), SLICE("")) != ERR_OK)
+            if (net_link_send(q->link, IPC_T_content, q->tag, slice_of(left.p, n), SLICE("")) !=
+                ERR_OK)
                 break; /* the door notices the missing bytes and says so */
             left = slice_skip(left, n);
         }
@@ -109,8 +110,11 @@ static bool take_request(struct peer *p, struct net_frame *f)
     q->body = body ? *body : buf_make(1);
     q->answer = buf_make(ADMIN_ANSWER_MAX);
     mem_free(&body);
-    q->r = (struct admin_request){.method = in.method, .path = in.path, .query = in.query,
-                                  .body = buf_slice(&q->body), .by = in.by};
+    q->r = (struct admin_request){.method = in.method,
+                                  .path = in.path,
+                                  .query = in.query,
+                                  .body = buf_slice(&q->body),
+                                  .by = in.by};
     run(q);
     return true;
 }
@@ -118,7 +122,8 @@ static bool take_request(struct peer *p, struct net_frame *f)
 static bool take_content(struct peer *p, struct net_frame *f)
 {
     struct buf *body = map_get(p->uploads, KEY(f->tag));
-    if (f->payload.n == 0 || f->payload.n > IPC_CONTENT_MAX || (!body && map_size(p->uploads) > 200))
+    if (f->payload.n == 0 || f->payload.n > IPC_CONTENT_MAX ||
+        (!body && map_size(p->uploads) > 200))
         return false;
     if (!body) {
         body = mem_new(sizeof(*body));
@@ -196,8 +201,8 @@ static size_t host_figures(void *arg, struct admin_figure *ret, size_t max)
     struct desk *d = arg;
     size_t n = 0;
     for (; n < d->n_figures && n < max; n++)
-        ret[n] = (struct admin_figure){d->figures[n].process, d->figures[n].name,
-                                       d->figures[n].value};
+        ret[n] =
+            (struct admin_figure){d->figures[n].process, d->figures[n].name, d->figures[n].value};
     return n;
 }
 

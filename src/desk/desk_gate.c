@@ -175,8 +175,10 @@ static void write_ids(struct desk *d, enum record_type type, struct record_id *i
     a->facts = buf_make(STORE_RECORD_MAX);
     record_ids_pack(&a->facts, &facts);
     must(!a->facts.failed);
-    a->change = (struct store_change){.type = (uint16_t)type, .is_lazy = true,
-                                      .facts = buf_slice(&a->facts), .done = answers_written,
+    a->change = (struct store_change){.type = (uint16_t)type,
+                                      .is_lazy = true,
+                                      .facts = buf_slice(&a->facts),
+                                      .done = answers_written,
                                       .arg = a};
     store_submit(d->store, &a->change);
 }
@@ -231,8 +233,8 @@ static bool (*const handlers[IPC_T_N])(struct gate *g, struct net_frame *f) = {
 void desk_gate_frame(void *arg, struct net_link *, struct net_frame *f)
 {
     struct gate *g = arg;
-    bool is_good = f->fd < 0 && ipc_may_send(f->type, IPC_GATE, IPC_CORE) &&
-                   handlers[f->type] && handlers[f->type](g, f);
+    bool is_good = f->fd < 0 && ipc_may_send(f->type, IPC_GATE, IPC_CORE) && handlers[f->type] &&
+                   handlers[f->type](g, f);
     if (f->fd >= 0)
         (void)close(f->fd);
     if (is_good)

@@ -21,9 +21,9 @@ struct gate {
     struct desk *desk;
     struct net_link *link; /* NULL while it is away */
     unsigned number;
-    uint32_t turn;         /* of the link: answers to an older one are not sent */
-    struct map *uploads;   /* tag -> struct queue_body being filled */
-    struct map *told;      /* ids of messages whose 250 is on its way */
+    uint32_t turn;       /* of the link: answers to an older one are not sent */
+    struct map *uploads; /* tag -> struct queue_body being filled */
+    struct map *told;    /* ids of messages whose 250 is on its way */
 };
 
 /* Another process that core talks with. */
@@ -32,7 +32,7 @@ struct peer {
     struct net_link *link;
     enum ipc_role role;
     unsigned number;
-    struct map *uploads;   /* door: tag -> struct buf of a request's body */
+    struct map *uploads; /* door: tag -> struct buf of a request's body */
 };
 
 struct mailbox {
@@ -56,21 +56,21 @@ struct desk_primary {
 
 /* One message on its way from a gate (or from ourselves) into the store. */
 struct accept {
-    struct list node;      /* in desk->pending while the sender waits for the primary */
+    struct list node; /* in desk->pending while the sender waits for the primary */
     struct desk *desk;
-    struct gate *gate;     /* NULL: written by ourselves */
+    struct gate *gate; /* NULL: written by ourselves */
     uint32_t turn;
     uint64_t tag, id;
     struct queue_message *m;
     struct queue_body *body;
-    struct arena *arena;   /* of the record */
+    struct arena *arena; /* of the record */
     struct record_message *record;
     struct buf facts;
     struct store_change change;
     struct store_change *chunks;
     size_t n_chunks, n_chunks_left;
     enum err err;
-    bool is_waiting;       /* cut-through: the reply depends on the primary's */
+    bool is_waiting; /* cut-through: the reply depends on the primary's */
     mono_us deadline;
     void (*done)(void *arg, enum err err); /* of ourselves */
     void *done_arg;
@@ -99,13 +99,13 @@ struct desk {
     struct gate gates[GATES_MAX];
     struct peer courier, liaison, door;
     uint64_t last_id;
-    struct map *mailboxes;  /* id -> struct mailbox */
-    struct map *primaries;  /* id -> struct desk_primary */
-    struct list pending;    /* struct accept: senders that wait for a primary */
-    struct map *waiting;    /* message id -> struct accept of the same */
+    struct map *mailboxes; /* id -> struct mailbox */
+    struct map *primaries; /* id -> struct desk_primary */
+    struct list pending;   /* struct accept: senders that wait for a primary */
+    struct map *waiting;   /* message id -> struct accept of the same */
     struct record_id *answered, *unanswered;
     uint32_t n_answered, n_unanswered;
-    struct net_late late;   /* end of turn: write what was gathered */
+    struct net_late late; /* end of turn: write what was gathered */
     struct net_timer *tick;
     unsigned n_ticks;
     uint8_t trace_key[SIGN_TRACE_KEY];
@@ -116,25 +116,25 @@ struct desk {
     size_t n_figures;
     struct ipc_process processes[64];
     size_t n_processes;
-    uint32_t closed_for;    /* 1 + refuse_id; 0: open */
+    uint32_t closed_for; /* 1 + refuse_id; 0: open */
     uint64_t told_generation;
     bool is_stopping;
     mono_us stop_at;
     void (*stopped)(void *arg);
     void *stopped_arg;
     utc_ms started;
-    uint64_t n_accepting;   /* messages and changes not yet durable */
-    struct list changes;    /* struct change, one at a time */
+    uint64_t n_accepting; /* messages and changes not yet durable */
+    struct list changes;  /* struct change, one at a time */
     bool is_changing;
     uint64_t bytes_uploading;
     bool is_retaining;
     mono_us next_retention;
-    uint64_t n_done;        /* messages that became final since the last look */
+    uint64_t n_done; /* messages that became final since the last look */
     /* workers */
     pthread_mutex_t work_lock;
     pthread_cond_t work_cond;
-    struct list work;       /* under work_lock */
-    bool is_work_over;      /* under work_lock */
+    struct list work;  /* under work_lock */
+    bool is_work_over; /* under work_lock */
     pthread_t workers[4];
     size_t n_workers;
 };
@@ -201,9 +201,9 @@ void desk_state_load(struct desk *d, const struct record_object *o);
 void desk_put(void *arg, const struct record_objects *objects,
               const struct record_mailboxes *mailboxes,
               void (*done)(void *cookie, enum err err, const char *why), void *cookie);
-void desk_order(void *arg, enum queue_order what, uint64_t message, uint16_t rcpt,
-                struct slice by, struct slice why,
-                void (*done)(void *cookie, enum err err, const char *why_not), void *cookie);
+void desk_order(void *arg, enum queue_order what, uint64_t message, uint16_t rcpt, struct slice by,
+                struct slice why, void (*done)(void *cookie, enum err err, const char *why_not),
+                void *cookie);
 
 /* ---- desk_door.c: requests ---- */
 void desk_door_frame(void *arg, struct net_link *link, struct net_frame *f);

@@ -11,16 +11,18 @@
 
 static uint8_t job_tls(const struct directory_primary *p)
 {
-    static const uint8_t tls[] = {[DIR_TLS_MAY] = IPC_TLS_MAY, [DIR_TLS_MUST] = IPC_TLS_MUST,
-                                  [DIR_TLS_VERIFY] = IPC_TLS_VERIFY, [DIR_TLS_NEVER] = IPC_TLS_NEVER};
+    static const uint8_t tls[] = {[DIR_TLS_MAY] = IPC_TLS_MAY,
+                                  [DIR_TLS_MUST] = IPC_TLS_MUST,
+                                  [DIR_TLS_VERIFY] = IPC_TLS_VERIFY,
+                                  [DIR_TLS_NEVER] = IPC_TLS_NEVER};
     return p->facts.tls < sizeof(tls) ? tls[p->facts.tls] : (uint8_t)IPC_TLS_MAY;
 }
 
 static void fill_route(struct desk *d, const struct queue_job *job, struct arena *a,
                        struct ipc_job *ret)
 {
-    const struct directory_primary *p = job->primary ? directory_primary(d->directory, job->primary)
-                                                     : NULL;
+    const struct directory_primary *p =
+        job->primary ? directory_primary(d->directory, job->primary) : NULL;
     ret->kind = job->primary ? IPC_JOB_PRIMARY : IPC_JOB_WORLD;
     ret->domain = job->primary ? SLICE("") : job->domain;
     ret->destination = job->domain;
@@ -59,9 +61,12 @@ bool desk_deliver(void *arg, const struct queue_job *job)
     if (!d->courier.link)
         return false;
     struct arena *arena = arena_create(1 << 20);
-    struct ipc_job out = {.message = job->facts->id, .mail_from = job->facts->mail_from,
-                          .envid = job->facts->envid, .ret = job->facts->ret,
-                          .flags = job->facts->flags, .bytes = job->body->n,
+    struct ipc_job out = {.message = job->facts->id,
+                          .mail_from = job->facts->mail_from,
+                          .envid = job->facts->envid,
+                          .ret = job->facts->ret,
+                          .flags = job->facts->flags,
+                          .bytes = job->body->n,
                           .n_rcpts = (uint32_t)job->n_rows};
     fill_route(d, job, arena, &out);
     out.rcpts = ARENA_ARRAY(arena, struct ipc_job_rcpt, job->n_rows);
@@ -103,14 +108,19 @@ static bool take_result(struct desk *d, struct net_frame *f)
             is_good &= o->phase < AT_N && (o->code == 0 || (o->code >= 200 && o->code < 600));
             outcomes[i] = (struct queue_outcome){
                 .rcpt = o->rcpt,
-                .reply = {.phase = o->phase, .code = o->code, .class = status.class,
-                          .subject = status.subject, .detail = status.detail},
+                .reply = {.phase = o->phase,
+                          .code = o->code,
+                          .class = status.class,
+                          .subject = status.subject,
+                          .detail = status.detail},
                 .enhanced = o->enhanced,
                 .text = o->text,
             };
         }
-        struct queue_result result = {.remote = r.remote, .is_sent = r.is_sent != 0,
-                                      .outcomes = outcomes, .n_outcomes = r.n_outcomes};
+        struct queue_result result = {.remote = r.remote,
+                                      .is_sent = r.is_sent != 0,
+                                      .outcomes = outcomes,
+                                      .n_outcomes = r.n_outcomes};
         if (is_good) {
             char id[MESSAGE_ID_TEXT];
             message_id_text(r.message, id);
@@ -198,10 +208,17 @@ static void fetch_finish(struct worker_job *job)
 {
     struct fetch *f = container_of(job, struct fetch, job);
     const struct record_message *m = &f->m.facts;
-    struct queue_facts facts = {.id = f->message, .tenant = m->tenant, .direction = m->direction,
-                                .ret = m->ret, .flags = m->flags, .bytes = m->bytes,
-                                .received = m->received, .mail_from = m->mail_from,
-                                .envid = m->envid, .client = m->client, .helo = m->helo};
+    struct queue_facts facts = {.id = f->message,
+                                .tenant = m->tenant,
+                                .direction = m->direction,
+                                .ret = m->ret,
+                                .flags = m->flags,
+                                .bytes = m->bytes,
+                                .received = m->received,
+                                .mail_from = m->mail_from,
+                                .envid = m->envid,
+                                .client = m->client,
+                                .helo = m->helo};
     queue_fetched(job->desk->queue, f->cookie, &facts, f->body, f->why.text);
     arena_destroy(&f->arena);
     mem_free(&f);
@@ -247,7 +264,8 @@ bool desk_notice(void *arg, const struct queue_facts *facts, const struct queue_
         rcpts[i] = (struct wire_dsn_rcpt){
             .action = WIRE_DSN_FAILED,
             .status = {.class = outcomes[i].reply.class == 5 ? 5 : 0,
-                       .subject = outcomes[i].reply.subject, .detail = outcomes[i].reply.detail},
+                       .subject = outcomes[i].reply.subject,
+                       .detail = outcomes[i].reply.detail},
             .final = rows[i].address,
             .orcpt_type = rows[i].orcpt.n ? type : SLICE(""),
             .orcpt = rows[i].orcpt.n ? rest : SLICE(""),

@@ -41,8 +41,8 @@ static void drop(struct worker_job *job)
     struct retention *r = container_of(job, struct retention, job);
     struct desk *d = job->desk;
     d->is_retaining = false;
-    d->next_retention = mono_now() + (r->ids.n_ids == DROP_AT_ONCE ? MILLISECONDS(200)
-                                                                   : SECONDS(LOOK_SECONDS));
+    d->next_retention =
+        mono_now() + (r->ids.n_ids == DROP_AT_ONCE ? MILLISECONDS(200) : SECONDS(LOOK_SECONDS));
     if (r->ids.n_ids == 0) {
         retention_free(r);
         return;
@@ -50,8 +50,11 @@ static void drop(struct worker_job *job)
     r->ids.time = utc_now();
     r->facts = buf_make(STORE_RECORD_MAX);
     record_ids_pack(&r->facts, &r->ids);
-    r->change = (struct store_change){.type = RECORD_DROPPED, .is_lazy = true,
-                                      .facts = buf_slice(&r->facts), .done = dropped, .arg = r};
+    r->change = (struct store_change){.type = RECORD_DROPPED,
+                                      .is_lazy = true,
+                                      .facts = buf_slice(&r->facts),
+                                      .done = dropped,
+                                      .arg = r};
     store_submit(d->store, &r->change);
 }
 

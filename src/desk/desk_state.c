@@ -79,13 +79,17 @@ static void write_state(struct desk *d, const struct desk_primary *p, struct sli
 {
     SCOPED(buf_finish) struct buf body = buf_make(1000);
     const struct directory_primary *facts = directory_primary(d->directory, p->id);
-    struct desk_state_body b = {.state = (uint8_t)p->p.state, .since = p->p.since,
+    struct desk_state_body b = {.state = (uint8_t)p->p.state,
+                                .since = p->p.since,
                                 .first_bad = p->p.first_bad,
                                 .by = slice_of(by.p, by.n < 200 ? by.n : 200),
                                 .why = slice_of(why.p, why.n < 600 ? why.n : 600)};
     desk_state_body_pack(&body, &b);
-    struct record_object o = {.kind = OBJECT_STATE, .id = p->id,
-                              .tenant = facts ? facts->tenant : 0, .time = utc_now(), .by = b.by,
+    struct record_object o = {.kind = OBJECT_STATE,
+                              .id = p->id,
+                              .tenant = facts ? facts->tenant : 0,
+                              .time = utc_now(),
+                              .by = b.by,
                               .name = facts ? facts->facts.name : SLICE(""),
                               .body = buf_slice(&body)};
     struct record_objects all = {&o, 1};
@@ -95,8 +99,8 @@ static void write_state(struct desk *d, const struct desk_primary *p, struct sli
     c->cookie = cookie;
     c->facts = buf_make(4000);
     record_objects_pack(&c->facts, &all);
-    c->change = (struct store_change){.type = RECORD_OBJECT, .facts = buf_slice(&c->facts),
-                                      .done = state_written, .arg = c};
+    c->change = (struct store_change){
+        .type = RECORD_OBJECT, .facts = buf_slice(&c->facts), .done = state_written, .arg = c};
     store_submit(d->store, &c->change);
 }
 
@@ -151,8 +155,8 @@ static void announce(struct desk *d, struct desk_primary *p, enum continuity_sta
 }
 
 static void step(struct desk *d, struct desk_primary *p, enum continuity_evidence e,
-                 struct slice why, struct slice by,
-                 void (*done)(void *, enum err, const char *), void *cookie)
+                 struct slice why, struct slice by, void (*done)(void *, enum err, const char *),
+                 void *cookie)
 {
     struct continuity_plan plan = the_plan();
     enum continuity_state old = p->p.state;
@@ -205,7 +209,8 @@ void desk_drained(void *arg, uint64_t primary)
     struct desk *d = arg;
     struct desk_primary *p = map_get(d->primaries, KEY(primary));
     if (p && p->p.state == STATE_RETURNING)
-        step(d, p, EVIDENCE_DRAINED, SLICE("everything was given back"), SLICE("queue"), NULL, NULL);
+        step(d, p, EVIDENCE_DRAINED, SLICE("everything was given back"), SLICE("queue"), NULL,
+             NULL);
 }
 
 void desk_decide(void *arg, uint64_t primary, enum continuity_evidence what, struct slice by,
@@ -227,11 +232,14 @@ static bool send_probe(struct desk *d, struct desk_primary *p)
     if (!facts || !d->liaison.link)
         return false;
     struct ipc_host hosts[16];
-    struct ipc_probe probe = {.primary = p->id, .hosts = hosts, .tls = facts->facts.tls,
-                              .tls_name = facts->facts.tls_name, .timeout_ms = PROBE_TIMEOUT_MS};
+    struct ipc_probe probe = {.primary = p->id,
+                              .hosts = hosts,
+                              .tls = facts->facts.tls,
+                              .tls_name = facts->facts.tls_name,
+                              .timeout_ms = PROBE_TIMEOUT_MS};
     for (uint32_t i = 0; i < facts->facts.n_hosts && i < 16; i++)
-        hosts[probe.n_hosts++] = (struct ipc_host){facts->facts.hosts[i].name,
-                                                   facts->facts.hosts[i].port};
+        hosts[probe.n_hosts++] =
+            (struct ipc_host){facts->facts.hosts[i].name, facts->facts.hosts[i].port};
     SCOPED(buf_finish) struct buf b = buf_make(10000);
     ipc_probe_pack(&b, &probe);
     p->is_probing = desk_send(d->liaison.link, IPC_T_probe, p->id, &b);
@@ -361,9 +369,12 @@ bool desk_state(void *arg, uint64_t primary, struct admin_primary_state *ret)
     struct desk_primary *p = desk_primary(arg, primary);
     if (!p)
         return false;
-    *ret = (struct admin_primary_state){.p = p->p, .last_text = slice_str(p->last_text),
-                                        .last_probe = p->last_probe, .probe_ms = p->probe_ms,
+    *ret = (struct admin_primary_state){.p = p->p,
+                                        .last_text = slice_str(p->last_text),
+                                        .last_probe = p->last_probe,
+                                        .probe_ms = p->probe_ms,
                                         .software = slice_str(p->software),
-                                        .size_max = p->size_max, .abilities = p->abilities};
+                                        .size_max = p->size_max,
+                                        .abilities = p->abilities};
     return true;
 }

@@ -397,9 +397,9 @@ enum directory_verdict directory_judge(struct directory *d, struct slice key, ut
     if (!ret->domain)
         return DIRECTORY_NOT_OURS;
     ret->primary = ret->domain->facts.primary;
-    bool is_known = find_address(d, key, ret) || find_plus(d, key, ret) || find_role(d, key, ret) ||
-                    (ret->domain->facts.catch_all.n &&
-                     find_address(d, ret->domain->facts.catch_all, ret));
+    bool is_known =
+        find_address(d, key, ret) || find_plus(d, key, ret) || find_role(d, key, ret) ||
+        (ret->domain->facts.catch_all.n && find_address(d, ret->domain->facts.catch_all, ret));
     if (!is_known)
         return is_surely_unknown(d, key, ret->domain->tenant, now) ? DIRECTORY_UNKNOWN
                                                                    : DIRECTORY_UNSURE;
@@ -417,7 +417,9 @@ size_t directory_network(struct slice text, unsigned char ret[16], uint8_t *ret_
         return 0;
     memcpy(copy, address.p, address.n);
     copy[address.n] = '\0';
-    size_t n = inet_pton(AF_INET, copy, ret) == 1 ? 4 : inet_pton(AF_INET6, copy, ret) == 1 ? 16 : 0;
+    size_t n = inet_pton(AF_INET, copy, ret) == 1    ? 4
+               : inet_pton(AF_INET6, copy, ret) == 1 ? 16
+                                                     : 0;
     uint64_t bits = n * 8;
     if (n == 0 || (has_prefix && !slice_u64(prefix, n * 8, &bits)))
         return 0;

@@ -67,9 +67,9 @@ const struct directory_group *directory_next_group(const struct directory *d, si
 
 enum directory_verdict {
     DIRECTORY_KNOWN,
-    DIRECTORY_UNKNOWN,   /* not in a complete list: refuse for good */
-    DIRECTORY_UNSURE,    /* perhaps our list is old: ask to come again */
-    DIRECTORY_NOT_OURS,  /* no domain of ours */
+    DIRECTORY_UNKNOWN,  /* not in a complete list: refuse for good */
+    DIRECTORY_UNSURE,   /* perhaps our list is old: ask to come again */
+    DIRECTORY_NOT_OURS, /* no domain of ours */
 };
 struct directory_route {
     const struct directory_domain *domain;

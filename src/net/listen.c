@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ACCEPTS_A_TURN = 8 }; /* several processes share a listener: leave some for the others */
+enum { ACCEPTS_A_TURN = 1 }; /* several processes share a listener: the idle one takes the next */
 
 struct net_listener {
     struct net_watch *watch;

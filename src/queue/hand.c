@@ -12,9 +12,9 @@ struct order {
     struct buf facts;
     struct queue_order_done done;
     enum err err;
-    bool is_queued_after;   /* the row waits when this is durable */
+    bool is_queued_after; /* the row waits when this is durable */
     struct arena *arena;
-    struct store_row row;   /* copied into the arena */
+    struct store_row row; /* copied into the arena */
 };
 
 static void order_done(void *arg)
@@ -55,8 +55,8 @@ static void write_order(struct queue *q, const struct store_row *row,
     o->row.last.due = 0;
     o->facts = buf_make(10000);
     record_results_pack(&o->facts, &all);
-    o->change = (struct store_change){.type = RECORD_RESULT, .facts = buf_slice(&o->facts),
-                                      .done = order_written, .arg = o};
+    o->change = (struct store_change){
+        .type = RECORD_RESULT, .facts = buf_slice(&o->facts), .done = order_written, .arg = o};
     store_submit(q->o.store, &o->change);
 }
 
@@ -111,10 +111,15 @@ static enum err order_retry(struct queue *q, struct item *i, struct queue_order_
 static enum err send_back(struct queue *q, const struct store_row *row, struct slice why,
                           struct errinfo *ei)
 {
-    struct queue_facts facts = {.id = row->message, .tenant = row->tenant, .bytes = row->bytes,
-                                .received = row->received, .mail_from = row->mail_from};
-    struct queue_row r = {.rcpt = row->rcpt, .notify = row->facts.notify,
-                          .address = row->facts.address, .orcpt = row->facts.orcpt};
+    struct queue_facts facts = {.id = row->message,
+                                .tenant = row->tenant,
+                                .bytes = row->bytes,
+                                .received = row->received,
+                                .mail_from = row->mail_from};
+    struct queue_row r = {.rcpt = row->rcpt,
+                          .notify = row->facts.notify,
+                          .address = row->facts.address,
+                          .orcpt = row->facts.orcpt};
     struct queue_outcome o = {.rcpt = row->rcpt,
                               .reply = {.phase = AT_DOT, .code = row->last.code},
                               .enhanced = row->last.enhanced,
@@ -123,9 +128,10 @@ static enum err send_back(struct queue *q, const struct store_row *row, struct s
         o.reply.code = 554; /* a person decided that it is final */
     if (q->o.notice(q->o.arg, &facts, &r, &o, 1, row->last.remote, NULL))
         return ERR_OK;
-    return err_set(ei, ERR_DENIED, "no notice may be sent for this message: its sender is empty or "
-                                   "not proved, the notice could hit a stranger. It stays held; "
-                                   "remove it or release it instead.");
+    return err_set(ei, ERR_DENIED,
+                   "no notice may be sent for this message: its sender is empty or "
+                   "not proved, the notice could hit a stranger. It stays held; "
+                   "remove it or release it instead.");
 }
 
 static enum err order_waiting(struct queue *q, enum queue_order what, const struct store_row *row,
@@ -133,8 +139,9 @@ static enum err order_waiting(struct queue *q, enum queue_order what, const stru
                               struct queue_order_done done, struct errinfo *ei)
 {
     if (!is_resting_place(i))
-        return err_set(ei, ERR_CONFLICT, "it is being delivered at this moment; look again in a few "
-                                         "seconds");
+        return err_set(ei, ERR_CONFLICT,
+                       "it is being delivered at this moment; look again in a few "
+                       "seconds");
     switch (what) {
     case QUEUE_RETRY:
         return order_retry(q, i, done);
@@ -191,8 +198,11 @@ enum err queue_order(struct queue *q, enum queue_order what, const struct store_
 {
     size_t k = 0;
     struct item *i = find_row(q, row->message, row->rcpt, &k);
-    struct record_result result = {.message = row->message, .rcpt = row->rcpt, .time = utc_now(),
-                                   .attempts = row->last.attempts, .code = row->last.code,
+    struct record_result result = {.message = row->message,
+                                   .rcpt = row->rcpt,
+                                   .time = utc_now(),
+                                   .attempts = row->last.attempts,
+                                   .code = row->last.code,
                                    .enhanced = row->last.enhanced,
                                    .text = slice_of(why.p, why.n < 600 ? why.n : 600),
                                    .by = slice_of(by.p, by.n < 200 ? by.n : 200),

@@ -328,14 +328,19 @@ void queue_load(struct queue *q, const struct store_row *row)
     struct queue_message *m = queue_message_find(q, row->message);
     bool is_new = !m;
     if (is_new) {
-        struct queue_facts facts = {.id = row->message, .tenant = row->tenant,
-                                    .bytes = row->bytes, .received = row->received,
+        struct queue_facts facts = {.id = row->message,
+                                    .tenant = row->tenant,
+                                    .bytes = row->bytes,
+                                    .received = row->received,
                                     .mail_from = row->mail_from};
         m = queue_message_create(&facts);
     }
-    struct queue_row r = {.rcpt = row->rcpt, .notify = row->facts.notify,
-                          .is_known = row->facts.person != 0, .attempts = row->last.attempts,
-                          .address = row->facts.address, .orcpt = row->facts.orcpt};
+    struct queue_row r = {.rcpt = row->rcpt,
+                          .notify = row->facts.notify,
+                          .is_known = row->facts.person != 0,
+                          .attempts = row->last.attempts,
+                          .address = row->facts.address,
+                          .orcpt = row->facts.orcpt};
     struct slice domain = row->facts.address;
     for (ptrdiff_t at; (at = slice_find(domain, '@')) >= 0;)
         domain = slice_skip(domain, (size_t)at + 1);

@@ -31,10 +31,10 @@ uint64_t queue_body_total(void);              /* bytes of all of them */
 /* ---- messages and their rows ---------------------------------------------------------------- */
 
 struct queue_row {
-    uint16_t rcpt;      /* number in the message */
+    uint16_t rcpt; /* number in the message */
     uint8_t notify;
-    bool is_known;      /* a person or group of ours */
-    uint32_t attempts;  /* that ended */
+    bool is_known;     /* a person or group of ours */
+    uint32_t attempts; /* that ended */
     struct slice address, orcpt;
 };
 
@@ -53,10 +53,10 @@ void queue_message_unref(struct queue_message **m);
 
 /* One delivery that runs: what the courier needs to know. Borrowed for the call. */
 struct queue_job {
-    uint64_t tag;                /* for queue_result */
+    uint64_t tag; /* for queue_result */
     const struct queue_facts *facts;
-    uint64_t primary;            /* 0: the world */
-    struct slice domain;         /* of the recipients; for the world */
+    uint64_t primary;    /* 0: the world */
+    struct slice domain; /* of the recipients; for the world */
     const struct queue_row *rows;
     size_t n_rows;
     struct queue_body *body;
@@ -134,7 +134,8 @@ bool queue_is_full(const struct queue *q);
 /* At start: a row that waits, from the store's reader, oldest message first. */
 void queue_load(struct queue *q, const struct store_row *row);
 void queue_start(struct queue *q); /* the courier is there: begin */
-/* The answer to `fetch`: the whole facts (what queue_load could not know) and the bytes, or why not. */
+/* The answer to `fetch`: the whole facts (what queue_load could not know) and the bytes, or why
+ * not. */
 void queue_fetched(struct queue *q, void *cookie, const struct queue_facts *facts,
                    struct queue_body *take_body, const char *why);
 void queue_result(struct queue *q, uint64_t tag, const struct queue_result *result);
@@ -145,7 +146,7 @@ void queue_give_up_answer(struct queue *q, uint64_t message);
 void queue_courier_lost(struct queue *q);
 /* The state of a primary changed, or it answered: look again now. */
 void queue_wake(struct queue *q, uint64_t primary);
-void queue_tick(struct queue *q); /* a few times a second */
+void queue_tick(struct queue *q);  /* a few times a second */
 void queue_flush(struct queue *q); /* write the results gathered in this turn */
 
 /* ---- by hand --------------------------------------------------------------------------------- */

@@ -24,26 +24,26 @@ struct queue_message {
 };
 
 struct destination {
-    char *key;            /* "p17" or a domain */
-    uint64_t primary;     /* 0: the world */
-    struct slice domain;  /* in `key` */
-    struct list fresh;    /* items */
+    char *key;             /* "p17" or a domain */
+    uint64_t primary;      /* 0: the world */
+    struct slice domain;   /* in `key` */
+    struct list fresh;     /* items */
     struct item **backlog; /* heap by message id: the oldest first */
     size_t n_backlog, cap_backlog;
     uint32_t n_running, n_items, n_failures, n_turns;
     utc_ms rest_until;
-    struct list resting;  /* node in queue->resting */
+    struct list resting; /* node in queue->resting */
 };
 
 struct item {
     struct list in_message;
-    struct list node;       /* in a destination's fresh list, or a batch */
+    struct list node; /* in a destination's fresh list, or a batch */
     struct queue_message *m;
     struct destination *d;
     struct queue_row *rows; /* only those that wait; slices in `text` */
     size_t n_rows;
     char *text;
-    size_t heap_at;         /* place in the backlog or timer heap */
+    size_t heap_at; /* place in the backlog or timer heap */
     utc_ms due;
     enum item_place place;
     bool is_answer_waiting; /* a sender waits (cut-through) */
@@ -57,9 +57,9 @@ struct queue {
     struct map *destinations; /* key -> struct destination */
     struct map *running;      /* tag -> struct item that the courier has */
     uint64_t last_tag;
-    struct item **timers;     /* heap by due */
+    struct item **timers; /* heap by due */
     size_t n_timers, cap_timers;
-    struct list resting;      /* destinations whose rest will end */
+    struct list resting; /* destinations whose rest will end */
     bool is_started;
     struct arena *results_arena;
     struct record_result *results;

@@ -23,8 +23,8 @@ static void results_free(void *arg)
     mem_free(&w);
 }
 
-/* A result that could not be written leaves its attempt open: after the next start it is listed as a
- * possible double and tried again. The store has raised its alarm already. */
+/* A result that could not be written leaves its attempt open: after the next start it is listed as
+ * a possible double and tried again. The store has raised its alarm already. */
 static void results_written(struct store_change *change, enum err, const struct errinfo *)
 {
     results_free(change->arg);
@@ -39,10 +39,11 @@ void queue_note_result(struct queue *q, const struct record_result *r)
     struct record_result *copy = &q->results[q->n_results++];
     *copy = *r;
     copy->enhanced = arena_copy(q->results_arena, r->enhanced);
-    copy->text = arena_copy(q->results_arena, slice_of(r->text.p, r->text.n < 600 ? r->text.n : 600));
+    copy->text =
+        arena_copy(q->results_arena, slice_of(r->text.p, r->text.n < 600 ? r->text.n : 600));
     copy->by = arena_copy(q->results_arena, r->by);
-    copy->remote = arena_copy(q->results_arena,
-                              slice_of(r->remote.p, r->remote.n < 300 ? r->remote.n : 300));
+    copy->remote =
+        arena_copy(q->results_arena, slice_of(r->remote.p, r->remote.n < 300 ? r->remote.n : 300));
     if (q->n_results >= 1000)
         queue_flush(q);
 }
@@ -57,8 +58,10 @@ void queue_flush(struct queue *q)
     w->facts = buf_make(STORE_RECORD_MAX);
     record_results_pack(&w->facts, &all);
     must(!w->facts.failed); /* 1000 results of bounded text */
-    w->change = (struct store_change){.type = RECORD_RESULT, .is_lazy = true,
-                                      .facts = buf_slice(&w->facts), .done = results_written,
+    w->change = (struct store_change){.type = RECORD_RESULT,
+                                      .is_lazy = true,
+                                      .facts = buf_slice(&w->facts),
+                                      .done = results_written,
                                       .arg = w};
     q->n_results = 0;
     arena_reset(q->results_arena);
@@ -93,7 +96,7 @@ struct settling {
     struct queue *q;
     struct item *i;
     const struct queue_result *r;
-    size_t n_left;        /* rows that go on waiting */
+    size_t n_left; /* rows that go on waiting */
     size_t n_delivered;
     utc_ms due;
     bool rests;
@@ -127,9 +130,11 @@ static void hold(struct settling *s, struct record_result *result, enum refuse_i
     result->disposition = DISPOSITION_HELD;
     result->refusal = 1 + why;
     (void)refuse(why, slice_str(s->i->d->key));
-    buf_addf(&text, "Message %s was refused: %.*s. It is held: nothing is lost. Release it to try "
-             "again, return it to its sender, or remove it.", id,
-             (int)(result->text.n < 300 ? result->text.n : 300), result->text.p ? result->text.p : "");
+    buf_addf(&text,
+             "Message %s was refused: %.*s. It is held: nothing is lost. Release it to try "
+             "again, return it to its sender, or remove it.",
+             id, (int)(result->text.n < 300 ? result->text.n : 300),
+             result->text.p ? result->text.p : "");
     s->q->o.tell(s->q->o.arg, EVENT_ALARM, "queue.held", s->i->m->facts.tenant, slice_str(id),
                  buf_slice(&text));
 }
@@ -166,11 +171,11 @@ static void settle_row(struct settling *s, struct queue_row *row, bool is_alone)
     struct queue *q = s->q;
     struct item *i = s->i;
     const struct queue_outcome *o = outcome_of(s->r, row->rcpt);
-    struct continuity_verdict v = continuity_judge(
-        o->reply, (struct continuity_asker){.is_primary = i->d->primary != 0,
-                                            .is_waiting = i->is_answer_waiting,
-                                            .is_alone = is_alone,
-                                            .is_known = row->is_known});
+    struct continuity_verdict v =
+        continuity_judge(o->reply, (struct continuity_asker){.is_primary = i->d->primary != 0,
+                                                             .is_waiting = i->is_answer_waiting,
+                                                             .is_alone = is_alone,
+                                                             .is_known = row->is_known});
     if (s->r->is_ours)
         v = (struct continuity_verdict){.fate = FATE_WAIT};
     row->attempts++;
@@ -180,7 +185,8 @@ static void settle_row(struct settling *s, struct queue_row *row, bool is_alone)
         s->evidence = v.evidence; /* one recipient that went well outweighs */
         s->evidence_text = o->text;
     }
-    if (v.fate == FATE_WAIT && continuity_is_expired(i->m->facts.received, utc_now(), i->d->primary))
+    if (v.fate == FATE_WAIT &&
+        continuity_is_expired(i->m->facts.received, utc_now(), i->d->primary))
         v.fate = FATE_RETURN;
     switch (v.fate) {
     case FATE_DELIVERED:
@@ -293,8 +299,8 @@ void queue_courier_lost(struct queue *q)
                 .reply.phase = AT_DOT,
                 .text = SLICE("our delivery process ended in the middle of it")};
         /* We cannot know how far it was: perhaps it arrived. */
-        struct queue_result result = {.is_sent = true, .is_ours = true, .outcomes = outcomes,
-                                      .n_outcomes = i->n_rows};
+        struct queue_result result = {
+            .is_sent = true, .is_ours = true, .outcomes = outcomes, .n_outcomes = i->n_rows};
         queue_result(q, tag, &result);
         mem_free(&outcomes);
     }

@@ -1,8 +1,8 @@
 /* Who may start now: places of items, slots and rests of destinations, attempts.
  *
- * An attempt is a durable record before the courier hears of it (promise 2), so that after any crash
- * the possible duplicates are known: either it began with the message's own record (queue_plan), or
- * with an attempt record that is synced here first. */
+ * An attempt is a durable record before the courier hears of it (promise 2), so that after any
+ * crash the possible duplicates are known: either it began with the message's own record
+ * (queue_plan), or with an attempt record that is synced here first. */
 #include "queue/queue_int.h"
 
 #include "base/refuse.h"
@@ -166,8 +166,8 @@ static void begin(struct queue *q, struct destination *d, struct list *items, si
 {
     struct attempt *a = mem_new(sizeof(*a));
     struct record_row *rows = mem_new(n_rows * sizeof(*rows));
-    struct record_attempt facts = {.time = utc_now(), .destination = slice_str(d->key),
-                                   .rows = rows};
+    struct record_attempt facts = {
+        .time = utc_now(), .destination = slice_str(d->key), .rows = rows};
     a->queue = q;
     list_init(&a->items);
     for (struct list *node; (node = list_pop(items));) {
@@ -180,15 +180,15 @@ static void begin(struct queue *q, struct destination *d, struct list *items, si
     record_attempt_pack(&a->facts, &facts);
     must(!a->facts.failed); /* the batch was bounded */
     mem_free(&rows);
-    a->change = (struct store_change){.type = RECORD_ATTEMPT, .facts = buf_slice(&a->facts),
-                                      .done = attempt_written, .arg = a};
+    a->change = (struct store_change){
+        .type = RECORD_ATTEMPT, .facts = buf_slice(&a->facts), .done = attempt_written, .arg = a};
     store_submit(q->o.store, &a->change);
 }
 
 static struct item *choose(struct queue *q, struct destination *d)
 {
-    struct item *fresh = list_empty(&d->fresh) ? NULL
-                                               : container_of(d->fresh.next, struct item, node);
+    struct item *fresh =
+        list_empty(&d->fresh) ? NULL : container_of(d->fresh.next, struct item, node);
     struct item *old = d->n_backlog ? d->backlog[0] : NULL;
     struct item *i = fresh;
     /* New mail goes first, but the backlog is never starved. */
@@ -235,8 +235,10 @@ static void start(struct queue *q, struct item *i)
     /* The courier is away: as if it had died with this one, but certainly nothing was sent. */
     struct queue_outcome *outcomes = mem_new(i->n_rows * sizeof(*outcomes));
     for (size_t k = 0; k < i->n_rows; k++)
-        outcomes[k] = (struct queue_outcome){.rcpt = i->rows[k].rcpt, .reply.phase = AT_NAME,
-                                             .text = SLICE("our delivery process is starting again")};
+        outcomes[k] =
+            (struct queue_outcome){.rcpt = i->rows[k].rcpt,
+                                   .reply.phase = AT_NAME,
+                                   .text = SLICE("our delivery process is starting again")};
     struct queue_result result = {.is_ours = true, .outcomes = outcomes, .n_outcomes = i->n_rows};
     queue_result(q, job.tag, &result);
     mem_free(&outcomes);
@@ -268,10 +270,14 @@ void queue_fetched(struct queue *q, void *cookie, const struct queue_facts *fact
     }
     /* Doubt about stored mail: not touched, not lost, a person looks at it. */
     for (size_t k = 0; k < i->n_rows; k++) {
-        struct record_result r = {.message = i->m->facts.id, .rcpt = i->rows[k].rcpt,
-                                  .time = utc_now(), .disposition = DISPOSITION_HELD,
-                                  .is_attempt = 1, .attempts = i->rows[k].attempts,
-                                  .text = slice_str(why), .by = SLICE("store"),
+        struct record_result r = {.message = i->m->facts.id,
+                                  .rcpt = i->rows[k].rcpt,
+                                  .time = utc_now(),
+                                  .disposition = DISPOSITION_HELD,
+                                  .is_attempt = 1,
+                                  .attempts = i->rows[k].attempts,
+                                  .text = slice_str(why),
+                                  .by = SLICE("store"),
                                   .refusal = 1 + REFUSE_HOLD_CORRUPT};
         queue_note_result(q, &r);
     }

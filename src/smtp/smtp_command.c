@@ -47,8 +47,9 @@ static void do_ehlo(struct smtp_session *x, struct slice args)
     x->is_esmtp = true;
     struct smtp_server *s = x->server;
     SCOPED(buf_finish) struct buf text = buf_make(2000);
-    buf_addf(&text, "%s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nCHUNKING\n"
-                    "ENHANCEDSTATUSCODES\nDSN",
+    buf_addf(&text,
+             "%s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nCHUNKING\n"
+             "ENHANCEDSTATUSCODES\nDSN",
              s->o.node, (unsigned long long)s->o.limits.message_bytes);
     if (x->port->has_starttls && s->tls && !net_stream_is_secure(x->stream))
         buf_addf(&text, "\nSTARTTLS");

@@ -216,7 +216,8 @@ static enum refuse_id judge_content(struct smtp_session *x, struct hand_over *h)
     struct mime_names names = {our_fields, sizeof(our_fields) / sizeof(our_fields[0])};
     mime_list_fields(message, &names, t->arena, &h->fields);
     /* What we did not see we could not cut out: such a header is not passed on. */
-    if (h->fields.header_state == MIME_WALK_TOO_LONG || h->fields.header_state == MIME_WALK_TOO_MANY)
+    if (h->fields.header_state == MIME_WALK_TOO_LONG ||
+        h->fields.header_state == MIME_WALK_TOO_MANY)
         return REFUSE_HEADER_SIZE;
     if (h->fields.n_received > x->server->o.limits.hops)
         return REFUSE_LOOP;
@@ -308,7 +309,8 @@ static bool send_piece(struct smtp_server *s, uint64_t ticket, struct slice piec
 {
     while (piece.n > 0) {
         size_t n = piece.n < IPC_CONTENT_MAX ? piece.n : IPC_CONTENT_MAX;
-        if (net_link_send(s->core, IPC_T_content, ticket, slice_of(piece.p, n), SLICE("")) != ERR_OK)
+        if (net_link_send(s->core, IPC_T_content, ticket, slice_of(piece.p, n), SLICE("")) !=
+            ERR_OK)
             return false;
         piece = slice_skip(piece, n);
     }
@@ -397,7 +399,8 @@ static void pass_refusal_through(struct smtp_session *x, const struct ipc_taken 
     if (!wire_status_parse(taken->enhanced, &status) || status.class != taken->code / 100)
         status = (struct wire_status){0};
     struct wire_status_text enhanced = wire_status_text(status);
-    snprintf(code, sizeof(code), "%u%s%s", (unsigned)taken->code, enhanced.s[0] ? " " : "", enhanced.s);
+    snprintf(code, sizeof(code), "%u%s%s", (unsigned)taken->code, enhanced.s[0] ? " " : "",
+             enhanced.s);
     smtp_transaction_destroy(x);
     smtp_session_enter(x, SMTP_READY);
     smtp_reply(x, code, taken->text);

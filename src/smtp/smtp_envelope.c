@@ -32,8 +32,8 @@ void smtp_session_identify(struct smtp_session *x)
         const struct ipc_network *n = &s->facts.networks[i];
         if (!network_holds(n, x->peer))
             continue;
-        if (n->is_shared && !(n->certificate.n > 0 &&
-                              slice_ieq(n->certificate, slice_str(certificate))))
+        if (n->is_shared &&
+            !(n->certificate.n > 0 && slice_ieq(n->certificate, slice_str(certificate))))
             continue;
         x->tenant = n->tenant;
         x->primary = n->primary;
@@ -188,8 +188,8 @@ void smtp_rcpt_told(struct smtp_session *x, const struct ipc_rcpt_told *told)
 static void ask_core(struct smtp_session *x)
 {
     struct smtp_server *s = x->server;
-    struct ipc_rcpt_ask ask = {.address = x->t->asked, .tenant = x->tenant,
-                               .from_primary = x->primary};
+    struct ipc_rcpt_ask ask = {
+        .address = x->t->asked, .tenant = x->tenant, .from_primary = x->primary};
     SCOPED(buf_finish) struct buf b = buf_make(1000);
     ipc_rcpt_ask_pack(&b, &ask);
     if (!smtp_core_send(s, IPC_T_rcpt_ask, smtp_session_ticket(x), &b)) {
@@ -214,8 +214,8 @@ void smtp_cmd_rcpt(struct smtp_session *x, struct slice args)
     t->asked_notify = (uint8_t)rcpt.notify;
     t->asked_orcpt = (struct slice){"", 0};
     if (rcpt.orcpt.n)
-        t->asked_orcpt = slice_str(arena_printf(t->arena, "%.*s;%.*s", SLICE_ARG(rcpt.orcpt_type),
-                                                SLICE_ARG(rcpt.orcpt)));
+        t->asked_orcpt = slice_str(
+            arena_printf(t->arena, "%.*s;%.*s", SLICE_ARG(rcpt.orcpt_type), SLICE_ARG(rcpt.orcpt)));
     char key[500];
     const struct ipc_rcpt_told *told = map_get(s->known, known_key(x, t->asked, key));
     if (told)

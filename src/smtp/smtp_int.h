@@ -10,16 +10,16 @@
 #include "wire/wire.h"
 
 enum smtp_state {
-    SMTP_PROXY,     /* waits for the PROXY header */
-    SMTP_HELLO,     /* greeted, waits for HELO or EHLO */
-    SMTP_READY,     /* between transactions */
-    SMTP_MAIL,      /* has a sender */
-    SMTP_RCPT,      /* has a recipient */
-    SMTP_DATA,      /* content by DATA */
-    SMTP_BDAT,      /* between or in chunks */
-    SMTP_ASKING,    /* waits for core about a recipient */
-    SMTP_TAKING,    /* waits for core to say that the message is safe */
-    SMTP_SHAKING,   /* TLS handshake */
+    SMTP_PROXY,   /* waits for the PROXY header */
+    SMTP_HELLO,   /* greeted, waits for HELO or EHLO */
+    SMTP_READY,   /* between transactions */
+    SMTP_MAIL,    /* has a sender */
+    SMTP_RCPT,    /* has a recipient */
+    SMTP_DATA,    /* content by DATA */
+    SMTP_BDAT,    /* between or in chunks */
+    SMTP_ASKING,  /* waits for core about a recipient */
+    SMTP_TAKING,  /* waits for core to say that the message is safe */
+    SMTP_SHAKING, /* TLS handshake */
     SMTP_CLOSED,
     SMTP_STATE_N
 };
@@ -41,34 +41,34 @@ struct smtp_transaction {
     uint64_t tenant, primary; /* of the first recipient */
     bool has_route;
     struct buf content;
-    size_t counted;           /* bytes of it in the gate's sum */
+    size_t counted; /* bytes of it in the gate's sum */
     struct wire_data data;
     struct wire_content check;
     uint64_t chunk_left;
     bool is_last_chunk, has_chunks;
-    enum refuse_id refusal;   /* why the content will be refused at its end; REFUSE_N: it will not */
-    struct slice asked;       /* recipient that core is judging */
+    enum refuse_id refusal; /* why the content will be refused at its end; REFUSE_N: it will not */
+    struct slice asked;     /* recipient that core is judging */
     struct slice asked_orcpt;
     uint8_t asked_notify;
     mono_us began;
 };
 
 struct smtp_session {
-    struct list node;       /* of the server */
+    struct list node; /* of the server */
     struct smtp_server *server;
     const struct smtp_port *port;
     struct net_stream *stream;
     struct smtp_transaction *t;
-    struct buf partial;     /* the beginning of a command line */
+    struct buf partial; /* the beginning of a command line */
     struct wire_lines lines;
-    uint32_t slot, turn;    /* the ticket: place in the table and its generation */
+    uint32_t slot, turn; /* the ticket: place in the table and its generation */
     mono_us deadline;
     enum smtp_state state;
-    struct wire_ip peer;       /* may change by PROXY or XCLIENT */
-    struct wire_ip connected;  /* who is connected, for the limits */
-    char *helo;                /* NULL before HELO */
+    struct wire_ip peer;      /* may change by PROXY or XCLIENT */
+    struct wire_ip connected; /* who is connected, for the limits */
+    char *helo;               /* NULL before HELO */
     bool is_esmtp, is_xclient, is_secure_first;
-    uint64_t tenant, primary;  /* the peer speaks for this primary; 0: a stranger */
+    uint64_t tenant, primary; /* the peer speaks for this primary; 0: a stranger */
     uint32_t n_commands, n_idle, n_errors, n_messages;
 };
 
@@ -84,7 +84,7 @@ struct smtp_server {
     size_t n_sessions;
     struct smtp_session **slots; /* by ticket */
     uint32_t n_slots;
-    uint32_t free_slot;     /* where to look first */
+    uint32_t free_slot; /* where to look first */
     uint32_t turn;
     struct smtp_listening {
         struct smtp_server *server;
@@ -97,8 +97,8 @@ struct smtp_server {
     struct arena *facts_arena;
     struct ipc_facts facts;
     bool has_facts;
-    struct map *known;      /* address -> struct ipc_rcpt_told, for this generation */
-    struct buf answered;    /* packed ipc_answer, sent at the end of the turn */
+    struct map *known;   /* address -> struct ipc_rcpt_told, for this generation */
+    struct buf answered; /* packed ipc_answer, sent at the end of the turn */
     uint32_t n_answered;
     struct net_late answer_late;
     bool is_stopping;
@@ -122,7 +122,7 @@ void smtp_session_resume(struct smtp_session *x);
 uint64_t smtp_session_ticket(const struct smtp_session *x);
 struct smtp_session *smtp_session_find(struct smtp_server *s, uint64_t ticket);
 struct slice smtp_peer_text(const struct smtp_session *x); /* valid until the next call */
-void smtp_session_identify(struct smtp_session *x); /* is the peer a primary's address? */
+void smtp_session_identify(struct smtp_session *x);        /* is the peer a primary's address? */
 
 /* ---- commands ---- */
 void smtp_command(struct smtp_session *x, struct slice line);
@@ -146,7 +146,8 @@ void smtp_taken(struct smtp_session *x, const struct ipc_taken *taken);
 /* ---- core ---- */
 void smtp_core_lost(struct smtp_server *s);
 bool smtp_core_send(struct smtp_server *s, enum ipc_type type, uint64_t tag, struct buf *payload);
-void smtp_answered(struct smtp_server *s, uint64_t message, bool is_written); /* tell core at the end of the turn */
+void smtp_answered(struct smtp_server *s, uint64_t message,
+                   bool is_written); /* tell core at the end of the turn */
 
 /* ---- limits over all gates ---- */
 struct smtp_limiter *smtp_limiter_create(void *shared, unsigned gate);

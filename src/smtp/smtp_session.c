@@ -8,8 +8,8 @@
 enum { OUT_MAX = 256 << 10, SLOTS_STEP = 256 };
 
 static const char *const state_names[SMTP_STATE_N] = {
-    "proxy", "hello", "ready", "mail", "rcpt", "data", "bdat", "asking", "taking", "shaking",
-    "closed",
+    "proxy", "hello",  "ready",  "mail",    "rcpt",   "data",
+    "bdat",  "asking", "taking", "shaking", "closed",
 };
 
 const char *smtp_state_name(enum smtp_state state)
@@ -218,7 +218,8 @@ static bool take_line(struct smtp_session *x, struct slice *bytes)
     }
     x->n_commands++;
     if (what != WIRE_LINE_WHOLE) {
-        smtp_refuse_text(x, line_faults[what], what == WIRE_LINE_TOO_LONG ? "" : "lines end in CRLF");
+        smtp_refuse_text(x, line_faults[what],
+                         what == WIRE_LINE_TOO_LONG ? "" : "lines end in CRLF");
         return true;
     }
     smtp_command(x, line);
@@ -303,8 +304,11 @@ void smtp_session_create(struct smtp_server *s, int fd, const struct smtp_port *
     memcpy(ip.bytes, bytes, sizeof(bytes));
     enum refuse_id refusal = smtp_limiter_enter(s->limiter, &s->o.limits, ip, mono_now());
     struct smtp_session *x = mem_new(sizeof(*x));
-    struct net_stream_options o = {.out_max = OUT_MAX, .input = on_input, .closed = on_closed,
-                                   .secured = on_secured, .arg = x};
+    struct net_stream_options o = {.out_max = OUT_MAX,
+                                   .input = on_input,
+                                   .closed = on_closed,
+                                   .secured = on_secured,
+                                   .arg = x};
     x->server = s;
     x->port = port;
     x->peer = x->connected = ip;

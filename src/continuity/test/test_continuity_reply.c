@@ -14,77 +14,79 @@ static const struct row {
     enum continuity_fate fate;
     enum continuity_evidence evidence;
     bool rests;
-} primary_rows[] = {
-    /* success */
-    {AT_DOT, 250, 2, 0, 0, W | A | K, FATE_DELIVERED, EVIDENCE_GOOD, false},
-    {AT_DOT, 250, 0, 0, 0, K, FATE_DELIVERED, EVIDENCE_GOOD, false},
-    /* silence, wherever */
-    {AT_NAME, 0, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    {AT_CONNECT, 0, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    {AT_BANNER, 0, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    {AT_EHLO, 0, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    {AT_TLS, 0, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    {AT_MAIL, 0, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    {AT_RCPT, 0, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    {AT_DATA, 0, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    {AT_DOT, 0, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    /* 5xx about us, before or at MAIL: never a bounce */
-    {AT_BANNER, 554, 5, 7, 1, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    {AT_EHLO, 550, 5, 7, 1, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    {AT_TLS, 550, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    {AT_MAIL, 550, 5, 7, 1, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    {AT_MAIL, 552, 5, 3, 4, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    /* 5xx for a recipient we know: relaying denied, user unknown, policy */
-    {AT_RCPT, 550, 5, 1, 1, W | A | K, FATE_WAIT, EVIDENCE_BAD, false},
-    {AT_RCPT, 554, 5, 7, 1, W | A | K, FATE_WAIT, EVIDENCE_BAD, false},
-    {AT_RCPT, 550, 0, 0, 0, K, FATE_WAIT, EVIDENCE_BAD, false},
-    /* 5xx for a recipient we do not know (postmaster without an owner) */
-    {AT_RCPT, 550, 5, 1, 1, W | A, FATE_PASS, EVIDENCE_NONE, false},
-    {AT_RCPT, 550, 5, 1, 1, W, FATE_HOLD, EVIDENCE_NONE, false},
-    {AT_RCPT, 550, 5, 1, 1, 0, FATE_HOLD, EVIDENCE_NONE, false},
-    /* 5xx about the content, the sender waits: passed through */
-    {AT_DOT, 554, 5, 7, 1, W | A | K, FATE_PASS, EVIDENCE_GOOD, false},
-    {AT_DOT, 550, 5, 7, 0, W | A | K, FATE_PASS, EVIDENCE_GOOD, false},
-    {AT_DOT, 554, 5, 6, 0, W | A | K, FATE_PASS, EVIDENCE_GOOD, false},
-    {AT_DOT, 550, 5, 7, 26, W | A | K, FATE_PASS, EVIDENCE_GOOD, false},
-    {AT_DOT, 554, 0, 0, 0, W | A | K, FATE_PASS, EVIDENCE_GOOD, false},
-    {AT_DOT, 554, 5, 0, 0, W | A | K, FATE_PASS, EVIDENCE_GOOD, false},
-    {AT_DOT, 552, 5, 3, 4, W | A | K, FATE_PASS, EVIDENCE_GOOD, false},
-    {AT_DOT, 552, 5, 2, 3, W | A | K, FATE_PASS, EVIDENCE_GOOD, false},
-    {AT_DATA, 554, 5, 6, 1, W | A | K, FATE_PASS, EVIDENCE_GOOD, false},
-    /* the same after our 250, or for some recipients only: held */
-    {AT_DOT, 554, 5, 7, 1, A | K, FATE_HOLD, EVIDENCE_GOOD, false},
-    {AT_DOT, 554, 5, 7, 1, W | K, FATE_HOLD, EVIDENCE_GOOD, false},
-    {AT_DOT, 554, 0, 0, 0, K, FATE_HOLD, EVIDENCE_GOOD, false},
-    /* 5xx at the dot that is not about the content: kept */
-    {AT_DOT, 550, 5, 7, 8, W | A | K, FATE_WAIT, EVIDENCE_BAD, false},
-    {AT_DOT, 554, 5, 3, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, false},
-    {AT_DOT, 554, 5, 4, 6, W | A | K, FATE_WAIT, EVIDENCE_BAD, false},
-    {AT_DOT, 552, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, false},
-    {AT_DOT, 552, 5, 2, 2, W | A | K, FATE_WAIT, EVIDENCE_BAD, false},
-    {AT_DATA, 554, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, false},
-    {AT_DATA, 503, 5, 5, 1, W | A | K, FATE_WAIT, EVIDENCE_BAD, false},
-    /* 4xx: waits; about the system: evidence, and it rests */
-    {AT_BANNER, 421, 4, 3, 2, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    {AT_EHLO, 450, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    {AT_MAIL, 421, 4, 3, 2, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    {AT_MAIL, 452, 4, 3, 1, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    {AT_RCPT, 450, 4, 2, 0, W | A | K, FATE_WAIT, EVIDENCE_NONE, false},
-    {AT_RCPT, 452, 4, 2, 2, W | K, FATE_WAIT, EVIDENCE_NONE, false},
-    {AT_RCPT, 452, 4, 3, 1, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    {AT_DOT, 451, 4, 7, 1, W | A | K, FATE_WAIT, EVIDENCE_NONE, false},
-    {AT_DOT, 421, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
-    {AT_DOT, 452, 4, 3, 1, K, FATE_WAIT, EVIDENCE_BAD, true},
-}, world_rows[] = {
-    {AT_DOT, 250, 2, 0, 0, 0, FATE_DELIVERED, EVIDENCE_NONE, false},
-    {AT_CONNECT, 0, 0, 0, 0, 0, FATE_WAIT, EVIDENCE_NONE, true},
-    {AT_DOT, 0, 0, 0, 0, 0, FATE_WAIT, EVIDENCE_NONE, false},
-    {AT_RCPT, 550, 5, 1, 1, 0, FATE_RETURN, EVIDENCE_NONE, false},
-    {AT_NAME, 556, 5, 1, 10, 0, FATE_RETURN, EVIDENCE_NONE, false},
-    {AT_BANNER, 554, 5, 7, 1, 0, FATE_RETURN, EVIDENCE_NONE, false},
-    {AT_DOT, 554, 5, 6, 0, 0, FATE_RETURN, EVIDENCE_NONE, false},
-    {AT_RCPT, 450, 4, 2, 0, 0, FATE_WAIT, EVIDENCE_NONE, false},
-    {AT_MAIL, 421, 4, 3, 2, 0, FATE_WAIT, EVIDENCE_NONE, true},
+} primary_rows[] =
+    {
+        /* success */
+        {AT_DOT, 250, 2, 0, 0, W | A | K, FATE_DELIVERED, EVIDENCE_GOOD, false},
+        {AT_DOT, 250, 0, 0, 0, K, FATE_DELIVERED, EVIDENCE_GOOD, false},
+        /* silence, wherever */
+        {AT_NAME, 0, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        {AT_CONNECT, 0, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        {AT_BANNER, 0, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        {AT_EHLO, 0, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        {AT_TLS, 0, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        {AT_MAIL, 0, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        {AT_RCPT, 0, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        {AT_DATA, 0, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        {AT_DOT, 0, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        /* 5xx about us, before or at MAIL: never a bounce */
+        {AT_BANNER, 554, 5, 7, 1, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        {AT_EHLO, 550, 5, 7, 1, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        {AT_TLS, 550, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        {AT_MAIL, 550, 5, 7, 1, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        {AT_MAIL, 552, 5, 3, 4, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        /* 5xx for a recipient we know: relaying denied, user unknown, policy */
+        {AT_RCPT, 550, 5, 1, 1, W | A | K, FATE_WAIT, EVIDENCE_BAD, false},
+        {AT_RCPT, 554, 5, 7, 1, W | A | K, FATE_WAIT, EVIDENCE_BAD, false},
+        {AT_RCPT, 550, 0, 0, 0, K, FATE_WAIT, EVIDENCE_BAD, false},
+        /* 5xx for a recipient we do not know (postmaster without an owner) */
+        {AT_RCPT, 550, 5, 1, 1, W | A, FATE_PASS, EVIDENCE_NONE, false},
+        {AT_RCPT, 550, 5, 1, 1, W, FATE_HOLD, EVIDENCE_NONE, false},
+        {AT_RCPT, 550, 5, 1, 1, 0, FATE_HOLD, EVIDENCE_NONE, false},
+        /* 5xx about the content, the sender waits: passed through */
+        {AT_DOT, 554, 5, 7, 1, W | A | K, FATE_PASS, EVIDENCE_GOOD, false},
+        {AT_DOT, 550, 5, 7, 0, W | A | K, FATE_PASS, EVIDENCE_GOOD, false},
+        {AT_DOT, 554, 5, 6, 0, W | A | K, FATE_PASS, EVIDENCE_GOOD, false},
+        {AT_DOT, 550, 5, 7, 26, W | A | K, FATE_PASS, EVIDENCE_GOOD, false},
+        {AT_DOT, 554, 0, 0, 0, W | A | K, FATE_PASS, EVIDENCE_GOOD, false},
+        {AT_DOT, 554, 5, 0, 0, W | A | K, FATE_PASS, EVIDENCE_GOOD, false},
+        {AT_DOT, 552, 5, 3, 4, W | A | K, FATE_PASS, EVIDENCE_GOOD, false},
+        {AT_DOT, 552, 5, 2, 3, W | A | K, FATE_PASS, EVIDENCE_GOOD, false},
+        {AT_DATA, 554, 5, 6, 1, W | A | K, FATE_PASS, EVIDENCE_GOOD, false},
+        /* the same after our 250, or for some recipients only: held */
+        {AT_DOT, 554, 5, 7, 1, A | K, FATE_HOLD, EVIDENCE_GOOD, false},
+        {AT_DOT, 554, 5, 7, 1, W | K, FATE_HOLD, EVIDENCE_GOOD, false},
+        {AT_DOT, 554, 0, 0, 0, K, FATE_HOLD, EVIDENCE_GOOD, false},
+        /* 5xx at the dot that is not about the content: kept */
+        {AT_DOT, 550, 5, 7, 8, W | A | K, FATE_WAIT, EVIDENCE_BAD, false},
+        {AT_DOT, 554, 5, 3, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, false},
+        {AT_DOT, 554, 5, 4, 6, W | A | K, FATE_WAIT, EVIDENCE_BAD, false},
+        {AT_DOT, 552, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, false},
+        {AT_DOT, 552, 5, 2, 2, W | A | K, FATE_WAIT, EVIDENCE_BAD, false},
+        {AT_DATA, 554, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, false},
+        {AT_DATA, 503, 5, 5, 1, W | A | K, FATE_WAIT, EVIDENCE_BAD, false},
+        /* 4xx: waits; about the system: evidence, and it rests */
+        {AT_BANNER, 421, 4, 3, 2, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        {AT_EHLO, 450, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        {AT_MAIL, 421, 4, 3, 2, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        {AT_MAIL, 452, 4, 3, 1, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        {AT_RCPT, 450, 4, 2, 0, W | A | K, FATE_WAIT, EVIDENCE_NONE, false},
+        {AT_RCPT, 452, 4, 2, 2, W | K, FATE_WAIT, EVIDENCE_NONE, false},
+        {AT_RCPT, 452, 4, 3, 1, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        {AT_DOT, 451, 4, 7, 1, W | A | K, FATE_WAIT, EVIDENCE_NONE, false},
+        {AT_DOT, 421, 0, 0, 0, W | A | K, FATE_WAIT, EVIDENCE_BAD, true},
+        {AT_DOT, 452, 4, 3, 1, K, FATE_WAIT, EVIDENCE_BAD, true},
+},
+  world_rows[] = {
+      {AT_DOT, 250, 2, 0, 0, 0, FATE_DELIVERED, EVIDENCE_NONE, false},
+      {AT_CONNECT, 0, 0, 0, 0, 0, FATE_WAIT, EVIDENCE_NONE, true},
+      {AT_DOT, 0, 0, 0, 0, 0, FATE_WAIT, EVIDENCE_NONE, false},
+      {AT_RCPT, 550, 5, 1, 1, 0, FATE_RETURN, EVIDENCE_NONE, false},
+      {AT_NAME, 556, 5, 1, 10, 0, FATE_RETURN, EVIDENCE_NONE, false},
+      {AT_BANNER, 554, 5, 7, 1, 0, FATE_RETURN, EVIDENCE_NONE, false},
+      {AT_DOT, 554, 5, 6, 0, 0, FATE_RETURN, EVIDENCE_NONE, false},
+      {AT_RCPT, 450, 4, 2, 0, 0, FATE_WAIT, EVIDENCE_NONE, false},
+      {AT_MAIL, 421, 4, 3, 2, 0, FATE_WAIT, EVIDENCE_NONE, true},
 };
 
 static void check(const struct row *rows, size_t n, bool is_primary)
@@ -120,8 +122,8 @@ static void no_refusal_of_a_primary_ever_returns_mail_after_our_250(void **)
                     struct continuity_reply r = {(enum continuity_phase)phase, code,
                                                  (uint16_t)(code / 100), subject, detail};
                     struct continuity_verdict v = continuity_judge(
-                        r, (struct continuity_asker){.is_primary = true, .is_known = true,
-                                                     .is_alone = true});
+                        r, (struct continuity_asker){
+                               .is_primary = true, .is_known = true, .is_alone = true});
                     assert_true(v.fate == FATE_WAIT || v.fate == FATE_HOLD);
                 }
 }

@@ -9,8 +9,11 @@
 static void put(struct directory *d, enum object_kind kind, uint64_t id, const char *name,
                 struct buf *body)
 {
-    struct record_object o = {.kind = (uint8_t)kind, .id = id, .tenant = kind == OBJECT_TENANT ? 0 : 1,
-                              .name = slice_str(name), .body = buf_slice(body)};
+    struct record_object o = {.kind = (uint8_t)kind,
+                              .id = id,
+                              .tenant = kind == OBJECT_TENANT ? 0 : 1,
+                              .name = slice_str(name),
+                              .body = buf_slice(body)};
     struct errinfo ei;
     assert_int_equal(directory_apply(d, &o, &ei), ERR_OK);
     buf_finish(body);
@@ -23,9 +26,12 @@ static struct directory *company(bool has_catch_all)
     struct dir_tenant tenant = {SLICE("rossi")};
     dir_tenant_pack(&b, &tenant);
     put(d, OBJECT_TENANT, 1, "rossi", &b);
-    struct dir_domain domain = {.name = SLICE("example.test"), .primary = 7, .form = DIR_INLINE,
+    struct dir_domain domain = {.name = SLICE("example.test"),
+                                .primary = 7,
+                                .form = DIR_INLINE,
                                 .separators = SLICE("+"),
-                                .catch_all = has_catch_all ? SLICE("anna@example.test") : SLICE("")};
+                                .catch_all =
+                                    has_catch_all ? SLICE("anna@example.test") : SLICE("")};
     dir_domain_pack(&b, &domain);
     put(d, OBJECT_DOMAIN, 2, "example.test", &b);
     struct dir_text anna[] = {{SLICE("anna@example.test")}, {SLICE("info@example.test")}};
@@ -33,8 +39,11 @@ static struct directory *company(bool has_catch_all)
     dir_person_pack(&b, &person);
     put(d, OBJECT_PERSON, 3, "anna@example.test", &b);
     struct dir_text sales = {SLICE("sales@example.test")};
-    struct dir_group group = {.name = SLICE("Sales"), .addresses = &sales, .n_addresses = 1,
-                              .members = anna, .n_members = 1};
+    struct dir_group group = {.name = SLICE("Sales"),
+                              .addresses = &sales,
+                              .n_addresses = 1,
+                              .members = anna,
+                              .n_members = 1};
     dir_group_pack(&b, &group);
     put(d, OBJECT_GROUP, 4, "sales@example.test", &b);
     return d;

@@ -1,0 +1,51 @@
+/* How courier and liaison may reach the outside. */
+#include "daemon/outside.h"
+
+#include <netinet/in.h>
+
+static void take_policy(const struct settings *s, struct outside *o)
+{
+    for (uint32_t i = 0; i < s->network.allow.n; i++) {
+        const struct settings_network *from = &s->network.allow.list[i];
+        o->allowed[i] = (struct net_network){.n_bytes = from->n_bytes, .prefix = from->prefix};
+        memcpy(o->allowed[i].bytes, from->bytes, sizeof(from->bytes));
+    }
+    o->network.policy = (struct net_policy){.has_internet = s->network.internet,
+                                            .allowed = o->allowed,
+                                            .n_allowed = s->network.allow.n};
+}
+
+static void take_own_addresses(const struct settings *s, struct outside *o)
+{
+    for (uint32_t i = 0; i < s->n_listens; i++) {
+        const struct settings_address *a = &s->listens[i].at;
+        if (a->n_bytes == 4) {
+            struct sockaddr_in *four = (struct sockaddr_in *)&o->own[o->network.n_own++];
+            four->sin_family = AF_INET;
+            four->sin_port = htons(a->port);
+            memcpy(&four->sin_addr, a->bytes, 4);
+        } else if (a->n_bytes == 16) {
+            struct sockaddr_in6 *six = (struct sockaddr_in6 *)&o->own[o->network.n_own++];
+            six->sin6_family = AF_INET6;
+            six->sin6_port = htons(a->port);
+            memcpy(&six->sin6_addr, a->bytes, 16);
+        }
+    }
+    o->network.own = o->own;
+}
+
+void outside_prepare(struct child *c, struct outside *o)
+{
+    const struct settings *s = child_settings(c);
+    struct errinfo ei;
+    struct net_tls_client *tls = NULL;
+    o->network.hostname = s->node.name;
+    o->network.world_port = 25;
+    o->network.timeouts = courier_timeouts_usual();
+    o->network.cancel_fd = -1;
+    take_policy(s, o);
+    take_own_addresses(s, o);
+    if (net_tls_client_create(SLICE(""), &tls, &ei) != ERR_OK)
+        child_fail(c, "TLS cannot be set up: %s", ei.text);
+    o->network.tls = tls;
+}

@@ -1,0 +1,74 @@
+/* Circuit of core: links of all others -> desk -> store. No network at all. */
+#include "daemon/child.h"
+
+#include "desk/desk.h"
+
+static void on_nonsense(void *arg, enum ipc_role peer, unsigned number, const char *why)
+{
+    child_nonsense(arg, peer, number, why);
+}
+
+static void on_progress(void *arg, unsigned percent)
+{
+    child_progress(arg, percent, "reading the log");
+}
+
+static void core_start(struct child *c)
+{
+    const struct settings *s = child_settings(c);
+    struct desk *desk = NULL;
+    struct errinfo ei;
+    struct desk_options o = {
+        .loop = child_loop(c),
+        .node = s->node.name,
+        .data = s->node.data,
+        .segment_bytes = (uint32_t)s->store.segment_bytes,
+        .store_pool = (unsigned)s->store.pool,
+        .free_percent = (uint32_t)s->store.free_percent,
+        .alarm_percent = (uint32_t)s->store.alarm_percent,
+        .message_bytes = s->limits.message_bytes,
+        .bytes_in_flight = s->limits.bytes_in_flight,
+        .queue_items = (uint32_t)s->queue.items,
+        .per_destination = (uint32_t)s->queue.per_destination,
+        .per_primary = (uint32_t)s->queue.per_primary,
+        .hops_ours = 5,
+        .arg = c,
+        .nonsense = on_nonsense,
+        .progress = on_progress,
+    };
+    if (desk_create(&o, &desk, &ei) != ERR_OK)
+        child_fail(c, "The store in %s cannot be opened: %s", s->node.data, ei.text);
+    child_set_state(c, desk);
+    child_ready(c);
+}
+
+static void core_linked(struct child *c, enum ipc_role peer, unsigned number, int fd)
+{
+    desk_link(child_state(c), peer, number, fd);
+}
+
+static void core_processes(struct child *c, const struct ipc_processes *p)
+{
+    desk_processes(child_state(c), p);
+}
+
+static void stopped(void *arg)
+{
+    struct child *c = arg;
+    struct desk *desk = child_state(c);
+    child_set_state(c, NULL);
+    desk_destroy(&desk); /* commits */
+    child_done(c);
+}
+
+static void core_stop(struct child *c)
+{
+    desk_stop(child_state(c), SECONDS(3), stopped, c);
+}
+
+const struct role_wiring wiring_core = {
+    .start = core_start,
+    .linked = core_linked,
+    .processes = core_processes,
+    .stop = core_stop,
+};

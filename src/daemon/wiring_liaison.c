@@ -1,0 +1,115 @@
+/* Circuit of the liaison: probes of core -> threads that look -> what was seen. */
+#include "daemon/child.h"
+
+#include "daemon/outside.h"
+#include "daemon/report.h"
+#include "liaison/liaison.h"
+
+struct liaison_state {
+    struct child *child;
+    struct outside outside;
+    struct liaison *liaison;
+    struct report *report;
+    struct net_link *core;
+};
+
+static void on_done(void *arg, uint64_t tag, const struct ipc_observed *observed)
+{
+    struct liaison_state *s = arg;
+    SCOPED(buf_finish) struct buf b = buf_make(10000);
+    ipc_observed_pack(&b, observed);
+    report_send(s->report, IPC_T_observed, tag, &b);
+}
+
+static void forget_core(struct liaison_state *s)
+{
+    report_link(s->report, NULL);
+    net_link_close(&s->core);
+}
+
+static bool take_probe(struct liaison_state *s, const struct net_frame *f)
+{
+    struct ipc_probe probe;
+    struct arena *a = arena_create(1 << 20);
+    bool is_good = ipc_probe_unpack(f->payload, a, &probe);
+    if (is_good)
+        liaison_probe(s->liaison, f->tag, &probe);
+    arena_destroy(&a);
+    return is_good;
+}
+
+static void on_frame(void *arg, struct net_link *, struct net_frame *f)
+{
+    struct liaison_state *s = arg;
+    bool is_good = f->fd < 0 && f->type == IPC_T_probe && take_probe(s, f);
+    if (f->fd >= 0)
+        fd_close(&f->fd);
+    if (is_good)
+        return;
+    const char *what = ipc_type_name(f->type);
+    forget_core(s);
+    child_nonsense(s->child, IPC_CORE, 1, what);
+}
+
+static void on_closed(void *arg, struct net_link *)
+{
+    forget_core(arg);
+}
+
+static void liaison_before_sandbox(struct child *c)
+{
+    struct liaison_state *s = mem_new(sizeof(*s));
+    s->child = c;
+    child_set_state(c, s);
+    outside_prepare(c, &s->outside);
+}
+
+static void liaison_start(struct child *c)
+{
+    struct liaison_state *s = child_state(c);
+    s->outside.names = names_create(c);
+    s->outside.network.resolve = names_ask;
+    s->outside.network.resolve_arg = s->outside.names;
+    s->report = report_create(child_loop(c), NULL, NULL);
+    struct liaison_options o = {.threads = 32,
+                                .probes = 2000,
+                                .network = s->outside.network,
+                                .done = on_done,
+                                .done_arg = s};
+    s->liaison = liaison_create(&o);
+    child_ready(c);
+}
+
+static void liaison_linked(struct child *c, enum ipc_role peer, unsigned, int fd)
+{
+    struct liaison_state *s = child_state(c);
+    struct net_link_options o = {.frame_max = IPC_LIST_FRAME_MAX,
+                                 .queue_max = 16 << 20,
+                                 .frame = on_frame,
+                                 .closed = on_closed,
+                                 .arg = s};
+    if (peer == IPC_RESOLVER) {
+        names_link(s->outside.names, fd);
+    } else if (peer == IPC_CORE) {
+        forget_core(s);
+        s->core = net_link_open(child_loop(c), fd, &o);
+        report_link(s->report, s->core);
+    } else {
+        fd_close(&fd);
+    }
+}
+
+static void liaison_stop(struct child *c)
+{
+    struct liaison_state *s = child_state(c);
+    names_cancel(s->outside.names);
+    liaison_destroy(&s->liaison);
+    child_done(c);
+}
+
+const struct role_wiring wiring_liaison = {
+    .before_sandbox = liaison_before_sandbox,
+    .start = liaison_start,
+    .linked = liaison_linked,
+    .stop = liaison_stop,
+};

@@ -1,0 +1,136 @@
+/* Circuit of the resolver: questions of gates, courier and liaison -> libunbound -> answers. */
+#include "daemon/child.h"
+
+#include "resolve/resolve.h"
+
+enum { ASKERS_MAX = 24 };
+
+struct asker {
+    struct resolver_state *state;
+    struct net_link *link;
+    enum ipc_role role;
+    unsigned number;
+    uint32_t turn;
+};
+
+struct open_question {
+    struct asker *asker;
+    uint32_t turn; /* of the link that asked */
+    uint64_t tag;  /* the asker's */
+};
+
+struct resolver_state {
+    struct child *child;
+    struct resolve *resolve;
+    struct asker askers[ASKERS_MAX];
+    size_t n_askers;
+    struct map *open; /* our tag -> struct open_question */
+    uint64_t last_tag;
+};
+
+static void on_told(void *arg, uint64_t tag, const struct ipc_name_told *told)
+{
+    struct resolver_state *s = arg;
+    struct open_question *q = map_del(s->open, KEY(tag));
+    if (q && q->asker->link && q->asker->turn == q->turn) {
+        SCOPED(buf_finish) struct buf b = buf_make(IPC_LIST_FRAME_MAX);
+        ipc_name_told_pack(&b, told);
+        if (!b.failed)
+            (void)!net_link_send(q->asker->link, IPC_T_name_told, q->tag, buf_slice(&b), SLICE(""));
+    }
+    mem_free(&q);
+}
+
+static void forget(struct asker *a)
+{
+    net_link_close(&a->link);
+    a->turn++;
+}
+
+static bool take_ask(struct asker *a, const struct net_frame *f)
+{
+    struct resolver_state *s = a->state;
+    struct ipc_name_ask ask;
+    if (!ipc_name_ask_unpack(f->payload, NULL, &ask))
+        return false;
+    struct open_question *q = mem_new(sizeof(*q));
+    *q = (struct open_question){a, a->turn, f->tag};
+    uint64_t tag = ++s->last_tag;
+    map_put(s->open, KEY(tag), q);
+    resolve_ask(s->resolve, tag, &ask);
+    return true;
+}
+
+static void on_frame(void *arg, struct net_link *, struct net_frame *f)
+{
+    struct asker *a = arg;
+    bool is_good = f->fd < 0 && f->type == IPC_T_name_ask && take_ask(a, f);
+    if (f->fd >= 0)
+        fd_close(&f->fd);
+    if (is_good)
+        return;
+    const char *what = ipc_type_name(f->type);
+    forget(a);
+    child_nonsense(a->state->child, a->role, a->number, what);
+}
+
+static void on_closed(void *arg, struct net_link *)
+{
+    forget(arg);
+}
+
+static void resolver_start(struct child *c)
+{
+    struct resolver_state *s = mem_new(sizeof(*s));
+    const struct settings *settings = child_settings(c);
+    static char texts[SETTINGS_ADDRESSES_MAX][64];
+    struct slice forwarders[SETTINGS_ADDRESSES_MAX];
+    static const struct slice opened[] = {{"test.", 5}};
+    struct errinfo ei;
+    s->child = c;
+    s->open = map_create();
+    child_set_state(c, s);
+    for (uint32_t i = 0; i < settings->network.resolver.n; i++) {
+        settings_address_text(&settings->network.resolver.list[i], texts[i]);
+        forwarders[i] = slice_str(texts[i]);
+    }
+    struct resolve_options o = resolve_options_usual();
+    o.forwarders = forwarders;
+    o.n_forwarders = settings->network.resolver.n;
+    o.anchors = child_file(c, CHILD_TRUST_ANCHOR);
+    o.opened = opened;
+    o.n_opened = 1;
+    o.told = on_told;
+    o.arg = s;
+    if (resolve_create(child_loop(c), &o, &s->resolve, &ei) != ERR_OK)
+        child_fail(c,
+                   "Names cannot be resolved: %s. Look at network.resolver and "
+                   "network.trust_anchor in the settings.",
+                   ei.text);
+    child_ready(c);
+}
+
+static void resolver_linked(struct child *c, enum ipc_role peer, unsigned number, int fd)
+{
+    struct resolver_state *s = child_state(c);
+    struct asker *a = NULL;
+    for (size_t i = 0; i < s->n_askers; i++)
+        if (s->askers[i].role == peer && s->askers[i].number == number)
+            a = &s->askers[i];
+    if (!a && s->n_askers < ASKERS_MAX)
+        a = &s->askers[s->n_askers++];
+    if (!a) {
+        fd_close(&fd);
+        return;
+    }
+    forget(a);
+    *a = (struct asker){.state = s, .role = peer, .number = number, .turn = a->turn};
+    struct net_link_options o = {
+        .frame_max = 4096, .queue_max = 16 << 20, .frame = on_frame, .closed = on_closed, .arg = a};
+    a->link = net_link_open(child_loop(c), fd, &o);
+}
+
+const struct role_wiring wiring_resolver = {
+    .start = resolver_start,
+    .linked = resolver_linked,
+};
