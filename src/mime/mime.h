@@ -168,7 +168,7 @@ struct mime_list_fields {
     struct slice subject;      /* decoded, one line, <= MIME_SUBJECT_MAX; or empty */
     struct slice base_subject; /* part of subject without Re:, Fwd:, AW: and [list] (RFC 5256) */
     bool is_reply;             /* such a prefix was there */
-    struct mime_address from;  /* first author; all empty if there is none */
+    struct mime_address from;  /* first author with a domain, or else the first; or all empty */
     struct mime_addresses all_from, sender, reply_to, to, cc, bcc;
     bool has_date; /* date is valid */
     utc_ms date;   /* of the Date field */
