@@ -151,17 +151,16 @@ unsigned mime_text(struct slice message, const struct mime_structure *s, struct 
 
 /* ---- what a list of mail shows ----------------------------------------------------------- */
 
-enum mime_kind {                               /* bits: what the structure holds */
-                 MIME_HAS_PLAIN = 1 << 0,      /* text/plain that is no attachment */
-                 MIME_HAS_HTML = 1 << 1,       /* text/html that is no attachment */
-                 MIME_HAS_ATTACHMENT = 1 << 2, /* the same as has_attachment */
-                 MIME_HAS_CALENDAR = 1 << 3,   /* text/calendar anywhere */
-                 MIME_HAS_MESSAGE = 1 << 4,    /* message/rfc822 inside */
-                 MIME_IS_SIGNED = 1
-                                  << 5, /* multipart/signed or application/pkcs7-mime signed-data */
-                 MIME_IS_ENCRYPTED =
-                     1 << 6, /* multipart/encrypted or application/pkcs7-mime otherwise */
-                 MIME_IS_REPORT = 1 << 7, /* multipart/report at the top: DSN, MDN, ARF */
+/* Bits: what the structure holds. */
+enum mime_kind {
+    MIME_HAS_PLAIN = 1 << 0,      /* text/plain that is no attachment */
+    MIME_HAS_HTML = 1 << 1,       /* text/html that is no attachment */
+    MIME_HAS_ATTACHMENT = 1 << 2, /* the same as has_attachment */
+    MIME_HAS_CALENDAR = 1 << 3,   /* text/calendar anywhere */
+    MIME_HAS_MESSAGE = 1 << 4,    /* message/rfc822 inside */
+    MIME_IS_SIGNED = 1 << 5,      /* multipart/signed, or S/MIME that says signed-data */
+    MIME_IS_ENCRYPTED = 1 << 6,   /* multipart/encrypted, or other S/MIME */
+    MIME_IS_REPORT = 1 << 7,      /* multipart/report at the top: DSN, MDN, ARF */
 };
 
 struct mime_list_fields {
