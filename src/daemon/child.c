@@ -132,12 +132,12 @@ static void unmap(struct slice *file)
 /* The descriptor's bytes, mapped; it is closed. The empty slice for none, or an empty one. */
 static struct slice map_file(int *fd)
 {
-    struct stat st;
     struct slice file = SLICE("");
-    if (*fd >= 0 && fstat(*fd, &st) == 0 && st.st_size > 0) {
-        const void *p = settings_map_sealed(*fd, (size_t)st.st_size);
+    size_t n = settings_file_size(*fd);
+    if (n > 0) {
+        const void *p = settings_map_sealed(*fd, n);
         must(p); /* made by the supervisor */
-        file = slice_of(p, (size_t)st.st_size);
+        file = slice_of(p, n);
     }
     fd_close(fd);
     return file;

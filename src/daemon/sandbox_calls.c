@@ -274,7 +274,8 @@ static void memory_and_threads(struct filter *f)
 
 static void descriptors(struct filter *f, bool has_files)
 {
-    static const int commands[] = {F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_DUPFD_CLOEXEC, F_DUPFD};
+    static const int commands[] = {F_GETFL,         F_SETFL, F_GETFD,    F_SETFD,
+                                   F_DUPFD_CLOEXEC, F_DUPFD, F_GET_SEALS};
     static const int locks[] = {F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW};
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         allow_if(f, "fcntl", SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)commands[i]));

@@ -21,5 +21,6 @@ void settings_unload(struct settings_loaded *loaded); /* takes a zeroed or unloa
 
 /* A sealed memory file of exactly `n` bytes mapped read-only; NULL when it is anything else. */
 const void *settings_map_sealed(int fd, size_t n);
+size_t settings_file_size(int fd); /* of a memory file; 0: empty or none */
 
 #endif
