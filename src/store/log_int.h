@@ -209,6 +209,11 @@ bool batch_view_next(const struct batch_view *v, const struct seglog *l, size_t 
 enum err seglog_find_end(struct seglog *l, uint64_t applied, struct errinfo *ei);
 /* Damaged: where the end is nobody knows, any place may be read. Opening thread. */
 void seglog_believe_all(struct seglog *l);
+/* All of one segment, to where its successor says that it ends, or if that is gone to where it
+ * ends by itself. ERR_CORRUPT with file, offset and position. */
+enum err seglog_check_segment(struct seglog *l, uint64_t n, struct errinfo *ei);
+/* Its file still holds it: for a log that another process may be recycling. */
+bool seglog_is_still(struct seglog *l, uint64_t n);
 /* All batches from the one that contains or follows `from` to the end. fn's error ends the walk
  * and is returned. ERR_CORRUPT with file, offset and position. `fn` gets each batch. */
 typedef enum err seglog_walk_fn(void *arg, const struct batch_view *v, struct errinfo *ei);

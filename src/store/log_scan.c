@@ -210,14 +210,15 @@ enum err seglog_walk(struct seglog *l, uint64_t from, seglog_walk_fn *fn, void *
 
 struct end_search {
     struct seglog *l;
-    uint64_t epoch; /* of the last valid batch */
+    uint64_t epoch;   /* of the last valid batch */
+    uint64_t last_at; /* its offset; 0: none */
 };
 
 static enum err note_epoch(void *arg, const struct batch_view *v, struct errinfo *)
 {
     struct end_search *e = arg;
     e->epoch = v->head.epoch;
-    e->l->last_at = v->offset;
+    e->last_at = v->offset;
     if (v->head.epoch > e->l->last_epoch)
         e->l->last_epoch = v->head.epoch;
     return ERR_OK;
@@ -251,6 +252,17 @@ static enum err search_later(struct end_search *e, const struct segment *s, uint
     return ERR_OK;
 }
 
+static enum err segment_end(struct end_search *e, struct segment *s, uint64_t *ret_end,
+                            struct errinfo *ei)
+{
+    uint64_t end = 0;
+    enum err err = seglog_walk_segment(e->l, s, 0, note_epoch, e, &end, ei);
+    if (err != ERR_OK)
+        return err;
+    *ret_end = end;
+    return search_later(e, s, end - seglog_pos(e->l, s->n, 0), ei);
+}
+
 enum err seglog_find_end(struct seglog *l, uint64_t applied, struct errinfo *ei)
 {
     must(l->n_segments > 0 && !l->current);
@@ -259,18 +271,43 @@ enum err seglog_find_end(struct seglog *l, uint64_t applied, struct errinfo *ei)
     if (err != ERR_OK)
         return err;
     struct segment *s = l->current;
-    struct end_search e = {l, s->epoch};
-    uint64_t end = 0;
-    err = seglog_walk_segment(l, s, 0, note_epoch, &e, &end, ei);
-    if (err != ERR_OK)
-        return err;
+    struct end_search e = {l, s->epoch, 0};
+    uint64_t end = seglog_pos(l, s->n, SEGLOG_HEADER);
+    err = segment_end(&e, s, &end, ei);
     l->at = end - seglog_pos(l, s->n, 0);
+    l->last_at = e.last_at;
     atomic_store(&l->end, end);
-    err = search_later(&e, s, l->at, ei);
     if (err == ERR_OK && applied > end)
         return err_set(ei, ERR_CORRUPT, "%s: the log ends here, but the index knows it up to %llu",
                        place_text(l, s, l->at).text, (unsigned long long)applied);
     return err;
+}
+
+enum err seglog_check_segment(struct seglog *l, uint64_t n, struct errinfo *ei)
+{
+    struct segment *s;
+    enum err err = seglog_pin(l, n, &s, ei);
+    if (err != ERR_OK)
+        return err;
+    struct end_search e = {l, s->epoch, 0};
+    uint64_t end = stated_end(l, n);
+    err = end ? seglog_walk_segment(l, s, end, NULL, NULL, NULL, ei) : segment_end(&e, s, &end, ei);
+    seglog_unpin(l, s);
+    return err;
+}
+
+bool seglog_is_still(struct seglog *l, uint64_t n)
+{
+    char page[SEGLOG_HEADER];
+    struct seg_head h;
+    struct segment *s;
+    if (seglog_pin(l, n, &s, NULL) != ERR_OK)
+        return false;
+    bool is_still =
+        l->files->pread(l->files->self, s->fd, page, sizeof(page), 0) == (ssize_t)sizeof(page) &&
+        seg_head_read(page, &h) && !h.is_free && h.segment == n && h.epoch == s->epoch;
+    seglog_unpin(l, s);
+    return is_still;
 }
 
 void seglog_believe_all(struct seglog *l)
@@ -298,7 +335,9 @@ static enum err check_front(struct seglog *l, const struct segment *s, uint64_t 
     if (h->epoch < s->epoch || h->id != message || !seglog_has_body(h->type))
         return err_set(ei, ERR_CORRUPT, "%s: record of something else",
                        place_text(l, s, offset).text);
-    if (front + x->bytes != SEGLOG_RECORD_HEAD + h->bytes)
+    struct reader r = reader_make(slice_of(p + SEGLOG_RECORD_HEAD, 4));
+    if (front + x->bytes != SEGLOG_RECORD_HEAD + h->bytes ||
+        front != SEGLOG_RECORD_HEAD + 4 + (size_t)read_u32(&r))
         return err_set(ei, ERR_CORRUPT, "%s: record has another length",
                        place_text(l, s, offset).text);
     seed.epoch = h->epoch;

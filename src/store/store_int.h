@@ -150,6 +150,15 @@ void store_keeper_stop(struct store *s);
  * forward. */
 enum err store_recycle(struct store *s, uint64_t limit, struct errinfo *ei);
 
+/* ---- store_open.c ---- */
+/* Folders, lock and headers of the log; no index, no thread. For store_close afterwards. */
+enum err store_open_locked(const struct store_options *o, struct store **ret, struct errinfo *ei);
+
+/* ---- store_verify.c: the door's two, over any file layer ---- */
+unsigned store_verify_with(const struct store_files *files, const char *dir,
+                           void (*say)(void *arg, const char *text), void *arg);
+enum err store_rebuild_with(const struct store_options *o, struct errinfo *ei);
+
 /* ---- store_small.c: files that are written whole ---- */
 enum err small_write(const struct store_files *f, const char *path, struct slice bytes,
                      struct errinfo *ei);

@@ -172,30 +172,43 @@ static void start_threads(struct store *s)
     s->has_threads = true;
 }
 
-static enum err open_all(struct store *s, const struct store_options *o, struct errinfo *ei)
+static enum err begin_opening(struct store *s, const struct store_options *o, struct errinfo *ei)
 {
     enum err err = ERR_OK;
     if (!s->is_read_only)
         err = make_folders(s, ei);
     if (err == ERR_OK && !s->is_read_only)
         err = take_lock(s, ei);
+    return err == ERR_OK ? open_log(s, o, ei) : err;
+}
+
+enum err store_open_locked(const struct store_options *o, struct store **ret, struct errinfo *ei)
+{
+    if (strlen(o->dir) > PATH_MOST)
+        return err_set(ei, ERR_INVALID, "the path of the store is too long");
+    struct store *s = make_store(o);
+    enum err err = begin_opening(s, o, ei);
     if (err == ERR_OK)
-        err = open_log(s, o, ei);
-    if (err != ERR_OK || s->is_read_only)
-        return err == ERR_OK ? open_read_only(s, ei) : err;
-    err = store_recover(s, o->progress, o->tell_arg, ei);
-    if (err == ERR_OK)
-        start_threads(s);
+        *ret = s;
+    else
+        free_store(&s);
     return err;
 }
 
 enum err store_open(const struct store_options *o, struct store **ret, struct errinfo *ei)
 {
     struct errinfo unused;
-    if (strlen(o->dir) > PATH_MOST)
-        return err_set(ei, ERR_INVALID, "the path of the store is too long");
-    struct store *s = make_store(o);
-    enum err err = open_all(s, o, ei ? ei : &unused);
+    struct store *s;
+    ei = ei ? ei : &unused;
+    enum err err = store_open_locked(o, &s, ei);
+    if (err != ERR_OK)
+        return err;
+    if (s->is_read_only)
+        err = open_read_only(s, ei);
+    else
+        err = store_recover(s, o->progress, o->tell_arg, ei);
+    if (err == ERR_OK && !s->is_read_only)
+        start_threads(s);
     if (err == ERR_OK)
         *ret = s;
     else

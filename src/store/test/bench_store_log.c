@@ -59,7 +59,10 @@ static void submit(struct submitter *s)
                                    .preview = SLICE("Dear all, as we said on Monday ...")};
     struct record_message m = {.id = atomic_fetch_add(&b->next_id, 1),
                                .mail_from = SLICE("sender@example.net"),
-                               .rcpts = &rcpt, .n_rcpts = 1, .fields = &fields, .n_fields = 1,
+                               .rcpts = &rcpt,
+                               .n_rcpts = 1,
+                               .fields = &fields,
+                               .n_fields = 1,
                                .bytes = (uint32_t)b->bytes};
     buf_clear(&s->facts);
     record_message_pack(&s->facts, &m);

@@ -71,6 +71,7 @@ static void cut_at(uint64_t n, uint64_t again)
     struct errinfo ei;
     SCOPED(rig_destroy) struct rig *r = rig_create(seed_of(n));
     r->fault->cut_at = n;
+    r->allows_refused = true;
     if (rig_open(r, &ei) == ERR_OK) {
         workload(r);
         rig_close(r);
