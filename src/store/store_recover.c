@@ -246,23 +246,18 @@ static enum err write_interrupted(struct store *s, struct errinfo *ei)
 
 /* ---- all of it ---- */
 
-static bool has_segment(struct store *s, uint64_t n)
-{
-    struct segment *segment;
-    if (seglog_pin(s->log, n, &segment, NULL) != ERR_OK)
-        return false;
-    seglog_unpin(s->log, segment);
-    return true;
-}
-
-/* The log must reach back to where the index stands; if it does not, the index is older than the
- * snapshot that let the log go, and the snapshot is taken. (A position behind a segment that is
- * full to the last byte is the next one's first.) */
+/* The log must reach back to where the index stands, without a hole; if it does not, the index is
+ * older than the snapshot that let the log go, and the snapshot is taken. (A position behind a
+ * segment that is full to the last byte is the next one's first.) */
 static bool log_reaches(struct store *s, uint64_t pos)
 {
-    uint64_t n = pos / s->log->segment_bytes;
-    return has_segment(s, n) ||
-           (pos > 0 && pos % s->log->segment_bytes == 0 && has_segment(s, n - 1));
+    size_t n;
+    SCOPED(mem_free) uint64_t *numbers = seglog_numbers(s->log, &n);
+    uint64_t first = pos / s->log->segment_bytes;
+    uint64_t newest = numbers[n - 1];
+    if (first == newest + 1 && pos % s->log->segment_bytes == 0)
+        return true;
+    return first <= newest && newest - first < n && numbers[n - 1 - (newest - first)] == first;
 }
 
 static enum err open_index(struct store *s, struct errinfo *ei)

@@ -82,6 +82,7 @@ static struct rig *rig_create(uint64_t seed)
             memcpy(rig_pool + i, &x, 8);
         }
     }
+    memset(fake_indexes, 0, sizeof(fake_indexes)); /* of a test that failed */
     r->fault = fake_fault = fault_create(seed);
     r->next_id = 1000;
     must(pthread_mutex_init(&r->lock, NULL) == 0);
