@@ -1,0 +1,230 @@
+#!/usr/bin/python3
+"""The main job, with real parts: a company's Postfix and Dovecot, and Staffetta in front of them.
+
+Mail flows through; the primary is killed under load; mail is accepted and kept; the primary comes
+back; everything is given back; the ledger balances. With --stay it then stays up to be played with.
+The last line is for machines:
+    accepted N, delivered N, waiting 0, held 0, other 0, lost 0, duplicated D, in flight F
+"""
+
+import argparse
+import collections
+import sys
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from harness import company, corpus  # noqa: E402
+from harness.peers import Primary  # noqa: E402
+from harness.process import private_dir, wait_for  # noqa: E402
+from harness.sender import Counting  # noqa: E402
+from harness.staffetta import Staffetta  # noqa: E402
+
+PEOPLE = ["anna@example.test", "bruno@example.test", "carla@example.test"]
+SENDERS = 8
+KEEP_SECONDS = 6 * 3600
+
+
+def say(text):
+    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}", flush=True)
+
+
+class Progress:
+    """One line that moves on a terminal, a few lines elsewhere."""
+
+    def __init__(self, what, total):
+        self.what, self.total, self.shown = what, total, -1
+
+    def show(self, n, more=""):
+        tenth = n * 10 // self.total if self.total else 10
+        if sys.stdout.isatty():
+            bar = "#" * (n * 30 // self.total if self.total else 30)
+            print(f"\r  {self.what} [{bar:<30}] {n}/{self.total} {more}   ", end="", flush=True)
+        elif tenth > self.shown:
+            print(f"  {self.what}: {n}/{self.total} {more}", flush=True)
+        self.shown = tenth
+
+    def end(self, n, more=""):
+        self.show(n, more)
+        if sys.stdout.isatty():
+            print()
+
+
+class Load:
+    """Several senders at once, each message once, everything that was answered remembered."""
+
+    def __init__(self, at, letters):
+        self.senders = [Counting(at) for _ in range(SENDERS)]
+        self.letters = iter(letters)
+        self.lock = threading.Lock()
+        self.threads = []
+        self.rate = None
+
+    def _next(self):
+        with self.lock:
+            return next(self.letters, None)
+
+    def _run(self, sender):
+        while (item := self._next()) is not None:
+            name, raw = item
+            person = PEOPLE[int(name.rsplit("-", 1)[1]) % len(PEOPLE)]
+            sender.send(name, [person], raw)
+        sender.close()
+
+    def start(self):
+        self.threads = [threading.Thread(target=self._run, args=(s,), daemon=True)
+                        for s in self.senders]
+        for thread in self.threads:
+            thread.start()
+
+    def done(self):
+        return sum(len(s.results) for s in self.senders)
+
+    def ids(self, word):
+        return set().union(*(s.ids(word) for s in self.senders))
+
+    def is_running(self):
+        return any(thread.is_alive() for thread in self.threads)
+
+
+def state_of(node):
+    return node.must("state", "show", "exchange")["state"]
+
+
+def waiting(node):
+    return node.must("ledger")["waiting"]
+
+
+def watch(load, progress, node):
+    while load.is_running():
+        progress.show(load.done(), f"state {state_of(node)}")
+        time.sleep(0.3)
+    progress.end(load.done(), f"state {state_of(node)}")
+
+
+def story(node, primary, n_messages):
+    """Returns the sender's results over all acts."""
+    per_act = n_messages // 3
+    accepted, refused, unknown = set(), set(), set()
+
+    def act(title, first, count, during=None):
+        say(title)
+        load = Load(node.at(), corpus.load("demo", count, first))
+        load.start()
+        progress = Progress("sent", count)
+        if during:
+            wait_for(lambda: load.done() >= count // 3, "mail flows", 60)
+            during()
+        watch(load, progress, node)
+        accepted.update(load.ids("accepted"))
+        refused.update(load.ids("refused"))
+        unknown.update(load.ids("unknown"))
+
+    act("1. An ordinary day: mail passes through Staffetta to the company's own server.",
+        0, per_act)
+    print(f"  in the company's mailboxes: {primary.count()}; waiting here: {waiting(node)}")
+
+    def die():
+        primary.kill9()
+        print("\n  >>> kill -9: the company's Postfix and Dovecot are gone", flush=True)
+
+    act("2. The company's server dies in the middle of it. Mail goes on being accepted.",
+        per_act, per_act, die)
+    wait_for(lambda: state_of(node) != "standby", "the death is noticed", 60)
+    print(f"  state: {state_of(node)}; waiting here: {waiting(node)}; refused to senders: "
+          f"{len(refused)}")
+
+    act("3. Still dead. Every message is kept; each already lies in its continuity mailbox.",
+        2 * per_act, n_messages - 2 * per_act)
+    print(f"  state: {state_of(node)}; waiting here: {waiting(node)}")
+
+    say("4. The company's server is back. Everything is given back.")
+    primary.start()
+    started = time.monotonic()
+    progress, first = Progress("given back", waiting(node)), None
+    total = progress.total
+    while (left := waiting(node)) > 0:
+        if left < total and first is None:
+            first = time.monotonic() - started
+        if time.monotonic() - started > 300:
+            break
+        progress.show(total - left, f"state {state_of(node)}")
+        time.sleep(0.3)
+    progress.end(total - waiting(node), f"state {state_of(node)}")
+    print(f"  the first went out {first or 0:.1f} s after the server was back, all in "
+          f"{time.monotonic() - started:.1f} s")
+    wait_for(lambda: state_of(node) == "standby", "the state is standby again", 60)
+    return accepted, refused, unknown
+
+
+def balance(node, primary, accepted, refused, unknown):
+    """Compares what senders were told, what the ledger says, and what lies in the mailboxes."""
+    say("5. Is everything there?")
+    sums = node.must("ledger")
+    # Postfix hands over to Dovecot in its own time.
+    wait_for(lambda: len(accepted - set(primary.ids())) == 0, "everything is in the mailboxes", 120)
+    found = collections.Counter(primary.ids())
+    lost = accepted - set(found)
+    doubles = sum(n - 1 for n in found.values())
+    print(f"  senders: {len(accepted)} accepted, {len(refused)} refused, {len(unknown)} without an "
+          f"answer")
+    words = ("accepted", "delivered", "waiting", "held", "returned", "removed", "merged")
+    print("  ledger:  " + ", ".join(f"{sums[word]} {word}" for word in words))
+    print(f"  mailboxes of the company: {sum(found.values())} messages, {len(found)} different ones")
+    other = sums["returned"] + sums["removed"] + sums["merged"]
+    total = sums["delivered"] + sums["waiting"] + sums["held"] + other
+    in_flight = sums.get("possible_doubles", 0) + len(unknown)
+    is_good = not lost and total == sums["accepted"] and doubles <= in_flight and not refused
+    print("  the ledger balances" if total == sums["accepted"] else "  THE LEDGER DOES NOT BALANCE")
+    last = (f"accepted {sums['accepted']}, delivered {sums['delivered']}, waiting "
+            f"{sums['waiting']}, held {sums['held']}, other {other}, lost {len(lost)}, duplicated "
+            f"{doubles}, in flight {in_flight}")
+    return is_good and sums["waiting"] == 0, last
+
+
+def stay(node, primary):
+    say("It stays up for you. Ctrl-C ends it.")
+    host, port = node.at()
+    print(f"""
+  send mail         swaks --server {host}:{port} --to anna@example.test
+  its state         {node.program} --socket {node.control} status
+  what waits        {node.program} --socket {node.control} queue list
+  the ledger        {node.program} --socket {node.control} ledger
+  follow a message  {node.program} --socket {node.control} trace anna@example.test
+  kill the primary  kill -9 {' '.join(map(str, primary.pids()))}
+  its mailboxes     imap://{primary.imap[0]}:{primary.imap[1]} (anna@example.test, password secret)
+  the log           {node.log_path}
+""", flush=True)
+    try:
+        time.sleep(KEEP_SECONDS)
+    except KeyboardInterrupt:
+        print("\n  ending")
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--stay", action="store_true")
+    options.add_argument("--messages", type=int, default=1200)
+    chosen = options.parse_args()
+    with private_dir() as directory:
+        primary = Primary(directory / "company", users={p: "secret" for p in PEOPLE})
+        node = Staffetta(directory / "staffetta", limits={"connections_per_minute": 10000})
+        say("A company's mail server (Postfix and Dovecot), and Staffetta in front of it.")
+        with primary, node:
+            print(f"  primary at {primary.smtp[0]}:{primary.smtp[1]}, Staffetta at "
+                  f"{node.at()[0]}:{node.at()[1]}")
+            company.add(node, primary.smtp, PEOPLE, cut_through=True)
+            results = story(node, primary, chosen.messages)
+            is_good, last = balance(node, primary, *results)
+            if chosen.stay:
+                print(f"\n{last}")
+                stay(node, primary)
+            else:
+                print(f"\n{last}", flush=True)
+    return 0 if is_good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""A company in a running node: tenant, primary, domain, people, by the operator's own commands."""
+
+import json
+
+
+def add(node, primary_at, people, *, tenant="rossi", primary="exchange", domain="example.test",
+        cut_through=False, covered=True, networks=(), complete=True, domain_options=()):
+    """`primary_at`: (address, port) of its mail system; `people`: addresses. Returns nothing; every
+    command has to succeed."""
+    host, port = primary_at
+    node.must("tenant", "add", tenant)
+    wanted = [word for network in networks for word in ("--network", network)]
+    node.must("primary", "add", primary, "--tenant", tenant, "--host", f"{host}:{port}", *wanted)
+    node.must("domain", "add", domain, "--tenant", tenant, "--primary", primary,
+              *(["--cut-through"] if cut_through else []), *domain_options)
+    import_people(node, people, tenant=tenant, covered=covered, complete=complete)
+
+
+def import_people(node, people, *, tenant="rossi", covered=True, complete=True, force=False):
+    rows = [{"address": person, "name": person.split("@")[0].title(), "covered": covered}
+            if isinstance(person, str) else person for person in people]
+    path = node.directory / "people.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    node.must("person", "import", str(path), "--tenant", tenant,
+              *(["--complete"] if complete else []), *(["--force"] if force else []))
+
+
+def ledger(node):
+    """The sums of the ledger; fails when it does not balance."""
+    return node.must("ledger")
