@@ -172,7 +172,7 @@ static void rig_submit(struct rig_change *c)
 }
 
 /* Submits a message (the chunks of a large one are waited for); the answer comes later. */
-static struct rig_message *rig_send(struct rig *r, size_t bytes)
+__attribute__((unused)) static struct rig_message *rig_send(struct rig *r, size_t bytes)
 {
     must(r->n < RIG_MESSAGES);
     struct rig_message *m = &r->messages[r->n++];
@@ -241,7 +241,7 @@ static bool rig_body_is(struct rig *r, const struct rig_message *m, const struct
 }
 
 /* Compares the store with the model; r->wrong says what is not as promised, or NULL. */
-static bool rig_check(struct rig *r)
+__attribute__((unused)) static bool rig_check(struct rig *r)
 {
     struct errinfo ei;
     struct fake_state *s = mem_new(sizeof(*s));
