@@ -15,7 +15,7 @@ enum {
     SETTINGS_ADDRESSES_MAX = 8, /* entries of one list of addresses */
     SETTINGS_PROBLEMS_MAX = 16, /* told at once; more are counted */
     SETTINGS_PATH_MAX = 256,
-    SETTINGS_GATES_MAX = 16,
+    SETTINGS_GATES_MAX = 8,
     SETTINGS_KEYS_MAX = 64,
 };
 
@@ -99,8 +99,6 @@ struct settings {
         uint64_t commands_without_mail;
         uint64_t messages;
         uint64_t hops;
-        uint64_t time_greeting_us;
-        uint64_t time_tls_us;
         uint64_t time_command_us;
         uint64_t time_data_us;
         uint64_t time_message_us;
@@ -123,6 +121,7 @@ struct settings {
     } gate;
     struct {
         uint64_t threads;
+        uint64_t jobs;
     } courier;
     struct {
         uint32_t level; /* enum log_level */

@@ -511,6 +511,8 @@ void settings_value_advice(const struct settings_row *row, char ret[240])
     must(row->type < SETTINGS_LISTENS);
     SCOPED(buf_finish) struct buf b = buf_make(240);
     buf_adds(&b, slice_str(kinds[row->type].advice));
+    if (row->type == SETTINGS_NUMBER && row->unit[0])
+        buf_addf(&b, " of %s", row->unit);
     if (row->most > 0) {
         buf_adds(&b, SLICE(", from "));
         number_add(row, row->least, &b);

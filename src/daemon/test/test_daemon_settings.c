@@ -140,7 +140,7 @@ static void wrong_files_are_told_with_line_and_reason(void **)
         {GOOD "limits: {message: x MiB}\n", 3, "whole number", "MiB"},
         {GOOD "limits: {message: 1 KiB}\n", 3, "too small", "from 64 KiB to 1 GiB"},
         {GOOD "limits: {message: 99999999999 GiB}\n", 3, "too large", "from 64 KiB to 1 GiB"},
-        {GOOD "limits: {time_tls: 30}\n", 3, "has no unit", "30 s"},
+        {GOOD "limits: {time_data: 30}\n", 3, "has no unit", "30 s"},
         {GOOD "limits: {hops: 18446744073709551616}\n", 3, "not a number", "10 to 1000"},
         {GOOD "limits: {hops: [5]}\n", 3, "is not one value", "10 to 1000"},
         {GOOD "limits: {hops: -5}\n", 3, "not a number", "10 to 1000"},
@@ -258,7 +258,7 @@ static void settings_of_a_hostile_reader_are_found(void **)
     WRONG(strncpy(s.node.data, "relative", sizeof(s.node.data)));
     WRONG(strncpy(s.admin.group, "a/b", sizeof(s.admin.group)));
     WRONG(s.limits.hops = 1);
-    WRONG(s.gate.count = 17);
+    WRONG(s.gate.count = 9);
     WRONG(s.log.level = 4);
     WRONG(s.store.free_percent = 101);
 #undef WRONG
