@@ -102,9 +102,9 @@ static enum err copy_pages(sqlite3 *from, const char *path, int64_t n[N_TABLES],
 {
     SCOPED(index_db_close) sqlite3 *to = NULL;
     enum err err = index_db_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &to, ei);
-    /* No journal: a copy that is not finished is thrown away. */
+    /* A copy that is not finished is thrown away; one that is, is synced once. */
     if (err == ERR_OK)
-        err = index_db_exec(to, "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF", ei);
+        err = index_db_exec(to, "PRAGMA synchronous = OFF", ei);
     if (err == ERR_OK)
         err = index_db_exec(from, "BEGIN", ei);
     if (err == ERR_OK)

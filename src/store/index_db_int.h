@@ -42,10 +42,6 @@ static inline void bind_blob(sqlite3_stmt *stmt, int at, struct slice s)
 {
     (void)sqlite3_bind_blob64(stmt, at, s.n ? s.p : "", s.n, SQLITE_STATIC);
 }
-static inline void bind_text(sqlite3_stmt *stmt, int at, struct slice s)
-{
-    (void)sqlite3_bind_text64(stmt, at, s.n ? s.p : "", s.n, SQLITE_STATIC, SQLITE_UTF8);
-}
 static inline uint64_t column_u64(sqlite3_stmt *stmt, int at)
 {
     return (uint64_t)sqlite3_column_int64(stmt, at);

@@ -11,6 +11,9 @@ struct index;
 
 enum { INDEX_VERSION = 1 };
 
+/* Nobody else may open and close the index's file in this process while a connection to it is
+ * open: closing any descriptor of a file gives up the process's locks on it. */
+
 /* Open or create `path` (":memory:" for tests and fuzzing). The folder exists; a new file's entry
  * in it is synced. ERR_INVALID: written by a newer version (text says so); ERR_CORRUPT: not usable,
  * rebuild it; ERR_IO, ERR_FULL: the disk. */
@@ -19,6 +22,9 @@ void index_close(struct index **x); /* aborts what is open, checkpoints; takes N
 
 uint64_t index_applied(const struct index *x); /* position behind the last applied record */
 uint64_t index_last_id(const struct index *x); /* largest id of anything ever seen in a record */
+
+/* Records, or parts of them, that made no sense in their place. Not 0: somebody should look. */
+uint64_t index_n_odd(const struct index *x);
 
 /* What the log, as far as applied, leaves unfinished. Walks the open rows: for the end of recovery.
  * If n_attempting or n_loose is not 0 the store writes an `interrupted` record. */

@@ -69,7 +69,7 @@ static enum err begin_again(struct index *x, const struct record_row *row, uint3
     bind_u64(stmt, 1, row->message);
     bind_i64(stmt, 2, row->rcpt);
     bind_i64(stmt, 3, attempt->time);
-    bind_text(stmt, 4, attempt->destination);
+    bind_blob(stmt, 4, attempt->destination);
     return index_run(x, SQL_DOUBLE_MARK, NULL, ei);
 }
 
@@ -84,7 +84,7 @@ enum err index_apply_attempt(struct index *x, const struct index_record *r, stru
         bind_u64(stmt, 1, row->message);
         bind_i64(stmt, 2, row->rcpt);
         bind_i64(stmt, 3, attempt.time);
-        bind_text(stmt, 4, attempt.destination);
+        bind_blob(stmt, 4, attempt.destination);
         int n_rows = 0;
         enum err err = index_run(x, SQL_ROW_BEGIN, &n_rows, ei);
         if (err == ERR_OK && n_rows == 0)

@@ -22,10 +22,16 @@ sqlite3_stmt *index_stmt(struct index *x, enum index_sql sql)
     if (!x->stmts[sql]) {
         int rc = sqlite3_prepare_v3(x->db, sql_text[sql], -1, SQLITE_PREPARE_PERSISTENT,
                                     &x->stmts[sql], NULL);
-        if (rc != SQLITE_OK) /* binding and stepping NULL is MISUSE, which index_failed reports */
+        if (rc != SQLITE_OK) /* binding does nothing then, and the step fails */
             x->stmts[sql] = NULL;
     }
     return x->stmts[sql];
+}
+
+static int step(struct index *x, enum index_sql sql)
+{
+    sqlite3_stmt *stmt = x->stmts[sql];
+    return stmt ? sqlite3_step(stmt) : sqlite3_errcode(x->db); /* of preparing it */
 }
 
 /* After a failed step the transaction may be half done or gone: it must not be committed. */
@@ -39,8 +45,7 @@ enum err index_failed(struct index *x, int rc, enum index_sql sql, struct errinf
 
 enum err index_run(struct index *x, enum index_sql sql, int *ret_n, struct errinfo *ei)
 {
-    sqlite3_stmt *stmt = x->stmts[sql];
-    int rc = sqlite3_step(stmt);
+    int rc = step(x, sql);
     if (rc == SQLITE_DONE && ret_n)
         *ret_n = sqlite3_changes(x->db);
     enum err err = rc == SQLITE_DONE ? ERR_OK : index_failed(x, rc, sql, ei);
@@ -50,7 +55,7 @@ enum err index_run(struct index *x, enum index_sql sql, int *ret_n, struct errin
 
 enum err index_row(struct index *x, enum index_sql sql, bool *ret_is_row, struct errinfo *ei)
 {
-    int rc = sqlite3_step(x->stmts[sql]);
+    int rc = step(x, sql);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
         enum err err = index_failed(x, rc, sql, ei);
         index_done(x, sql);
@@ -111,9 +116,9 @@ static enum err configure(struct index *x, struct errinfo *ei)
     char sql[300];
     (void)snprintf(sql, sizeof(sql),
                    "PRAGMA page_size = %d; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-                   " PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -%d;"
-                   " PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0",
-                   INDEX_PAGE_BYTES, INDEX_CACHE_KIB);
+                   " PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = %d;"
+                   " PRAGMA cache_size = -%d; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0",
+                   INDEX_PAGE_BYTES, INDEX_WAL_BYTES * 2, INDEX_CACHE_KIB);
     enum err err = index_db_exec(x->db, sql, ei);
     int64_t page_bytes = 0;
     if (err == ERR_OK)
@@ -196,6 +201,11 @@ uint64_t index_applied(const struct index *x)
 uint64_t index_last_id(const struct index *x)
 {
     return x->last_id;
+}
+
+uint64_t index_n_odd(const struct index *x)
+{
+    return x->n_odd;
 }
 
 /* ---- transactions ---- */

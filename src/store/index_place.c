@@ -1,9 +1,10 @@
 /* Where the bytes of messages lie, and how much of each part of the log is still needed.
  *
  * The log is counted in zones of 1 MiB (segments are multiples of them). A zone row holds the bytes
- * still needed and the smallest and largest message that came into it, which finds the messages of a segment by a range of ids, since ids grow with the log; those that were moved are
- * out of that order and are found by the table `moved`. So a message costs no row of its own here:
- * changes gather in memory and are written with the commit, one row a MiB of log. */
+ * still needed and the smallest and largest message that came into it, which finds the messages of
+ * a segment by a range of ids, since ids grow with the log; those that were moved are out of that
+ * order and are found by the table `moved`. So a message costs no row of its own here: changes
+ * gather in memory and are written with the commit, one row a MiB of log. */
 #include "store/index_db_int.h"
 
 static const uint64_t NO_FIRST = INT64_MAX; /* larger than any id, as SQLite sees numbers */

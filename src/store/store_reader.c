@@ -168,7 +168,10 @@ enum err store_each_mailbox(struct store_reader *r, store_mailbox_fn *fn, void *
         struct record_mailbox m = {};
         if (!record_mailbox_unpack(column_slice(q.stmt, 0), q.arena, &m))
             return store_query_unreadable(&q, ei);
-        if (!fn(arg, &m, (uint32_t)column_u64(q.stmt, 1), column_u64(q.stmt, 2)))
+        uint64_t uid_next = column_u64(q.stmt, 1);
+        if (uid_next > UINT32_MAX)
+            uid_next = UINT32_MAX;
+        if (!fn(arg, &m, (uint32_t)uid_next, column_u64(q.stmt, 2)))
             break;
     }
     return q.err;

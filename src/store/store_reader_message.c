@@ -309,25 +309,40 @@ static uint64_t first_id_since(utc_ms since)
     return (uint64_t)((since > most ? most : since) - DAY_MS) << 20;
 }
 
+/* What people copy from a screen is mostly an id: then no other message is looked at. */
+static enum err is_id(struct store_reader *r, uint64_t id, bool *ret, struct errinfo *ei)
+{
+    SCOPED(store_query_end) struct store_query q = store_query_begin(r, READ_MESSAGE);
+    bind_u64(q.stmt, 1, id);
+    *ret = store_query_next(&q, ei);
+    return q.err;
+}
+
 enum err store_search(struct store_reader *r, const struct store_search *what, store_message_fn *fn,
                       void *arg, struct errinfo *ei)
 {
     struct slice text = slice_trim(what->text);
+    uint64_t id = message_id_parse(text);
+    bool is_one = false;
     SCOPED(store_query_end) struct store_query q = store_query_begin(r, READ_SEARCH);
-    bind_u64(q.stmt, 1, first_id_since(what->since));
+    enum err err = id ? is_id(r, id, &is_one, ei) : ERR_OK;
+    if (err != ERR_OK)
+        return err;
+    bind_u64(q.stmt, 1, is_one ? id : first_id_since(what->since));
+    bind_u64(q.stmt, 5, is_one ? id : INT64_MAX);
     bind_u64(q.stmt, 2, what->tenant);
     bind_i64(q.stmt, 3, what->since ? what->since : INT64_MIN);
     bind_i64(q.stmt, 4, what->until ? what->until : INT64_MAX);
     for (uint32_t n = 0; (what->limit == 0 || n < what->limit) && store_query_next(&q, ei);) {
         struct store_message m = {};
-        bool is_one = false;
-        enum err err = store_query_message(&q, &m, ei);
+        bool is_found = false;
+        err = store_query_message(&q, &m, ei);
         if (err == ERR_OK)
-            err = is_match(r, &m, text, &is_one, ei);
+            err = is_match(r, &m, text, &is_found, ei);
         if (err != ERR_OK)
             return err;
-        n += is_one;
-        if (is_one && !fn(arg, &m))
+        n += is_found;
+        if (is_found && !fn(arg, &m))
             break;
     }
     return q.err;
