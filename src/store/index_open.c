@@ -149,6 +149,8 @@ static enum err open_tables(struct index *x, const char *path, struct errinfo *e
         err = index_db_sync_folder(path, ei);
     if (err == ERR_OK)
         err = load_meta(x, ei);
+    /* After the pragmas: wal_autocheckpoint = 0 takes the hook away. */
+    (void)sqlite3_wal_hook(x->db, note_wal, x);
     return err;
 }
 
@@ -160,10 +162,8 @@ enum err index_open(const char *path, struct index **ret, struct errinfo *ei)
     x->pack2 = buf_make(INDEX_PACKED_MAX);
     x->zones = map_create();
     enum err err = index_db_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &x->db, ei);
-    if (err == ERR_OK) {
-        (void)sqlite3_wal_hook(x->db, note_wal, x);
+    if (err == ERR_OK)
         err = open_tables(x, path, ei);
-    }
     if (err != ERR_OK) {
         index_close(&x);
         return err_prefix(ei, err, "%s", path);

@@ -145,6 +145,19 @@ static void add_answers(struct bench *b, uint64_t from, uint64_t to)
 
 /* ---- runs ---- */
 
+/* Bytes that this process has given to write calls. */
+static double bytes_written(void)
+{
+    unsigned long long n = 0;
+    FILE *f = fopen("/proc/self/io", "r");
+    if (!f)
+        return 0;
+    if (fscanf(f, "rchar: %*u wchar: %llu", &n) != 1)
+        n = 0;
+    (void)fclose(f);
+    return (double)n;
+}
+
 static double apply_batch(struct bench *b)
 {
     struct errinfo ei;
@@ -190,7 +203,7 @@ static void open_fresh(struct bench *b)
 static void run_messages(struct bench *b, const char *name)
 {
     open_fresh(b);
-    double cpu = 0, last = 0, start = seconds(CLOCK_MONOTONIC);
+    double cpu = 0, last = 0, start = seconds(CLOCK_MONOTONIC), written = bytes_written();
     for (uint64_t at = 0; at < b->n; at += b->batch) {
         for (uint64_t i = at; i < at + b->batch; i++)
             add_message(b, i);
@@ -206,13 +219,14 @@ static void run_messages(struct bench *b, const char *name)
     double wall = seconds(CLOCK_MONOTONIC) - start;
     struct errinfo ei;
     check(index_checkpoint(b->x, &ei), &ei);
+    written = bytes_written() - written;
     struct stat st;
     (void)stat(b->path, &st);
     (void)printf("%s batch=%llu cpu=%.1f us/message (last tenth %.1f) wall=%.1f us/message "
-                 "file=%lld bytes/message\n",
+                 "file=%lld written=%.0f bytes/message\n",
                  name, (unsigned long long)b->batch, cpu * 1e6 / (double)b->n,
                  last * 1e7 / (double)b->n, wall * 1e6 / (double)b->n,
-                 (long long)st.st_size / (long long)b->n);
+                 (long long)st.st_size / (long long)b->n, written / (double)b->n);
 }
 
 static bool count_row(void *arg, const struct store_row *row)

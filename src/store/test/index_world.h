@@ -16,7 +16,7 @@
 enum { WORLD_STEP = 4096 };
 
 struct world {
-    char dir[64], path[128];
+    char dir[64], path[160];
     struct index *x;
     struct store_reader *r;
     struct arena *arena; /* what a test reads */
@@ -224,14 +224,15 @@ static inline struct buf world_dump(struct world *w)
     return b;
 }
 
-/* Bytes needed in the first n segments of 1 MiB. */
+/* Bytes needed in the first 64 segments of 1 MiB. */
 struct world_use {
     uint64_t bytes[64];
 };
 static inline void world_add_use(void *arg, uint64_t segment, uint64_t bytes)
 {
     struct world_use *use = arg;
-    assert_true(segment < 64);
+    if (segment >= 64)
+        return;
     use->bytes[segment] = bytes;
 }
 static inline struct world_use world_use(struct world *w)
