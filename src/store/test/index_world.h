@@ -4,7 +4,7 @@
 #define STORE_TEST_INDEX_WORLD_H
 
 #include "store/index_db_int.h"
-#include "store/store_reader.h"
+#include "store/store_reader_int.h"
 
 #include <setjmp.h>
 #include <stdio.h>
