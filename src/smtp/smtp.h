@@ -9,6 +9,8 @@
 #include "net/net.h"
 #include "net/stream.h"
 
+#include "ipc/ipc.h"
+
 enum { SMTP_GATES_MAX = 8, SMTP_CIDRS_MAX = 32 };
 
 struct smtp_cidr {
@@ -47,6 +49,11 @@ struct smtp_options {
     /* Core or another process sent nonsense over its link. */
     void (*nonsense)(void *arg, const char *why);
     void *arg;
+    /* Names for the checks of senders; blocks a worker thread until the answer or the deadline.
+     * NULL: no sender is checked, none is proved. */
+    enum err (*resolve)(void *arg, const struct ipc_name_ask *ask, mono_us deadline,
+                        struct arena *a, struct ipc_name_told *ret);
+    void *resolve_arg;
 };
 
 enum { SMTP_SHARED_BYTES = 4 << 20 };
