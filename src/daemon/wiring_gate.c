@@ -1,6 +1,7 @@
 /* Circuit of a gate: listeners -> smtp -> link -> core. It connects to nobody and opens no file. */
 #include "daemon/child.h"
 
+#include "daemon/names.h"
 #include "mime/text.h"
 #include "smtp/smtp.h"
 
@@ -8,7 +9,7 @@ static_assert((int)CHILD_SHARED_BYTES >= (int)SMTP_SHARED_BYTES, "the counters f
 
 struct gate_state {
     struct smtp_server *server;
-    struct net_tls *tls;
+    struct names *names;
 };
 
 static struct smtp_limits limits_of(const struct settings *s)
@@ -93,7 +94,10 @@ static void gate_start(struct child *c)
         .shared = child_shared(c),
         .nonsense = on_nonsense,
         .arg = c,
+        .resolve = names_ask,
     };
+    g->names = names_create(c);
+    o.resolve_arg = g->names;
     child_set_state(c, g);
     g->server = smtp_server_create(&o);
     take_tls(c, g);
@@ -110,8 +114,10 @@ static void gate_linked(struct child *c, enum ipc_role peer, unsigned, int fd)
     struct gate_state *g = child_state(c);
     if (peer == IPC_CORE)
         smtp_server_core(g->server, fd);
+    else if (peer == IPC_RESOLVER)
+        names_link(g->names, fd);
     else
-        fd_close(&fd); /* the resolver's link waits for the checks of senders */
+        fd_close(&fd);
 }
 
 static void stopped(void *arg)
@@ -122,6 +128,7 @@ static void stopped(void *arg)
 static void gate_stop(struct child *c)
 {
     struct gate_state *g = child_state(c);
+    names_cancel(g->names);
     smtp_server_stop(g->server, SECONDS(4), stopped, c);
 }
 

@@ -57,6 +57,24 @@ static void add_clean(struct buf *out, struct slice s)
         buf_addc(out, s.p[i] > ' ' && s.p[i] < 0x7f ? s.p[i] : '?');
 }
 
+/* The gate's verdict about the sender: header lines of ours. A gate that smuggles anything else in
+ * here loses it: only whole, printable, folded lines of that one header pass. */
+static void add_results(struct taking *t, struct buf *out)
+{
+    struct slice rest = t->take->results;
+    bool is_first = true, is_good = slice_starts(rest, SLICE("Authentication-Results: "));
+    while (is_good && rest.n > 0) {
+        struct slice line = slice_cut(rest, '\n', &rest);
+        is_good = line.n > 1 && line.p[line.n - 1] == '\r' &&
+                  (is_first || line.p[0] == '\t' || line.p[0] == ' ');
+        for (size_t i = 0; is_good && i + 1 < line.n; i++)
+            is_good = (line.p[i] >= ' ' && line.p[i] < 0x7f) || line.p[i] == '\t';
+        is_first = false;
+    }
+    if (is_good)
+        buf_adds(out, t->take->results);
+}
+
 /* RFC 5321 section 4.4. The recipient is named only when there is one: others must not learn of
  * blind copies. */
 static void add_received(struct taking *t, struct buf *out)
@@ -86,6 +104,7 @@ static uint32_t add_prefix(struct taking *t, struct queue_body **body)
 {
     SCOPED(buf_finish) struct buf out = buf_make(200000);
     add_trace(t, &out);
+    add_results(t, &out);
     add_received(t, &out);
     must(!out.failed);
     queue_body_prepend(body, buf_slice(&out));

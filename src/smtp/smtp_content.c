@@ -95,12 +95,19 @@ static void refuse_content(struct smtp_session *x, enum refuse_id id, const char
     smtp_refuse_text(x, id, text);
 }
 
+/* The content is whole. What will be refused anyway is not worth a worker's time. */
+static void end_content(struct smtp_session *x)
+{
+    if (x->t->refusal != REFUSE_N || !wire_content_is_clean(&x->t->check) || !smtp_check_begin(x))
+        smtp_message_hand_over(x);
+}
+
 static void end_chunk(struct smtp_session *x)
 {
     struct smtp_transaction *t = x->t;
     if (t->is_last_chunk) {
         wire_content_end(&t->check);
-        smtp_message_hand_over(x);
+        end_content(x);
         return;
     }
     if (t->refusal == REFUSE_SEQUENCE) {
@@ -147,7 +154,7 @@ size_t smtp_content(struct smtp_session *x, struct slice bytes)
     count_bytes(x);
     if (t->data.is_done) {
         t->check = t->data.content;
-        smtp_message_hand_over(x);
+        end_content(x);
     }
     return used;
 }
@@ -343,7 +350,8 @@ static bool send_take(struct smtp_session *x, const struct hand_over *h)
     }
     uint32_t flags = (net_stream_is_secure(x->stream) ? (uint32_t)MESSAGE_TLS : 0) |
                      (t->is_utf8 ? (uint32_t)MESSAGE_SMTPUTF8 : 0) |
-                     (t->check.has_8bit ? (uint32_t)MESSAGE_8BIT : 0);
+                     (t->check.has_8bit ? (uint32_t)MESSAGE_8BIT : 0) |
+                     (t->is_proved ? (uint32_t)MESSAGE_SENDER_PROVED : 0);
     struct ipc_take take = {
         .mail_from = t->mail_from,
         .client = smtp_peer_text(x),
@@ -355,6 +363,7 @@ static bool send_take(struct smtp_session *x, const struct hand_over *h)
         .flags = flags,
         .tenant = t->tenant,
         .from_primary = x->primary,
+        .results = t->results,
         .bytes = (uint32_t)h->bytes,
         .rcpts = rcpts,
         .n_rcpts = n,

@@ -10,16 +10,17 @@
 #include "wire/wire.h"
 
 enum smtp_state {
-    SMTP_PROXY,   /* waits for the PROXY header */
-    SMTP_HELLO,   /* greeted, waits for HELO or EHLO */
-    SMTP_READY,   /* between transactions */
-    SMTP_MAIL,    /* has a sender */
-    SMTP_RCPT,    /* has a recipient */
-    SMTP_DATA,    /* content by DATA */
-    SMTP_BDAT,    /* between or in chunks */
-    SMTP_ASKING,  /* waits for core about a recipient */
-    SMTP_TAKING,  /* waits for core to say that the message is safe */
-    SMTP_SHAKING, /* TLS handshake */
+    SMTP_PROXY,    /* waits for the PROXY header */
+    SMTP_HELLO,    /* greeted, waits for HELO or EHLO */
+    SMTP_READY,    /* between transactions */
+    SMTP_MAIL,     /* has a sender */
+    SMTP_RCPT,     /* has a recipient */
+    SMTP_DATA,     /* content by DATA */
+    SMTP_BDAT,     /* between or in chunks */
+    SMTP_ASKING,   /* waits for core about a recipient */
+    SMTP_CHECKING, /* a worker looks whether the sender is who it claims to be */
+    SMTP_TAKING,   /* waits for core to say that the message is safe */
+    SMTP_SHAKING,  /* TLS handshake */
     SMTP_CLOSED,
     SMTP_STATE_N
 };
@@ -46,6 +47,8 @@ struct smtp_transaction {
     struct wire_content check;
     uint64_t chunk_left;
     bool is_last_chunk, has_chunks;
+    bool is_proved;         /* the sender was found to be who it claims to be */
+    struct slice results;   /* Authentication-Results of ours */
     enum refuse_id refusal; /* why the content will be refused at its end; REFUSE_N: it will not */
     struct slice asked;     /* recipient that core is judging */
     struct slice asked_orcpt;
@@ -73,6 +76,7 @@ struct smtp_session {
 };
 
 struct smtp_limiter;
+struct smtp_checker;
 
 struct smtp_server {
     struct smtp_options o;
@@ -80,6 +84,7 @@ struct smtp_server {
     struct net_link *core;
     struct net_timer *tick;
     struct smtp_limiter *limiter;
+    struct smtp_checker *checker; /* NULL: senders are not checked */
     struct list sessions;
     size_t n_sessions;
     struct smtp_session **slots; /* by ticket */
@@ -142,6 +147,12 @@ size_t smtp_content(struct smtp_session *x, struct slice bytes);
 /* The content is whole: parse it, hand it to core, wait. */
 void smtp_message_hand_over(struct smtp_session *x);
 void smtp_taken(struct smtp_session *x, const struct ipc_taken *taken);
+
+/* ---- smtp_check.c: is the sender who it claims to be ---- */
+struct smtp_checker *smtp_checker_create(struct smtp_server *s);
+void smtp_checker_destroy(struct smtp_checker **checker);
+/* True: a worker has the content now; smtp_message_hand_over follows when it is done. */
+bool smtp_check_begin(struct smtp_session *x);
 
 /* ---- core ---- */
 void smtp_core_lost(struct smtp_server *s);

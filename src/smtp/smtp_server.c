@@ -212,6 +212,8 @@ struct smtp_server *smtp_server_create(const struct smtp_options *o)
     s->answered = buf_make(IPC_LIST_FRAME_MAX - 4);
     s->known = map_create();
     s->limiter = smtp_limiter_create(o->shared, o->number);
+    if (o->resolve)
+        s->checker = smtp_checker_create(s);
     s->tick = net_timer_create(o->loop, on_tick, s);
     net_timer_set(s->tick, SECONDS(1));
     return s;
@@ -223,6 +225,7 @@ void smtp_server_destroy(struct smtp_server **server)
     if (!s)
         return;
     s->stopped = NULL;
+    smtp_checker_destroy(&s->checker);
     LIST_FOREACH (node, &s->sessions)
         smtp_session_end(container_of(node, struct smtp_session, node));
     for (size_t i = 0; i < s->n_listenings; i++)

@@ -8,8 +8,8 @@
 enum { OUT_MAX = 256 << 10, SLOTS_STEP = 256 };
 
 static const char *const state_names[SMTP_STATE_N] = {
-    "proxy", "hello",  "ready",  "mail",    "rcpt",   "data",
-    "bdat",  "asking", "taking", "shaking", "closed",
+    "proxy", "hello",  "ready",    "mail",   "rcpt",    "data",
+    "bdat",  "asking", "checking", "taking", "shaking", "closed",
 };
 
 const char *smtp_state_name(enum smtp_state state)
@@ -101,7 +101,8 @@ void smtp_session_enter(struct smtp_session *x, enum smtp_state state)
     x->deadline = mono_now() + SECONDS(sec);
     x->state = state;
     if (x->stream)
-        net_stream_pause(x->stream, state == SMTP_ASKING || state == SMTP_TAKING);
+        net_stream_pause(x->stream,
+                         state == SMTP_ASKING || state == SMTP_CHECKING || state == SMTP_TAKING);
 }
 
 void smtp_session_resume(struct smtp_session *x)
@@ -257,6 +258,7 @@ static size_t on_input(void *arg, struct slice bytes)
             break;
         case SMTP_SHAKING: /* the stream offers nothing before the handshake is over */
         case SMTP_ASKING:
+        case SMTP_CHECKING:
         case SMTP_TAKING:
             return n - bytes.n; /* pipelined commands wait */
         case SMTP_CLOSED:
