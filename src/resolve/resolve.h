@@ -12,7 +12,7 @@
 
 struct resolve;
 
-struct resolve_options {
+struct resolve_options {            /* texts and lists are borrowed for the call only */
     const struct slice *forwarders; /* "192.0.2.53", "192.0.2.53:5353"; none: ask from the root */
     size_t n_forwarders;
     const struct slice *roots; /* addresses of root servers; none: the library's own list */
