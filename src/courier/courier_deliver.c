@@ -91,23 +91,15 @@ static bool deliver_again(struct delivery *d)
 /* ---- over new ones
  * --------------------------------------------------------------------------------- */
 
-static bool open_peer(struct delivery *d, const struct courier_target *target)
+static bool open_peer(struct delivery *d, const struct courier_target *t)
 {
     struct courier_end end;
-    struct courier_target t = *target;
-    const struct courier_network *net = &d->o->network;
     d->tries.n_opened++;
-    *d->peer = courier_peer_open(net, &t, d->work->deadline, &end);
-    if (!*d->peer && t.tls == IPC_TLS_MAY && end.phase == SMTP_PHASE_TLS) {
-        /* Opportunistic: a broken TLS must not keep mail back (RFC 7435). */
-        t.tls = IPC_TLS_NEVER;
-        d->tries.n_opened++;
-        *d->peer = courier_peer_open(net, &t, d->work->deadline, &end);
-    }
+    *d->peer = courier_peer_open(&d->o->network, t, d->work->deadline, &end);
     if (*d->peer)
         return true;
     char remote[COURIER_REMOTE_MAX];
-    (void)snprintf(remote, sizeof(remote), "%.200s[%s]", t.host, net_peer_text(&t.address).s);
+    (void)snprintf(remote, sizeof(remote), "%.200s[%s]", t->host, net_peer_text(&t->address).s);
     d->work->result.remote = arena_copy(d->work->arena, slice_str(remote));
     remember(d, &end);
     return false;
@@ -125,6 +117,11 @@ static bool deliver_to_host(struct delivery *d, const struct courier_hosts *host
                                .is_world = hosts->is_world};
     if (!courier_addresses_find(&d->o->network, t.host, hosts->host[i].port, w->deadline,
                                 &addresses, &end)) {
+        if (!hosts->is_world) {
+            /* A setting of ours is wrong, not the mail: nothing is returned for that. */
+            end.code = 0;
+            end.status = (struct wire_status){};
+        }
         remember(d, &end);
         return false;
     }

@@ -232,6 +232,14 @@ static void keep_banner(struct courier_peer *p, const struct courier_end *end)
     (void)snprintf(p->banner, sizeof(p->banner), "%.*s", (int)(n < 200 ? n : 200), end->text);
 }
 
+/* A 2xx or 3xx that is not 250 is neither a yes nor a no. */
+static bool hello_refused(const struct courier_peer *p, struct courier_end *end)
+{
+    if (end->code < 400)
+        courier_end_words(end, SMTP_PHASE_EHLO, "", "answered EHLO with %u", p->reply.code);
+    return false;
+}
+
 bool courier_peer_hello(struct courier_peer *p, mono_us deadline, struct courier_end *end)
 {
     char command[300];
@@ -244,11 +252,12 @@ bool courier_peer_hello(struct courier_peer *p, mono_us deadline, struct courier
         return true;
     }
     if (end->code < 500 || p->is_broken)
-        return false;
+        return hello_refused(p, end);
     /* RFC 5321 section 3.2: a server that does not know EHLO is asked with HELO. */
     (void)snprintf(command, sizeof(command), "HELO %.255s", p->net->hostname);
-    return courier_peer_ask(p, SMTP_PHASE_EHLO, slice_str(command), deadline, end) &&
-           end->code == 250;
+    if (!courier_peer_ask(p, SMTP_PHASE_EHLO, slice_str(command), deadline, end))
+        return false;
+    return end->code == 250 || hello_refused(p, end);
 }
 
 static bool tls_refused(enum ipc_tls tls, struct courier_peer *p, struct courier_end *end)
@@ -306,11 +315,8 @@ static bool greet(struct courier_peer *p, const struct courier_target *t, mono_u
                               p->reply.code);
         return false;
     }
-    if (!courier_peer_hello(p, deadline, end)) {
-        if (end->code >= 200 && end->code < 400)
-            courier_end_words(end, SMTP_PHASE_EHLO, "", "answered EHLO with %u", p->reply.code);
+    if (!courier_peer_hello(p, deadline, end))
         return false;
-    }
     return start_tls(p, t, deadline, end);
 }
 
@@ -375,14 +381,12 @@ static bool may_reach(const struct courier_network *net, const struct courier_ta
     return false;
 }
 
-struct courier_peer *courier_peer_open(const struct courier_network *net,
-                                       const struct courier_target *target, mono_us deadline,
-                                       struct courier_end *end)
+static struct courier_peer *open_once(const struct courier_network *net,
+                                      const struct courier_target *target, mono_us deadline,
+                                      struct courier_end *end)
 {
     struct net_conn *conn;
     struct errinfo ei = {};
-    if (!may_reach(net, target, end))
-        return NULL;
     mono_us until = sooner(deadline, mono_now() + net->timeouts.connect);
     struct net_dial dial = {&target->address, &net->policy, net->cancel_fd};
     enum err err = net_conn_open(&dial, until, &conn, &ei);
@@ -392,6 +396,21 @@ struct courier_peer *courier_peer_open(const struct courier_network *net,
                       net_peer_text(&target->address).s,
                       err == ERR_RETRY ? "the connection attempt got no answer" : ei.text);
     return NULL;
+}
+
+struct courier_peer *courier_peer_open(const struct courier_network *net,
+                                       const struct courier_target *target, mono_us deadline,
+                                       struct courier_end *end)
+{
+    if (!may_reach(net, target, end))
+        return NULL;
+    struct courier_peer *p = open_once(net, target, deadline, end);
+    if (p || target->tls != IPC_TLS_MAY || end->phase != SMTP_PHASE_TLS)
+        return p;
+    /* Opportunistic: a broken TLS must not keep mail back (RFC 7435). */
+    struct courier_target clear = *target;
+    clear.tls = IPC_TLS_NEVER;
+    return open_once(net, &clear, deadline, end);
 }
 
 void courier_peer_close(struct courier_peer **p)

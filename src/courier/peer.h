@@ -94,8 +94,9 @@ struct courier_target {
 };
 
 struct courier_peer;
-/* Connect, read the greeting, EHLO, STARTTLS and EHLO again as `target->tls` wants. NULL: `*end`
- * says where and why not. Addresses that the policy forbids are refused and announced here. */
+/* Connect, read the greeting, EHLO, STARTTLS and EHLO again as `target->tls` wants; where TLS may
+ * be left out and is broken, connect once more without. NULL: `*end` says where and why not.
+ * Addresses that the policy forbids are refused and announced here. */
 struct courier_peer *courier_peer_open(const struct courier_network *net,
                                        const struct courier_target *target, mono_us deadline,
                                        struct courier_end *end);
