@@ -282,6 +282,8 @@ static void enter_sandbox(struct child *c)
 {
     struct errinfo ei = {};
     int abi = 0;
+    if (c->start->role == IPC_CORE) /* the only place for a library's large temporary files */
+        (void)setenv("TMPDIR", c->settings->node.data, 1);
     if (sandbox_close_files(c->start->role, c->settings->node.data, SANDBOX_LANDLOCK_NEWEST, &abi,
                             &ei) != ERR_OK)
         child_fail(c, "The %s cannot be confined: %s.",

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
-enum { QUEUE_MAX = 256 << 10, ACCUSER_SECONDS = 60 };
+enum { QUEUE_MAX = 256 << 10, ACCUSER_SECONDS = 60, FRAMES_A_TICK = 500 };
 
 struct roles_text process_name(const struct process *p)
 {
@@ -107,9 +107,10 @@ static bool on_progress(struct process *p, struct slice payload)
     struct ipc_progress progress;
     if (!ipc_progress_unpack(payload, NULL, &progress) || progress.percent > 100)
         return false;
+    if (p->state != PROCESS_STARTING)
+        return true;
     snprintf(p->doing, sizeof(p->doing), "%s %u %%", log_text(progress.what), progress.percent);
-    if (p->state == PROCESS_STARTING)
-        supervisor_changed(p->sv);
+    supervisor_changed(p->sv);
     return true;
 }
 
@@ -148,7 +149,8 @@ static bool on_nonsense(struct process *p, struct slice payload)
 
 static bool take_frame(struct process *p, const struct net_frame *f)
 {
-    if (!ipc_may_send(f->type, p->role->role, IPC_SUPERVISOR))
+    /* A flood would cost the supervisor its time, and the core its news. */
+    if (!ipc_may_send(f->type, p->role->role, IPC_SUPERVISOR) || ++p->n_frames > FRAMES_A_TICK)
         return false;
     p->heard = mono_now();
     if (f->type == IPC_T_ready)
@@ -165,7 +167,7 @@ static bool take_frame(struct process *p, const struct net_frame *f)
 static void on_frame(void *arg, struct net_link *, struct net_frame *f)
 {
     struct process *p = arg;
-    if (take_frame(p, f))
+    if (p->is_killed || take_frame(p, f))
         return;
     log_event(EV_IPC_NONSENSE, "from=%s told_by=supervisor type=%s", process_name(p).s,
               ipc_type_name(f->type));
@@ -228,6 +230,7 @@ void process_watch(struct process *p, mono_us now)
 {
     const struct supervisor_times *times = p->sv->o->times;
     mono_us patience = times->stuck;
+    p->n_frames = 0;
     if (p->state == PROCESS_STARTING)
         patience = p->role->role == IPC_CORE ? times->start_core : times->start;
     if (p->state == PROCESS_AWAY || p->is_killed)

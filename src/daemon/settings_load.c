@@ -25,7 +25,7 @@ enum {
 
 /* What a child writes for us. It is checked before use like anything from outside. */
 struct verdict {
-    bool is_done;
+    uint32_t is_done; /* 1 at the end; no bool: any bytes may stand here */
     struct settings settings;
     struct settings_problems problems;
 };
@@ -54,7 +54,7 @@ static _Noreturn void child_of(struct job *job)
         settings_problem_add(&job->verdict->problems, 0,
                              "The kernel must allow seccomp; a container may have to be told so.",
                              "the reader of the settings cannot be confined: %.150s", ei.text);
-    job->verdict->is_done = true;
+    job->verdict->is_done = 1;
     _exit(0);
 }
 
@@ -86,18 +86,26 @@ static void check_problems(struct settings_problems *p)
     }
 }
 
+/* On a reload this must not end a node that serves: it is a problem like any other. */
+static bool short_of(struct settings_problems *problems, const char *what)
+{
+    settings_problem_add(problems, 0, "Try again when the machine is less busy.",
+                         "the machine has no room for %s at the moment: %s", what, strerror(errno));
+    return false;
+}
+
 /* Runs job->fn in a child. True: `*ret` is what it wrote, bounds of the problems checked. */
 static bool in_child(struct job *job, struct verdict *ret, struct settings_problems *problems)
 {
     bool is_done = false;
     job->verdict = mmap(NULL, sizeof(*job->verdict), PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    must(job->verdict != MAP_FAILED);
-    pid_t pid = fork();
+    pid_t pid = job->verdict != MAP_FAILED ? fork() : -1;
+    if (pid < 0)
+        return short_of(problems, "another process");
     if (pid == 0)
         child_of(job);
-    if (pid > 0)
-        is_done = child_ended(pid) && job->verdict->is_done;
+    is_done = child_ended(pid) && job->verdict->is_done == 1;
     *ret = *job->verdict; /* the child is gone: nobody changes it while we look */
     (void)munmap(job->verdict, sizeof(*job->verdict));
     check_problems(&ret->problems);
@@ -109,10 +117,11 @@ static bool in_child(struct job *job, struct verdict *ret, struct settings_probl
 
 /* ---- files ---- */
 
-static int memory_file(const char *name)
+static int memory_file(const char *name, struct settings_problems *problems)
 {
     int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    must(fd >= 0);
+    if (fd < 0)
+        (void)short_of(problems, "a memory file");
     return fd;
 }
 
@@ -150,8 +159,8 @@ static int seal_file(const char *key, uint32_t line, const char *path,
     SCOPED(fd_close) int in = open_file(key, line, path, &size, problems);
     if (in < 0)
         return -1;
-    int out = memory_file(key);
-    for (off_t at = 0; at < size;) {
+    int out = memory_file(key, problems);
+    for (off_t at = 0; out >= 0 && at < size;) {
         ssize_t n = sendfile(out, in, NULL, (size_t)(size - at));
         if (n < 0 && errno == EINTR)
             continue;
@@ -163,7 +172,7 @@ static int seal_file(const char *key, uint32_t line, const char *path,
         }
         at += n;
     }
-    must(fcntl(out, F_ADD_SEALS, SEALS) == 0);
+    must(out < 0 || fcntl(out, F_ADD_SEALS, SEALS) == 0);
     return out;
 }
 
@@ -233,18 +242,19 @@ static bool parse(const char *path, struct verdict *v, struct settings_problems 
     return false;
 }
 
-static bool seal_settings(const struct settings *s, struct settings_loaded *ret)
+static bool seal_settings(const struct settings *s, struct settings_loaded *ret,
+                          struct settings_problems *problems)
 {
-    ret->fd = memory_file("settings");
-    for (size_t at = 0; at < sizeof(*s);) {
-        ssize_t n = write(ret->fd, (const char *)s + at, sizeof(*s) - at);
-        must(n > 0);
-        at += (size_t)n;
-    }
-    must(fcntl(ret->fd, F_ADD_SEALS, SEALS) == 0);
-    ret->settings = settings_map_sealed(ret->fd, sizeof(*s));
-    must(ret->settings);
-    return true;
+    ret->fd = memory_file("settings", problems);
+    if (ret->fd < 0)
+        return false;
+    ssize_t n = write(ret->fd, s, sizeof(*s));
+    if (n == (ssize_t)sizeof(*s) && fcntl(ret->fd, F_ADD_SEALS, SEALS) == 0)
+        ret->settings = settings_map_sealed(ret->fd, sizeof(*s));
+    if (ret->settings)
+        return true;
+    fd_close(&ret->fd);
+    return short_of(problems, "a memory file");
 }
 
 static struct slice map_file(int fd)
@@ -308,7 +318,7 @@ bool settings_load(const char *path, struct settings_loaded *ret,
     memset(ret_problems, 0, sizeof(*ret_problems));
     struct settings_loaded l = {.fd = -1, .files = {-1, -1, -1}};
     struct verdict *v = mem_new(sizeof(*v));
-    bool is_good = parse(path, v, ret_problems) && seal_settings(&v->settings, &l) &&
+    bool is_good = parse(path, v, ret_problems) && seal_settings(&v->settings, &l, ret_problems) &&
                    load_files(&l, ret_problems) && check_tls(&l, v, ret_problems);
     mem_free(&v);
     if (is_good)

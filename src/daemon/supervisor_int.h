@@ -30,10 +30,11 @@ struct process {
     mono_us accused; /* when it last told on another process; 0: never */
     utc_ms since;
     uint32_t n_restarts;
-    int status;       /* of waitpid, when reaped */
-    bool is_stopping; /* was asked to */
-    bool is_killed;   /* by us, and it was said why */
-    char doing[128];  /* what it says while starting */
+    unsigned n_frames; /* since the last tick */
+    int status;        /* of waitpid, when reaped */
+    bool is_stopping;  /* was asked to */
+    bool is_killed;    /* by us, and it was said why */
+    char doing[128];   /* what it says while starting */
 };
 
 struct supervisor {

@@ -427,6 +427,8 @@ static void who_babbles_at_the_supervisor_is_started_again(void **)
     start_node();
     pid_t gate = pid_of("gate"), core = pid_of("core");
     (void)tell_gate("babble");
+    gate = wait_for_another("gate", gate);
+    (void)tell_gate("flood");
     (void)wait_for_another("gate", gate);
     wait_for_all_links();
     assert_int_equal(pid_of("core"), core);

@@ -121,6 +121,9 @@ static void obey(struct child *c, char *line, int fd)
         tell_on(c, line + 5);
     if (strcmp(line, "babble") == 0)
         (void)!write(CONTROL, "this is no frame, it is only babble", 35);
+    if (strcmp(line, "flood") == 0)
+        for (int i = 0; i < 1000; i++)
+            child_progress(c, 50, "a flood");
     if (strcmp(line, "stay") == 0)
         me.never_stops = true;
     unsigned *shared = child_shared(c);
