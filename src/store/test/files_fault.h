@@ -491,6 +491,32 @@ static void fault_destroy(struct fault **f)
     mem_free(f);
 }
 
+/* From the `in`th operation from now on (0: none), `count` of them fail. */
+__attribute__((unused)) static void fault_fail(struct fault *f, enum fault_kind kind, uint64_t in,
+                                               uint64_t count)
+{
+    fault_lock(f);
+    f->kind = kind;
+    f->fail_at = in ? f->n_ops + in : 0;
+    f->fail_count = count;
+    pthread_mutex_unlock(&f->lock);
+}
+
+__attribute__((unused)) static void fault_power_off(struct fault *f)
+{
+    fault_lock(f);
+    f->is_dead = true;
+    pthread_mutex_unlock(&f->lock);
+}
+
+__attribute__((unused)) static uint64_t fault_operations(struct fault *f)
+{
+    fault_lock(f);
+    uint64_t n = f->n_ops;
+    pthread_mutex_unlock(&f->lock);
+    return n;
+}
+
 /* The power is back: what is there now is what the disk has. No descriptor may be open. */
 __attribute__((unused)) static void fault_reboot(struct fault *f)
 {

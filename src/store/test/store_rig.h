@@ -83,6 +83,7 @@ static struct rig *rig_create(uint64_t seed)
         }
     }
     memset(fake_indexes, 0, sizeof(fake_indexes)); /* of a test that failed */
+    fake_on_apply = NULL;
     r->fault = fake_fault = fault_create(seed);
     r->next_id = 1000;
     must(pthread_mutex_init(&r->lock, NULL) == 0);
@@ -271,6 +272,21 @@ __attribute__((unused)) static bool rig_check(struct rig *r)
     }
     mem_free(&s);
     return r->wrong == NULL;
+}
+
+__attribute__((unused)) static bool rig_is_ok(struct rig *r, const struct rig_message *m)
+{
+    pthread_mutex_lock(&r->lock);
+    bool result = m->is_ok;
+    pthread_mutex_unlock(&r->lock);
+    return result;
+}
+
+/* The pool's thread has nothing to do any more: operations can be counted. */
+__attribute__((unused)) static void rig_calm(struct rig *r)
+{
+    while (store_figures(r->s).n_pool == 0)
+        (void)store_wait_applied(r->s, UINT64_MAX, MILLISECONDS(1));
 }
 
 /* What a message's place was, as far as the index knows. */

@@ -27,7 +27,7 @@ static void workload(struct rig *r)
             struct rig_message *m = rig_send(r, sizes[i]);
             if (i % 3 == 0)
                 rig_wait(r, 0);
-            if (m->is_ok)
+            if (rig_is_ok(r, m))
                 rig_ids(r, RECORD_ANSWERED, m, i < 9); /* the last would wait for a timer */
         }
         rig_wait(r, 0);

@@ -58,12 +58,10 @@ static void fail_at(uint64_t n, enum fault_kind kind, uint64_t count)
     struct errinfo ei;
     SCOPED(rig_destroy) struct rig *r = rig_create(n);
     r->fault->counts_reads = kind == FAULT_EIO;
-    r->fault->fail_at = n;
-    r->fault->fail_count = count;
-    r->fault->kind = kind;
+    fault_fail(r->fault, kind, n, count);
     if (rig_open(r, &ei) == ERR_OK) {
         workload(r);
-        r->fault->fail_at = 0;
+        fault_fail(r->fault, kind, 0, 0);
         look_at_it(r, n);
         rig_close(r);
     }
@@ -120,10 +118,8 @@ static void a_failed_sync_is_refused_and_the_next_message_is_taken(void **)
     RIG_OPEN(r);
     struct rig_message *before = rig_send(r, 5000);
     rig_wait(r, 0);
-    while (store_figures(r->s).n_pool == 0)
-        (void)store_wait_applied(r->s, UINT64_MAX, MILLISECONDS(1)); /* the pool's thread works */
-    r->fault->fail_at = r->fault->n_ops + 2;                         /* write, then sync */
-    r->fault->kind = FAULT_EIO;
+    rig_calm(r);
+    fault_fail(r->fault, FAULT_EIO, 2, 1); /* write, then sync */
     struct rig_message *failed = rig_send(r, 5000);
     rig_wait(r, 0);
     struct rig_message *after = rig_send(r, 5000);
@@ -148,9 +144,7 @@ static void a_full_disk_is_said_and_taken_up_again_when_there_is_room(void **)
     RIG_OPEN(r);
     rig_send(r, 5000);
     rig_wait(r, 0);
-    r->fault->fail_count = UINT32_MAX;
-    r->fault->kind = FAULT_ENOSPC;
-    r->fault->fail_at = 1;
+    fault_fail(r->fault, FAULT_ENOSPC, 1, UINT32_MAX);
     m = rig_send(r, 5000);
     rig_wait(r, 0);
     assert_int_equal(m->err, ERR_FULL);
@@ -158,7 +152,7 @@ static void a_full_disk_is_said_and_taken_up_again_when_there_is_room(void **)
     rig_wait(r, 0);
     assert_int_equal(m->err, ERR_FULL);
     assert_false(store_figures(r->s).is_failed);
-    r->fault->fail_at = 0;
+    fault_fail(r->fault, FAULT_NONE, 0, 0);
     mono_us start = mono_now();
     do {
         m = rig_send(r, 5000);

@@ -14,7 +14,7 @@ static unsigned n_deaths;
 static enum err apply_hook(const struct index_record *r)
 {
     if (deadly_id && r->id == deadly_id) {
-        the_fault->is_dead = true; /* the program is gone; so is the power, which is worse */
+        fault_power_off(the_fault); /* the program is gone; so is the power, which is worse */
         n_deaths++;
         return ERR_IO;
     }
@@ -38,7 +38,7 @@ static struct rig *unapplied_store(uint64_t seed)
     for (int i = 0; i < 10; i++)
         rig_send(r, 2000);
     rig_wait(r, 0);
-    r->fault->is_dead = true;
+    fault_power_off(r->fault);
     rig_close(r);
     fault_reboot(r->fault);
     return r;
@@ -107,7 +107,7 @@ static void an_unreadable_record_is_set_aside_at_once_running_or_recovering(void
         rig_wait(r, 0);
         uint64_t id = r->messages[2].id;
         if (is_recovering) {
-            r->fault->is_dead = true;
+            fault_power_off(r->fault);
             rig_close(r);
             fault_reboot(r->fault);
             hook(r, 0, id);
