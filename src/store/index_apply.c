@@ -220,12 +220,14 @@ enum err index_apply(struct index *x, const struct index_record *r, struct errin
     };
     must(x->is_begun);
     if (x->failed != ERR_OK)
-        return err_set(ei, x->failed, "index: this transaction has failed");
+        return err_set(ei, x->failed == ERR_CORRUPT ? ERR_IO : x->failed,
+                       "index: this transaction has failed");
     if (r->type == 0 || r->type >= sizeof(fns) / sizeof(fns[0]))
         return err_set(ei, ERR_CORRUPT,
                        "index: the record at position %llu has no type that we know",
                        (unsigned long long)r->pos);
     enum err err = fns[r->type](x, r, ei);
     arena_reset(x->arena);
-    return err;
+    /* ERR_CORRUPT is said of records only: a good one must not be set aside for a damaged index. */
+    return err == ERR_CORRUPT && x->failed != ERR_OK ? ERR_IO : err;
 }

@@ -45,10 +45,11 @@ void index_abort(struct index *x); /* nothing, when no transaction is open */
 /* One record, inside a transaction. `facts` is the packed payload; `body_bytes` the bytes behind
  * the facts of a message or chunk record, which begin at `body_pos`. Cannot refuse a record that
  * the writer let through; ERR_CORRUPT for one that it never could have (unreadable payload, unknown
- * type): then nothing of it is applied and the transaction may go on. ERR_IO/ERR_FULL for the disk.
- * What makes no sense in its place (a result for an unknown message) is ignored and counted.
- * Applying a record again that is below index_applied never happens; applying the same log twice to
- * two indexes, in whatever transactions, gives equal ones (index_dump). */
+ * type): then nothing of it is applied and the transaction may go on. ERR_IO/ERR_FULL for the disk,
+ * ERR_IO too when the index itself is damaged: the transaction is lost, the record is good. What
+ * makes no sense in its place (a result for an unknown message) is ignored and counted. Applying a
+ * record again that is below index_applied never happens; applying the same log twice to two
+ * indexes, in whatever transactions, gives equal ones (index_dump). */
 struct index_record {
     uint16_t type;
     uint64_t id;

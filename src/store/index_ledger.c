@@ -41,6 +41,14 @@ enum err index_row_add(struct index *x, const struct record_message *m, uint16_t
 
 /* ---- attempts ---- */
 
+static enum err add_double(struct index *x, uint64_t message, uint16_t rcpt, struct errinfo *ei)
+{
+    sqlite3_stmt *stmt = index_stmt(x, SQL_DOUBLE_ADD);
+    bind_u64(stmt, 1, message);
+    bind_i64(stmt, 2, rcpt);
+    return index_run(x, SQL_DOUBLE_ADD, NULL, ei);
+}
+
 /* An attempt begins on a row whose last one has no result: that one may have arrived. */
 static enum err begin_again(struct index *x, const struct record_row *row, uint32_t n,
                             const struct index_record *r, const struct record_attempt *attempt,
@@ -59,10 +67,7 @@ static enum err begin_again(struct index *x, const struct record_row *row, uint3
     x->n_odd++;
     if (n_rows == 0) /* no such row */
         return ERR_OK;
-    stmt = index_stmt(x, SQL_DOUBLE_ADD);
-    bind_u64(stmt, 1, row->message);
-    bind_i64(stmt, 2, row->rcpt);
-    err = index_run(x, SQL_DOUBLE_ADD, NULL, ei);
+    err = add_double(x, row->message, row->rcpt, ei);
     if (err != ERR_OK)
         return err;
     stmt = index_stmt(x, SQL_DOUBLE_MARK);
@@ -137,7 +142,11 @@ static enum err put_result(struct index *x, const struct record_result *result, 
     bind_i64(stmt, 5, result->is_attempt != 0);
     bind_blob(stmt, 6, buf_slice(&x->pack));
     bind_i64(stmt, 7, is_any);
-    return index_run(x, SQL_ROW_RESULT, ret_n, ei);
+    bind_i64(stmt, 8, result->is_double != 0);
+    enum err err = index_run(x, SQL_ROW_RESULT, ret_n, ei);
+    if (err != ERR_OK || !result->is_double || *ret_n == 0)
+        return err;
+    return add_double(x, result->message, result->rcpt, ei);
 }
 
 /* A refused row was never answered positively: it leaves `accepted`, and when all rows of the
@@ -186,7 +195,8 @@ static enum err apply_later_result(struct index *x, const struct record_result *
         if (err != ERR_OK)
             return err;
     }
-    err = put_result(x, result, true, NULL, ei);
+    int n_rows = 0;
+    err = put_result(x, result, true, &n_rows, ei);
     return err == ERR_OK ? refuse_row(x, result, &old, ei) : err;
 }
 

@@ -43,7 +43,7 @@ struct store_row {
     struct record_result last; /* disposition, attempts, due, code, text … as of now; before the
                                 * first result: disposition only */
     bool is_attempting;        /* an attempt has begun and has no result */
-    bool is_possible_double;   /* an attempt was open when the program ended: may be there twice */
+    bool is_possible_double; /* an attempt had no answer, or none that we saw: may be there twice */
     utc_ms received;
     uint64_t tenant;
     uint32_t bytes;

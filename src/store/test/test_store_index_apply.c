@@ -332,6 +332,34 @@ static void an_attempt_on_a_row_that_is_attempting_makes_it_a_possible_double(vo
     assert_int_equal(index_n_odd(w.x), 1);
 }
 
+static void a_result_can_say_that_the_attempt_may_have_arrived(void **)
+{
+    SCOPED(world_finish) struct world w = world_make();
+    for (uint64_t id = 1; id <= 2; id++) {
+        world_simple(&w, id);
+        if (id == 2) /* not its first result */
+            world_result(&w, (struct record_result){.message = id,
+                                                    .is_attempt = 1,
+                                                    .disposition = DISPOSITION_WAITING});
+        world_attempt(&w, id, 0, 5000);
+        world_result(&w, (struct record_result){.message = id,
+                                                .is_attempt = 1,
+                                                .is_double = 1,
+                                                .disposition = DISPOSITION_WAITING});
+        assert_true(world_row(&w, id, 0).is_possible_double);
+        world_attempt(&w, id, 0, 6000);
+        world_result(&w, (struct record_result){
+                             .message = id, .is_attempt = 1, .disposition = DISPOSITION_DELIVERED});
+        assert_true(world_row(&w, id, 0).is_possible_double);
+        assert_int_equal(world_sums(&w, 0).n_possible_doubles, id);
+    }
+    world_result(&w, (struct record_result){
+                         .message = 9, .is_double = 1, .disposition = DISPOSITION_WAITING});
+    int64_t n = 0;
+    ok(&w, index_db_number(w.x->db, "SELECT count(*) FROM double", &n, &w.ei));
+    assert_int_equal(n, 2);
+}
+
 /* ---- answers ---- */
 
 static void answers_are_tracked_until_one_comes(void **)
@@ -789,6 +817,7 @@ int main(void)
         cmocka_unit_test(a_message_refused_at_once_is_in_no_mailbox),
         cmocka_unit_test(an_interrupted_record_makes_open_attempts_possible_doubles),
         cmocka_unit_test(an_attempt_on_a_row_that_is_attempting_makes_it_a_possible_double),
+        cmocka_unit_test(a_result_can_say_that_the_attempt_may_have_arrived),
         cmocka_unit_test(answers_are_tracked_until_one_comes),
         cmocka_unit_test(our_own_notices_wait_for_no_answer),
         cmocka_unit_test(the_memory_for_answers_has_a_ceiling_and_the_oldest_leave_it),
