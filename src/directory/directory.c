@@ -277,6 +277,12 @@ const struct directory_group *directory_group(const struct directory *d, struct 
     return o ? &o->as.group : NULL;
 }
 
+const struct directory_person *directory_person_at(const struct directory *d, struct slice address)
+{
+    struct object *o = map_get(d->people, address);
+    return o ? &o->as.person : NULL;
+}
+
 uint64_t directory_find(const struct directory *d, enum object_kind kind, uint64_t tenant,
                         struct slice name)
 {
