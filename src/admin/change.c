@@ -1,0 +1,48 @@
+/* Writing objects: through the host to the log, then the answer. */
+#include "admin/admin_int.h"
+
+struct put {
+    struct admin_call *c;
+    void (*then)(struct admin_call *c);
+};
+
+static void put_done(void *cookie, enum err err, const char *why)
+{
+    struct put put = *(struct put *)cookie; /* it lies in the call's arena */
+    if (err != ERR_OK)
+        call_fail(put.c, err, why);
+    else
+        put.then(put.c);
+}
+
+void call_put_all(struct admin_call *c, const struct record_objects *o,
+                  const struct record_mailboxes *m, void (*then)(struct admin_call *c))
+{
+    struct put *put = ARENA_NEW(c->arena, struct put);
+    *put = (struct put){c, then};
+    c->host->put(c->host->arg, o, m, put_done, put);
+}
+
+void call_put(struct admin_call *c, const struct record_object *o,
+              void (*then)(struct admin_call *c))
+{
+    struct record_object copy = *o;
+    struct record_objects objects = {&copy, 1};
+    struct record_mailboxes none = {};
+    call_put_all(c, &objects, &none, then);
+}
+
+struct record_object call_object(struct admin_call *c, enum object_kind kind, uint64_t tenant,
+                                 struct slice name, const struct buf *body)
+{
+    must(!body->failed); /* every length was checked against the schema */
+    return (struct record_object){
+        .kind = kind,
+        .id = c->host->next_id(c->host->arg),
+        .tenant = tenant,
+        .time = utc_now(),
+        .by = c->by,
+        .name = name,
+        .body = arena_copy(c->arena, buf_slice(body)),
+    };
+}

@@ -1,0 +1,122 @@
+/* The states of mail systems: what we know, what a person decides, a look right now. */
+#include "admin/admin_int.h"
+
+void write_state(struct admin_call *c, const char *key, const struct directory_primary *p)
+{
+    struct out *j = &c->json;
+    struct admin_primary_state s;
+    if (!c->host->state(c->host->arg, p->id, &s))
+        s = (struct admin_primary_state){.p = continuity_start(0)}; /* added this moment */
+    out_object(j, key);
+    out_text(j, "primary", p->facts.name);
+    out_text(j, "tenant", name_of_tenant(c->host, p->tenant));
+    out_word(j, "state", continuity_state_name(s.p.state));
+    out_time(j, "since", s.p.since);
+    out_truth(j, "ready", s.p.is_ready);
+    out_number(j, "waiting", queue_waiting_for(c->host->queue, p->id));
+    out_number(j, "bad", s.p.n_bad);
+    out_number(j, "good", s.p.n_good);
+    out_time(j, "first_bad", s.p.first_bad);
+    out_time(j, "last_good", s.p.last_good);
+    out_time(j, "last_bad", s.p.last_bad);
+    out_time(j, "last_probe", s.last_probe);
+    out_number_if(j, "probe_ms", s.probe_ms);
+    out_text_if(j, "last", s.last_text);
+    out_text_if(j, "software", s.software);
+    out_number_if(j, "size_max", s.size_max);
+    out_close(j);
+}
+
+void do_state_show(struct admin_call *c)
+{
+    const struct directory_primary *p = call_path_primary(c);
+    if (!p)
+        return;
+    write_state(c, NULL, p);
+    call_done(c);
+}
+
+/* ---- deciding and looking: both answer later, when the primary may have gone ---- */
+
+struct about {
+    struct admin_call *c;
+    uint64_t primary;
+};
+
+static struct about *about(struct admin_call *c, const struct directory_primary *p)
+{
+    struct about *a = ARENA_NEW(c->arena, struct about);
+    *a = (struct about){c, p->id};
+    return a;
+}
+
+/* NULL: refused. */
+static const struct directory_primary *still_there(const struct about *a)
+{
+    const struct directory_primary *p = directory_primary(a->c->host->directory, a->primary);
+    if (!p)
+        call_refuse(a->c, 404, "The mail system was removed meanwhile.");
+    return p;
+}
+
+static void decided(void *cookie, enum err err, const char *why)
+{
+    struct about a = *(struct about *)cookie; /* it lies in the call's arena */
+    if (err != ERR_OK) {
+        call_fail(a.c, err, why);
+        return;
+    }
+    const struct directory_primary *p = still_there(&a);
+    if (!p)
+        return;
+    write_state(a.c, NULL, p);
+    call_done(a.c);
+}
+
+static void decide(struct admin_call *c, enum continuity_evidence what)
+{
+    const struct directory_primary *p = call_path_primary(c);
+    struct slice why = slice_trim(body_text(c->body, "why"));
+    if (!p)
+        return;
+    if (why.n == 0) {
+        call_refuse(c, 400,
+                    "The reason is empty. Nothing was changed. Everybody will ask later: "
+                    "say it in \"why\" (on the command line --why).");
+        return;
+    }
+    c->host->decide(c->host->arg, p->id, what, c->by, why, decided, about(c, p));
+}
+
+void do_state_emergency(struct admin_call *c)
+{
+    decide(c, EVIDENCE_SAY_EMERGENCY);
+}
+
+void do_state_return(struct admin_call *c)
+{
+    decide(c, EVIDENCE_SAY_RETURN);
+}
+
+static void probed(void *cookie, enum err err, const char *text)
+{
+    struct about a = *(struct about *)cookie;
+    struct admin_call *c = a.c;
+    const struct directory_primary *p = still_there(&a);
+    if (!p)
+        return;
+    out_object(&c->json, NULL);
+    out_text(&c->json, "primary", p->facts.name);
+    out_text(&c->json, "tenant", name_of_tenant(c->host, p->tenant));
+    out_truth(&c->json, "ok", err == ERR_OK);
+    out_word(&c->json, "text", text && text[0] ? text : err_name(err));
+    out_close(&c->json);
+    call_done(c);
+}
+
+void do_primary_check(struct admin_call *c)
+{
+    const struct directory_primary *p = call_path_primary(c);
+    if (p)
+        c->host->probe(c->host->arg, p->id, probed, about(c, p));
+}
