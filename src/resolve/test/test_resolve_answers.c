@@ -237,7 +237,7 @@ static void silence_ends_at_the_deadline(void **)
     mono_us begun = mono_now();
     ask(r, 1, "x.test", RESOLVE_A);
     net_loop_run(s.loop);
-    assert_in_range(mono_now() - begun, MILLISECONDS(150), MILLISECONDS(1000));
+    assert_in_range(mono_now() - begun, MILLISECONDS(140), MILLISECONDS(5000));
     assert_int_equal(s.told[0].status, IPC_NAME_FAILED);
     assert_string_equal(s.told[0].why, "no answer in time");
     resolve_destroy(&r);

@@ -122,7 +122,7 @@ static void wait_for(const struct authority *k)
 static void read_anchors(struct authority *k)
 {
     char conf[100], path[100];
-    int status;
+    int status = -1;
     snprintf(conf, sizeof(conf), "%s/knot.conf", k->folder);
     snprintf(path, sizeof(path), "%s/ds", k->folder);
     char tool[] = "/usr/sbin/keymgr", c[] = "-c", name[] = "test.", verb[] = "ds";
