@@ -115,10 +115,11 @@ static void destination_settle(struct courier *c, struct destination *d)
     mem_free(&d);
 }
 
-static struct courier_work *take_work(struct destination *d)
+static struct courier_work *take_work(struct courier *c, struct destination *d)
 {
     struct list *node = list_pop(&d->works);
     d->n_running++;
+    c->figures.n_running++;
     return container_of(node, struct courier_work, node);
 }
 
@@ -136,7 +137,7 @@ static void unpark(struct worker *w)
 
 static void hand_over(struct worker *w, struct destination *d)
 {
-    w->work = take_work(d);
+    w->work = take_work(w->courier, d);
     w->at = d;
     pthread_cond_signal(&w->wake);
 }
@@ -188,7 +189,7 @@ static bool spawn(struct courier *c, struct destination *d)
     cond_make(&w->wake);
     must(pthread_attr_init(&attributes) == 0 &&
          pthread_attr_setstacksize(&attributes, stack_bytes()) == 0);
-    w->work = take_work(d); /* before the thread can look */
+    w->work = take_work(c, d); /* before the thread can look */
     w->at = d;
     bool is_made = pthread_create(&w->thread, &attributes, work_on, w) == 0;
     (void)pthread_attr_destroy(&attributes);
@@ -199,6 +200,7 @@ static bool spawn(struct courier *c, struct destination *d)
     must(c->n_threads > 0); /* a courier that cannot have one thread is none */
     list_prepend(&d->works, &w->work->node);
     d->n_running--;
+    c->figures.n_running--;
     worker_free(w);
     return false;
 }
@@ -298,7 +300,7 @@ static bool go_on(struct worker *w)
     if (list_empty(&d->works) || (w->streak >= STREAK_MAX && !list_empty(&c->turns)))
         return false;
     w->streak++;
-    w->work = take_work(d);
+    w->work = take_work(c, d);
     destination_settle(c, d);
     return true;
 }
@@ -365,7 +367,6 @@ static void work_in_a_row(struct worker *w)
     struct courier *c = w->courier;
     w->streak = 0;
     while (w->work) {
-        c->figures.n_running++;
         pthread_mutex_unlock(&c->lock);
         struct courier_figures figures = run(w, w->work);
         pthread_mutex_lock(&c->lock);

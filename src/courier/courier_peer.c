@@ -351,7 +351,7 @@ static bool is_own(const struct courier_network *net, const struct sockaddr_stor
             continue;
         static const unsigned char any[16];
         size_t n_own = net_address_bytes(&net->own[i], b);
-        bool is_any = memcmp(b, any, n_own) == 0;
+        bool is_any = n_own > 0 && memcmp(b, any, n_own) == 0;
         if (is_any ? is_loopback : n == n_own && memcmp(a, b, n) == 0)
             return true;
     }

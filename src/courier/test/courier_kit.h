@@ -78,9 +78,9 @@ static void kit_start(struct kit *k, struct net_tls_client *tls, mono_us timeout
     k->o.network.tls = tls;
     k->o.network.resolve = kit_resolve;
     k->o.network.resolve_arg = k;
-    k->o.network.timeouts =
-        (struct courier_timeouts){timeout, timeout, timeout, timeout, timeout,     timeout,
-                                  timeout, timeout, timeout, timeout, timeout / 4, SECONDS(20)};
+    k->o.network.timeouts = (struct courier_timeouts){
+        timeout, timeout, timeout, timeout, timeout,          timeout,
+        timeout, timeout, timeout, timeout, MILLISECONDS(50), SECONDS(20)};
 }
 
 static void kit_begin(struct kit *k)

@@ -261,7 +261,9 @@ static void play(const struct row *row, struct net_tls_client *tls)
     struct kit k;
     struct kit_job j;
     fake_start(&server, row->scripts, NULL);
-    kit_start(&k, tls, MILLISECONDS(200));
+    /* Short only where silence is the point: a busy machine is no slow server. */
+    bool is_silent = strstr(row->text, "no answer") != NULL;
+    kit_start(&k, tls, is_silent ? MILLISECONDS(150) : SECONDS(5));
     k.o.idle = 0;
     kit_begin(&k);
     struct ipc_job *job = kit_job(&j, server.port, row->n_rcpts ? row->n_rcpts : 1);
