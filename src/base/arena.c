@@ -133,7 +133,8 @@ char *arena_printf(struct arena *a, const char *format, ...)
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
+    char none[1];
+    int n = vsnprintf(none, sizeof(none), format, args); /* how long will it be? */
     va_end(args);
     must(n >= 0);
     char *p = arena_new(a, (size_t)n + 1);
