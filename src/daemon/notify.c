@@ -19,7 +19,10 @@ void notify_open(void)
     const char *path = getenv("NOTIFY_SOCKET"), *watchdog = getenv("WATCHDOG_USEC"),
                *pid = getenv("WATCHDOG_PID");
     size_t n = path ? strlen(path) : 0;
-    the_notify.has_watchdog = watchdog && (!pid || atoll(pid) == getpid());
+    uint64_t number = 0;
+    bool is_for_us =
+        !pid || (slice_u64(slice_str(pid), INT32_MAX, &number) && number == (uint64_t)getpid());
+    the_notify.has_watchdog = watchdog && is_for_us;
     if (n > 1 && n < sizeof(the_notify.address.sun_path) && (path[0] == '/' || path[0] == '@')) {
         the_notify.address.sun_family = AF_UNIX;
         memcpy(the_notify.address.sun_path, path, n);

@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { LOG_PART = 200 }; /* of a long reason in one line: what log_text shows */
+
 const struct supervisor_times supervisor_times_usual = {
     .ping = SECONDS(1),
     .stuck = SECONDS(10),
@@ -117,8 +119,12 @@ void supervisor_changed(struct supervisor *sv)
 void supervisor_refuse(struct supervisor *sv, struct process *p, struct slice why)
 {
     /* While the node starts, a person is watching; later the others go on without. */
-    log_event(EV_PROCESS_REFUSED, "process=%s why=%s%s", process_name(p).s, log_text(why),
-              sv->was_ready ? "" : " staffetta=\"not started\"");
+    do {
+        struct slice part = slice_of(why.p, why.n < LOG_PART ? why.n : LOG_PART);
+        log_event(EV_PROCESS_REFUSED, "process=%s why=%s%s", process_name(p).s, log_text(part),
+                  sv->was_ready ? "" : " staffetta=\"not started\"");
+        why = slice_skip(why, part.n);
+    } while (why.n > 0);
     if (!sv->was_ready)
         supervisor_stop(sv, 1);
 }

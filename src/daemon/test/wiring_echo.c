@@ -167,7 +167,7 @@ static void stop(struct child *c)
 static void core_start(struct child *c)
 {
     if (strcmp(child_settings(c)->node.name, "refused.example.com") == 0)
-        child_fail(c, "the store is from a newer version; start that one");
+        child_fail(c, "%0250d the store is from a newer version; start that one", 0);
     child_progress(c, 40, "replaying the log");
     child_ready(c);
 }
