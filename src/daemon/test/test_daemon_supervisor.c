@@ -280,7 +280,7 @@ static void readiness_is_told_when_the_slowest_is_ready(void **)
     start_node_as("mx.example.com", &quick);
     assert_true(hear("core \"replaying the log\" 40 %"));
     assert_true(hear("READY=1"));
-    assert_true(mono_now() - node.started >= MILLISECONDS(150)); /* the liaison's */
+    assert_true(mono_now() - node.started >= MILLISECONDS(140)); /* the liaison's */
     assert_true(hear("WATCHDOG=1"));
     assert_int_equal(kill(node.pid, SIGTERM), 0);
     assert_true(hear("STOPPING=1"));
@@ -463,7 +463,7 @@ static void who_does_not_stop_is_killed_at_the_deadline(void **)
     (void)tell_gate("stay");
     mono_us from = mono_now();
     assert_int_equal(stop_node(), 0);
-    assert_true(mono_now() - from >= MILLISECONDS(300));
+    assert_true(mono_now() - from >= MILLISECONDS(280)); /* the loop's clock is coarse */
     assert_true(mono_now() - from < MILLISECONDS(3000));
     assert_true(log_has("process.killed process=gate/1"));
 }
