@@ -280,6 +280,16 @@ static bool write_parts(struct seglog *l, const struct seglog_batch *b)
     return true;
 }
 
+/* For when no header can say where the segment ends: the failed batch loses its head. */
+static void void_batch(struct seglog *l)
+{
+    const struct store_files *f = l->files;
+    char nothing[SEGLOG_SECTOR] = {};
+    struct iovec iov = {nothing, sizeof(nothing)};
+    if (f->pwritev(f->self, l->current->fd, &iov, 1, (off_t)l->at) == (ssize_t)iov.iov_len)
+        (void)f->fdatasync(f->self, l->current->fd); /* nothing better is left to try */
+}
+
 /* What the kernel made of the pages of a failed write or sync is unknown, and asking again could
  * get a "yes" for bytes that are not there. So the segment ends where it ended before; the next
  * one's header says so before anybody hears of the failure. Who would notice if we did not: the
@@ -295,7 +305,10 @@ static enum err close_failed(struct seglog *l, int why, struct errinfo *ei)
                 "segment",
                 strerror(why));
     l->needs_next = true;
-    if (next_segment(l, &next) == ERR_FULL)
+    enum err err = next_segment(l, &next);
+    if (err != ERR_OK)
+        void_batch(l);
+    if (err == ERR_FULL)
         seglog_tell(l, EVENT_ALARM, "store.full", "no room for the next segment: %s", next.text);
     return result;
 }

@@ -23,7 +23,7 @@ enum {
 struct store_options {
     const char *dir;                 /* exists or can be made; only this process writes below */
     const struct store_files *files; /* NULL: the real ones */
-    uint32_t segment_bytes;          /* 0: STORE_SEGMENT_BYTES; at least 4 MiB, multiple of 4096 */
+    uint32_t segment_bytes;          /* 0: STORE_SEGMENT_BYTES; at least 4 MiB, multiple of 1 MiB */
     unsigned n_pool;                 /* zero-filled segments kept ready; 0: 4 */
     bool is_read_only;               /* for verify: writes nothing, starts no thread */
     /* An alarm or notice from inside the store (failed sync, damage, set aside, low pool), in
@@ -64,7 +64,8 @@ struct store_change {
     struct slice facts;     /* the packed payload of record.def */
     struct slice body[3];   /* RECORD_MESSAGE and RECORD_CHUNK only: stored bytes, in order */
     /* Called on the writing thread, in the order of store_submit; may submit, must not block.
-     * ERR_OK: durable. ERR_IO, ERR_FULL, ERR_CORRUPT, ERR_CANCELED: not kept. */
+     * ERR_OK: durable. Not kept: ERR_IO, ERR_FULL the disk (ERR_FULL passes by itself),
+     * ERR_CORRUPT the store is damaged, ERR_LIMIT over STORE_RECORD_MAX, ERR_CANCELED closing. */
     void (*done)(struct store_change *change, enum err err, const struct errinfo *ei);
     void *arg;              /* the caller's */
     uint64_t pos;           /* set before done: position of the record */
@@ -81,7 +82,7 @@ struct store_backlog {
 struct store_backlog store_backlog(struct store *s);
 
 /* `fn` once the index shows everything up to `pos` (a change's pos); on the index's thread, at
- * once on this thread if it does already. */
+ * once on this thread if it does already. Not called if the store is closed before. */
 void store_when_applied(struct store *s, uint64_t pos, void (*fn)(void *arg), void *arg);
 /* Blocks up to timeout; ERR_RETRY when it is not there by then. For worker threads. */
 enum err store_wait_applied(struct store *s, uint64_t pos, mono_us timeout);

@@ -292,6 +292,10 @@ void store_apply_stop(struct store *s)
     pthread_cond_broadcast(&s->apply.moved);
     pthread_mutex_unlock(&s->apply.lock);
     must(pthread_join(s->apply.thread, NULL) == 0);
+}
+
+void store_apply_free(struct store *s)
+{
     free_blocks(&s->apply.blocks);
     for (struct list *node; (node = list_pop(&s->apply.waiters));) {
         struct applied_waiter *w = container_of(node, struct applied_waiter, node);

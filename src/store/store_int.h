@@ -104,6 +104,7 @@ void store_writer_stop(struct store *s); /* writes what waits */
 /* ---- store_apply.c ---- */
 void store_apply_start(struct store *s);
 void store_apply_stop(struct store *s); /* applies what waits */
+void store_apply_free(struct store *s);
 /* Writer only. `take_block` goes to the index. */
 void store_apply_push(struct store *s, struct apply_block *take_block);
 void store_apply_stall(struct store *s); /* until the backlog is bearable */

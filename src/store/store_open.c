@@ -70,6 +70,7 @@ static struct store *make_store(const struct store_options *o)
 static void free_store(struct store **address)
 {
     struct store *s = *address;
+    store_apply_free(s);
     index_close(&s->index);
     seglog_close(&s->log);
     if (s->lock_fd >= 0)

@@ -162,12 +162,13 @@ static enum err replay(struct replay *r, struct errinfo *ei)
     r->to = atomic_load(&s->log->end);
     if (!was_interrupted && r->from >= r->to)
         return ERR_OK;
-    if (was_interrupted) {
+    enum err err = ERR_OK;
+    if (was_interrupted) { /* the note stays: only deaths at the record itself count against it */
         r->suspect.deaths++;
         r->n_careful = CAREFUL_RECORDS;
+    } else {
+        err = store_note_write(s, &(struct recovery_note){}, ei);
     }
-    enum err err =
-        store_note_write(s, was_interrupted ? &r->suspect : &(struct recovery_note){}, ei);
     if (err != ERR_OK)
         return err;
     uint64_t end;

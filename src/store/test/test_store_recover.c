@@ -96,6 +96,28 @@ static void a_record_that_ends_recovery_twice_is_set_aside(void **)
     hook(r, 0, 0);
 }
 
+/* A power cut anywhere else does not count against the record that was noted last. */
+static void power_cuts_before_the_noted_record_set_nothing_aside(void **)
+{
+    struct errinfo ei;
+    SCOPED(rig_destroy) struct rig *r = unapplied_store(8);
+    hook(r, r->messages[5].id, 0);
+    for (int i = 0; i < 2; i++) { /* the second time it is noted */
+        assert_int_equal(rig_open(r, &ei), ERR_IO);
+        fault_reboot(r->fault);
+    }
+    hook(r, 0, 0);
+    for (uint64_t at = 1; at < 6; at++) {
+        r->fault->cut_at = at;
+        assert_int_equal(rig_open(r, &ei), ERR_IO);
+        fault_reboot(r->fault);
+    }
+    RIG_OPEN(r);
+    assert_int_equal(store_recovered(r->s)->n_aside, 0);
+    RIG_CHECK(r);
+    rig_close(r);
+}
+
 static void an_unreadable_record_is_set_aside_at_once_running_or_recovering(void **)
 {
     for (int is_recovering = 0; is_recovering < 2; is_recovering++) {
@@ -285,6 +307,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_that_ends_recovery_twice_is_set_aside),
+        cmocka_unit_test(power_cuts_before_the_noted_record_set_nothing_aside),
         cmocka_unit_test(an_unreadable_record_is_set_aside_at_once_running_or_recovering),
         cmocka_unit_test(what_was_not_answered_and_not_finished_is_said),
         cmocka_unit_test(a_rebuilt_index_equals_the_one_that_was_lost),
