@@ -207,7 +207,7 @@ enum err store_open(const struct store_options *o, struct store **ret, struct er
     if (s->is_read_only)
         err = open_read_only(s, ei);
     else
-        err = store_recover(s, o->progress, o->tell_arg, ei);
+        err = store_recover(s, o->progress, o->progress_arg, ei);
     if (err == ERR_OK && !s->is_read_only)
         start_threads(s);
     if (err == ERR_OK)

@@ -278,24 +278,24 @@ static void a_damaged_snapshot_is_not_believed(void **)
     rig_close(r);
 }
 
-static unsigned last_percent;
-
-static void on_progress(void *, unsigned percent)
+static void on_progress(void *arg, unsigned percent)
 {
-    must(percent >= last_percent && percent <= 100);
-    last_percent = percent;
+    unsigned *last = arg;
+    must(percent >= *last && percent <= 100);
+    *last = percent;
 }
 
 static void progress_is_told_up_to_the_end(void **)
 {
     struct errinfo ei;
     SCOPED(rig_destroy) struct rig *r = unapplied_store(7);
+    unsigned last_percent = 0;
     struct store_options o = {.dir = "d",
                               .files = &r->fault->files,
                               .segment_bytes = RIG_SEGMENT,
                               .n_pool = 1,
-                              .progress = on_progress};
-    last_percent = 0;
+                              .progress = on_progress,
+                              .progress_arg = &last_percent};
     assert_int_equal(store_open(&o, &r->s, &ei), ERR_OK);
     assert_int_equal(last_percent, 100);
     assert_int_equal(store_recovered(r->s)->n_replayed, 10);
