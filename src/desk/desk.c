@@ -445,6 +445,7 @@ enum err desk_create(const struct desk_options *o, struct desk **ret, struct err
     struct store_options options = {.dir = o->data,
                                     .segment_bytes = o->segment_bytes,
                                     .n_pool = o->store_pool,
+                                    .lock_wait = SECONDS(10),
                                     .tell = store_tells,
                                     .tell_arg = d,
                                     .progress = o->progress,

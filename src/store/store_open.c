@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { POOL_DEFAULT = 4, PATH_MOST = 900 };
+enum { POOL_DEFAULT = 4, PATH_MOST = 900, LOCK_PAUSE_MS = 20 };
 
 void store_tell(const struct store *s, enum event_class class, const char *name, const char *format,
                 ...)
@@ -109,7 +109,20 @@ static enum err make_folders(struct store *s, struct errinfo *ei)
     return err;
 }
 
-static enum err take_lock(struct store *s, struct errinfo *ei)
+/* A process that was killed keeps its files until its last thread has ended, and one that is inside
+ * a sync ends only after it: who comes next has to wait for that a little. */
+static int lock_patiently(struct store *s, mono_us wait)
+{
+    mono_us end = mono_now() + wait;
+    const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000};
+    int done;
+    while ((done = s->files->lock(s->files->self, s->lock_fd)) != 0 && errno == EWOULDBLOCK &&
+           mono_now() < end)
+        (void)nanosleep(&pause, NULL);
+    return done;
+}
+
+static enum err take_lock(struct store *s, mono_us wait, struct errinfo *ei)
 {
     char path[STORE_PATH];
     store_path(s, "lock", path);
@@ -118,7 +131,7 @@ static enum err take_lock(struct store *s, struct errinfo *ei)
         int why = errno;
         return err_set(ei, seglog_error(why), "open %s: %s", path, strerror(why));
     }
-    if (s->files->lock(s->files->self, s->lock_fd) == 0)
+    if (lock_patiently(s, wait) == 0)
         return ERR_OK;
     if (errno == EWOULDBLOCK)
         return err_set(ei, ERR_CONFLICT, "%s: another process has this store", path);
@@ -179,7 +192,7 @@ static enum err begin_opening(struct store *s, const struct store_options *o, st
     if (!s->is_read_only)
         err = make_folders(s, ei);
     if (err == ERR_OK && !s->is_read_only)
-        err = take_lock(s, ei);
+        err = take_lock(s, o->lock_wait, ei);
     return err == ERR_OK ? open_log(s, o, ei) : err;
 }
 

@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdio.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static void what_was_written_is_read_back_and_survives_a_clean_restart(void **)
@@ -40,6 +41,32 @@ static void a_second_process_is_refused(void **)
     assert_int_equal(store_open(&o, &second, &ei), ERR_CONFLICT);
     rig_close(r);
     RIG_OPEN(r);
+}
+
+static void *close_soon(void *rig)
+{
+    (void)usleep(50000);
+    rig_close(rig);
+    return NULL;
+}
+
+static void a_second_process_waits_for_the_first_to_end_if_it_may(void **)
+{
+    struct errinfo ei;
+    struct store *second;
+    pthread_t thread;
+    SCOPED(rig_destroy) struct rig *r = rig_create(2);
+    struct store_options o = {.dir = "d",
+                              .files = &r->fault->files,
+                              .segment_bytes = RIG_SEGMENT,
+                              .lock_wait = MILLISECONDS(1)};
+    RIG_OPEN(r);
+    assert_int_equal(store_open(&o, &second, &ei), ERR_CONFLICT);
+    o.lock_wait = SECONDS(20);
+    must(pthread_create(&thread, NULL, close_soon, r) == 0);
+    assert_int_equal(store_open(&o, &second, &ei), ERR_OK);
+    must(pthread_join(thread, NULL) == 0);
+    store_close(&second);
 }
 
 static void a_record_that_is_too_large_is_refused_and_the_rest_goes_on(void **)
@@ -159,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_is_read_back_and_survives_a_clean_restart),
         cmocka_unit_test(a_second_process_is_refused),
+        cmocka_unit_test(a_second_process_waits_for_the_first_to_end_if_it_may),
         cmocka_unit_test(a_record_that_is_too_large_is_refused_and_the_rest_goes_on),
         cmocka_unit_test(waiting_for_the_index_ends_when_it_is_there_or_when_time_is_up),
         cmocka_unit_test(a_lazy_change_shares_a_sync_or_is_written_after_its_time),
