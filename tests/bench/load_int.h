@@ -28,7 +28,7 @@ struct load_settings {
     const char *helo, *journal, *run;
     in_addr_t source_first; /* host order; 0 for none */
     uint32_t n_sources;
-    bool wants_pipelining, wants_starttls, is_tls, is_lmtp;
+    bool wants_pipelining, wants_starttls, is_tls, is_lmtp, wants_digest;
     SSL_CTX *tls;
 };
 extern struct load_settings load_settings; /* set once, before the threads */
@@ -44,17 +44,28 @@ void load_message_address(struct buf *out, const char *pattern, uint64_t number)
 /* The bytes of one message, dots stuffed and final dot included: headers are appended to
  * `headers` (cleared first), `ret_iov` gets three pieces. */
 void load_message_make(uint64_t number, mono_us sent, struct buf *headers, struct iovec ret_iov[3]);
+/* SHA-256 in hex of what load_message_make gave, as it is to be stored: dots unstuffed, without the
+ * final one. */
+#define LOAD_DIGEST_MAX 65
+void load_message_digest(const struct iovec iov[3], char ret[LOAD_DIGEST_MAX]);
 
 /* ---- load_journal.c ------------------------------------------------------------------------ */
 
 /* One line a message: id, word, reply code (0 for unknown), sent and reply time (seconds, three
- * decimals). Lines of one loop turn are written by one write(2) to an O_APPEND file. */
+ * decimals), and with --digest the message's SHA-256 (- for one that was not sent). Lines of one
+ * loop turn are written by one write(2) to an O_APPEND file. */
 struct load_journal {
     struct buf lines; /* thread only */
 };
 void load_journal_open(const char *path); /* NULL: no journal */
-void load_journal_add(struct load_journal *j, uint64_t number, const char *word, int code,
-                      utc_ms sent, utc_ms replied);
+struct load_verdict {
+    uint64_t number;
+    const char *word;
+    int code;
+    utc_ms sent, replied;
+    const char *digest; /* empty: not asked for, or nothing was sent */
+};
+void load_journal_add(struct load_journal *j, const struct load_verdict *verdict);
 void load_journal_flush(struct load_journal *j);
 
 /* ---- load_session.c ------------------------------------------------------------------------ */
@@ -102,6 +113,7 @@ struct load_session {
     int refusal;     /* first code that refused sender, recipient or DATA; 0 for none */
     int dot_refusal; /* the same for the message itself */
 
+    char digest[LOAD_DIGEST_MAX]; /* of the message in hand, once it is being sent */
     struct buf out, headers;
     struct iovec iov[4]; /* what is still to be sent */
     int n_iov, at_iov;

@@ -20,17 +20,20 @@ void load_journal_open(const char *path)
         bench_die("%s: %s", path, strerror(errno));
 }
 
-void load_journal_add(struct load_journal *j, uint64_t number, const char *word, int code,
-                      utc_ms sent, utc_ms replied)
+void load_journal_add(struct load_journal *j, const struct load_verdict *v)
 {
     if (journal_fd < 0)
         return;
     char id[LOAD_ID_MAX];
-    load_message_id(number, id);
+    load_message_id(v->number, id);
     if (j->lines.n + 512 > LINES_MAX)
         load_journal_flush(j);
-    buf_addf(&j->lines, "%s %s %d %lld.%03d %lld.%03d\n", id, word, code, (long long)(sent / 1000),
-             (int)(sent % 1000), (long long)(replied / 1000), (int)(replied % 1000));
+    buf_addf(&j->lines, "%s %s %d %lld.%03d %lld.%03d", id, v->word, v->code,
+             (long long)(v->sent / 1000), (int)(v->sent % 1000), (long long)(v->replied / 1000),
+             (int)(v->replied % 1000));
+    if (load_settings.wants_digest)
+        buf_addf(&j->lines, " %s", v->digest[0] ? v->digest : "-");
+    buf_addc(&j->lines, '\n');
 }
 
 void load_journal_flush(struct load_journal *j)

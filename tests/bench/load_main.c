@@ -77,6 +77,7 @@ static const struct bench_option options[] = {
     {"--rate", BENCH_NUMBER, &S->rate, NULL, 10000000,
      "messages a second, sent when due; latency counts from there"},
     {"--journal", BENCH_TEXT, &S->journal, NULL, 0, "append a line a message after its reply"},
+    {"--digest", BENCH_FLAG, &S->wants_digest, NULL, 0, "journal the SHA-256 of what was sent"},
     {"--run", BENCH_TEXT, &S->run, NULL, 0, "first part of the ids (random)"},
     {"--source-addresses", BENCH_CALL, NULL, option_sources, 0, "FIRST-LAST, used in turn"},
     {"--idle", BENCH_NUMBER, &S->idle, NULL, 20000, "N connections greet, then stay idle"},

@@ -5,6 +5,8 @@
  * has exactly the size asked for, counted as it is stored (before dots are stuffed). */
 #include "load_int.h"
 
+#include <openssl/evp.h>
+
 #define LINE_BYTES 76 /* with CRLF */
 #define STUFF_EVERY 16
 #define POOL_EXTRA_LINES 1024
@@ -106,4 +108,32 @@ void load_message_make(uint64_t number, mono_us sent, struct buf *headers, struc
     char *end = tail + TAIL_MAX;
     ret_iov[2] = n_tail ? (struct iovec){end - (n_tail - 2), n_tail - 2 + TAIL_END_BYTES}
                         : (struct iovec){end + 2, TAIL_END_BYTES - 2};
+}
+
+/* One piece begins with a line and only the pool's lines begin with dots: two of them for one. */
+static void digest_add(EVP_MD_CTX *digest, const char *p, size_t n)
+{
+    const char *end = p + n;
+    while (p < end) {
+        const char *stop = memchr(p, '\n', (size_t)(end - p));
+        const char *next = stop ? stop + 1 : end;
+        p += *p == '.';
+        must(EVP_DigestUpdate(digest, p, (size_t)(next - p)) == 1);
+        p = next;
+    }
+}
+
+void load_message_digest(const struct iovec iov[3], char ret[LOAD_DIGEST_MAX])
+{
+    unsigned char bytes[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    EVP_MD_CTX *digest = EVP_MD_CTX_new();
+    must(digest && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1);
+    digest_add(digest, iov[0].iov_base, iov[0].iov_len);
+    digest_add(digest, iov[1].iov_base, iov[1].iov_len);
+    digest_add(digest, iov[2].iov_base, iov[2].iov_len - strlen(".\r\n"));
+    must(EVP_DigestFinal_ex(digest, bytes, &n) == 1);
+    EVP_MD_CTX_free(digest);
+    for (unsigned i = 0; i < n; i++)
+        (void)snprintf(ret + 2 * (size_t)i, 3, "%02x", bytes[i]);
 }

@@ -66,7 +66,12 @@ static void session_decide(struct load_session *s, const char *word, int code)
 {
     struct load_thread *t = s->thread;
     mono_us now = mono_now();
-    load_journal_add(&t->journal, s->number, word, code, s->sent_at, utc_now());
+    load_journal_add(&t->journal, &(struct load_verdict){.number = s->number,
+                                                         .word = word,
+                                                         .code = code,
+                                                         .sent = s->sent_at,
+                                                         .replied = utc_now(),
+                                                         .digest = s->digest});
     s->has_message = false;
     s->n_failures = 0;
     s->n_done++;
@@ -167,6 +172,7 @@ static void session_begin(struct load_session *s)
 {
     s->n_rcpts_answered = s->n_rcpts_taken = s->n_dots_due = 0;
     s->refusal = s->dot_refusal = 0;
+    s->digest[0] = '\0';
     s->sent_at = utc_now();
     buf_clear(&s->out);
     add_command(s, "MAIL FROM:<", load_settings.from);
@@ -212,6 +218,8 @@ static void session_body(struct load_session *s)
         return;
     }
     load_message_make(s->number, s->started, &s->headers, s->iov);
+    if (load_settings.wants_digest)
+        load_message_digest(s->iov, s->digest);
     s->n_iov = 3;
     s->at_iov = 0;
     session_wait(s, LOAD_BODY);

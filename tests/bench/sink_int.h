@@ -47,7 +47,7 @@ const struct sink_fault *sink_fault_at(enum sink_stage stage, struct slice comma
 struct sink_settings {
     struct bench_addr listen;
     uint64_t delay_ms, size_max, message_max;
-    const char *banner, *name, *record, *store;
+    const char *banner, *name, *record, *store, *digest_from;
     const char *certificate[2]; /* and key */
     bool is_lmtp, has_esmtp, has_pipelining, has_8bitmime, has_smtputf8, has_size, has_dsn,
         has_codes, has_xclient;

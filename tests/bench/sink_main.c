@@ -69,6 +69,8 @@ static const struct bench_option options[] = {
     {"--starttls", BENCH_PAIR, S->certificate, NULL, 0, "CERTIFICATE KEY (PEM files)"},
     {"--xclient", BENCH_FLAG, &S->has_xclient, NULL, 0, "offer and record XCLIENT"},
     {"--record", BENCH_TEXT, &S->record, NULL, 0, "append one JSON line a message"},
+    {"--digest-from", BENCH_TEXT, &S->digest_from, NULL, 0,
+     "the recorded SHA-256 begins at the first line that begins so"},
     {"--store", BENCH_TEXT, &S->store, NULL, 0, "write each message into this folder"},
 };
 #undef S

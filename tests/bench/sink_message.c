@@ -55,6 +55,16 @@ static struct slice unstuff(struct buf *message)
     return slice_of(message->p, (size_t)(to - message->p));
 }
 
+/* What the recorded digest covers: a relay puts headers of its own before what was sent. */
+static struct slice digested(struct slice message)
+{
+    struct slice mark = slice_str(sink_settings.digest_from ? sink_settings.digest_from : "");
+    struct slice rest = message;
+    while (rest.n && !slice_starts(rest, mark))
+        (void)slice_cut(rest, '\n', &rest);
+    return rest;
+}
+
 /* The value of a header field, trimmed; empty when there is none. */
 static struct slice header_find(struct slice message, struct slice name)
 {
@@ -101,7 +111,8 @@ static void record_write(const struct sink_session *s, struct slice id, struct s
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned n_digest = 0;
-    must(EVP_Digest(message.p, message.n, digest, &n_digest, EVP_sha256(), NULL) == 1);
+    struct slice part = digested(message);
+    must(EVP_Digest(part.p, part.n, digest, &n_digest, EVP_sha256(), NULL) == 1);
     utc_ms now = utc_now();
     buf_clear(&record);
     buf_adds(&record, SLICE("{\"id\": "));

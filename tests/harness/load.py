@@ -11,13 +11,15 @@ import signal
 
 @dataclasses.dataclass
 class Row:
-    """A line of the journal. `word`: accepted, refused or unknown; times in seconds."""
+    """A line of the journal. `word`: accepted, refused or unknown; times in seconds; `sha256` of
+    what was sent with --digest."""
 
     id: str
     word: str
     code: int
     sent: float
     replied: float
+    sha256: str | None = None
 
 
 def read_journal(path):
@@ -27,10 +29,11 @@ def read_journal(path):
         for line in file:
             if not line.endswith("\n"):
                 break  # the generator died while writing
-            name, word, code, sent, replied = line.split()
+            name, word, code, sent, replied, *digest = line.split()
             if name in rows:
                 raise Failure(f"{path}: {name} twice")
-            rows[name] = Row(name, word, int(code), float(sent), float(replied))
+            rows[name] = Row(name, word, int(code), float(sent), float(replied),
+                             *digest)
     return rows
 
 

@@ -265,6 +265,17 @@ def test_journal_counts_and_sink_agree(sink, directory):
     assert hop.counts()["duplicates"] == 0
 
 
+def test_journal_and_sink_agree_on_the_digest(sink, directory):
+    hop = sink("--digest-from", "From: <")
+    for run_name, size in (("d1", 300), ("d2", 10240), ("d3", 77777), ("d4", 76 * 40 + 1)):
+        load.run(hop.at, "--messages", 40, "--size", size, "--journal", directory / run_name,
+                 "--digest", "--run", run_name)
+        sent = {row.id: row.sha256 for row in load.read_journal(directory / run_name).values()}
+        came = {row["id"]: row["sha256"] for row in hop.records()}
+        assert len(set(sent.values())) == 40
+        assert sent == {key: came[key] for key in sent}
+
+
 def test_journal_is_true_when_the_server_is_killed(sink, directory):
     hop = sink()
     journal = directory / "journal"
