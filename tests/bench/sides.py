@@ -5,6 +5,7 @@ names. `mode` is "receive" (kept, nothing is delivered), "relay" (kept, then pas
 sink) or "idle" (connections that do nothing; STARTTLS is offered).
 """
 
+from harness import company
 from harness.peers import Postfix
 from harness.staffetta import Staffetta
 
@@ -86,15 +87,12 @@ class Node(Staffetta):
         return self
 
     def _set_up(self):
-        self.must("tenant", "add", "bench")
-        if self.mode == "relay":
-            self.must("primary", "add", "sink", "--tenant", "bench", "--smtp", self.sink.at)
-            self.must("domain", "add", DOMAIN, "--tenant", "bench", "--form", "inline",
-                      "--primary", "sink")
-        else:
-            self.must("domain", "add", DOMAIN, "--tenant", "bench", "--form", "hosted")
-        for number in range(USERS):
-            self.must("person", "add", f"user{number}@{DOMAIN}", "--tenant", "bench")
+        """Relayed: passed on to the sink, as Postfix does. Otherwise the primary is dead: each
+        message is kept, queued, in the ledger and in its continuity mailbox: the main job."""
+        people = [f"user{number}@{DOMAIN}" for number in range(USERS)]
+        at = (self.sink.address, self.sink.port) if self.mode == "relay" else ("127.0.0.1", 9)
+        company.add(self, at, people, tenant="bench", primary="next", domain=DOMAIN,
+                    covered=self.mode != "relay")
 
 
 SIDES = {"postfix": postfix, "staffetta": Node}
