@@ -12,8 +12,8 @@
 enum {
     STORE_PATH = 1024,
     STORE_LAZY_MS = 20,      /* a lazy change waits no longer */
-    STORE_APPLY_MS = 5,      /* the index gathers so long, if nobody waits */
-    STORE_APPLY_MANY = 256,  /* … or until so many records are there */
+    STORE_APPLY_MS = 100,    /* the index gathers so long, if nobody waits: pages written once */
+    STORE_APPLY_MANY = 4096, /* … or until so many records are there */
     STORE_APPLY_MOST = 4096, /* records in one transaction, about */
     STORE_UNAPPLIED_RECORDS = 20000,
     STORE_UNAPPLIED_BYTES = 64 << 20,
