@@ -1,0 +1,274 @@
+/* Every endpoint: a request, its status, a part of its answer; and each answer as its schema says. */
+#include "fake.h"
+
+struct ask {
+    const char *method, *target, *body;
+    uint16_t status;
+    const char *part;
+};
+
+static void ask_all(const struct ask *asks, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        fake_expect(asks[i].method, asks[i].target, asks[i].body, asks[i].status, asks[i].part);
+}
+#define ASK_ALL(asks) ask_all(asks, sizeof(asks) / sizeof(asks[0]))
+
+static int start(void **)
+{
+    fake_start();
+    fake_company();
+    fake_mail();
+    return 0;
+}
+
+static int stop(void **)
+{
+    fake_stop();
+    return 0;
+}
+
+static char m1[MESSAGE_ID_TEXT], m2[MESSAGE_ID_TEXT];
+
+static void lists_and_shows_what_there_is(void **)
+{
+    static const struct ask asks[] = {
+        {"GET", "/v1/tenants", "", 200, "\"domains\":1,\"primaries\":1,\"persons\":2,\"groups\":1"},
+        {"GET", "/v1/tenants/rossi", "", 200, "\"persons\":2"},
+        {"GET", "/v1/tenants/verdi", "", 404, "There is no company \\\"verdi\\\""},
+        {"GET", "/v1/domains", "", 200, "\"primary\":\"exchange\",\"form\":\"inline\",\"cut_through\":true"},
+        {"GET", "/v1/domains?tenant=rossi", "", 200, "rossi.example"},
+        {"GET", "/v1/domains?tenant=verdi", "", 404, "no company"},
+        {"GET", "/v1/domains/ROSSI.example", "", 200, "\"separators\":\"+\""},
+        {"GET", "/v1/domains/verdi.example", "", 404, "no domain"},
+        {"GET", "/v1/primaries", "", 200, "\"networks\":[\"192.0.2.0/24\"]"},
+        {"GET", "/v1/primaries/exchange", "", 200, "\"software\":\"Postfix \\\"quoted\\\\\\\"\""},
+        {"GET", "/v1/primaries/lotus", "", 404, "no mail system"},
+        {"POST", "/v1/primaries/exchange/check", "", 200, "\"ok\":true,\"text\":\"It greeted as"},
+        {"GET", "/v1/persons", "", 200, "\"aliases\":[\"a.rossi@rossi.example\"]"},
+        {"GET", "/v1/persons?match=LUCA", "", 200, "{\"persons\":[{\"address\":\"luca@"},
+        {"GET", "/v1/persons?limit=1", "", 200, "\"next\":\""},
+        {"GET", "/v1/persons?after=nobody", "", 400, "after="},
+        {"GET", "/v1/persons/A.Rossi%40rossi.example", "", 200, "\"address\":\"anna@rossi.example\""},
+        {"GET", "/v1/persons/eva@rossi.example", "", 404, "Nobody has"},
+        {"GET", "/v1/persons/nonsense", "", 400, "is not an address"},
+        {"GET", "/v1/groups", "", 200, "all@rossi.example"},
+        {"GET", "/v1/groups/all@rossi.example", "", 200, "\"members\":"},
+        {"GET", "/v1/groups/none@rossi.example", "", 404, "No group"},
+        {"GET", "/v1/state", "", 200, "\"state\":\"standby\""},
+        {"GET", "/v1/state/exchange?tenant=rossi", "", 200, "\"waiting\":3"},
+        {"GET", "/v1/status", "", 200, "\"node\":\"mx1.staffetta.example\""},
+        {"GET", "/v1/health", "", 200, "\"open\":true"},
+        {"GET", "/v1/limits", "", 200, "\"count\":5,\"last\":\"2023-11-14T22:13:20.000Z\",\"example\":\"192.0.2.7\""},
+        {"GET", "/v1/store", "", 200, "\"syncs\":7"},
+        {"POST", "/v1/store/snapshot", "", 200, "verified snapshot"},
+        {"GET", "/v1/openapi.json", "", 200, "\"openapi\":\"3.0.3\""},
+        {"GET", "/v1/metrics", "", 200, "staffetta_primary_state{tenant=\"rossi\",primary=\"exchange\",state=\"standby\"} 1\n"},
+    };
+    ASK_ALL(asks);
+}
+
+static void shows_mail_and_the_ledger(void **)
+{
+    char one[100], why[100];
+    message_id_text(1000, m1);
+    message_id_text(1001, m2);
+    snprintf(one, sizeof(one), "/v1/queue/%s", m1);
+    snprintf(why, sizeof(why), "/v1/queue/%s/why", m1);
+    const struct ask asks[] = {
+        {"GET", "/v1/queue", "", 200, "\"reason\":\"queue.hold-refused\""},
+        {"GET", "/v1/queue?disposition=delivered&primary=exchange", "", 200, "\"possible_double\":true"},
+        {"GET", "/v1/queue?disposition=lost", "", 400, "One of: waiting|held"},
+        {"GET", "/v1/queue?limit=1&tenant=rossi", "", 200, "\"next\":\"aaaaaaaaaaa7i\""},
+        {"GET", "/v1/queue?after=x", "", 400, "after="},
+        {"GET", "/v1/queue?primary=lotus", "", 404, "no mail system"},
+        {"GET", one, "", 200, "\"text\":\"later \\ufffd please\""},
+        {"GET", "/v1/queue/aaaaaaaaaaaab", "", 404, "There is no message"},
+        {"GET", "/v1/queue/short", "", 404, "not the id of a message"},
+        {"GET", why, "", 200, "\"waiting\":false"},
+        {"GET", "/v1/ledger", "", 200, "\"balanced\":true,\"text\":\"Everything adds up: 3 recip"},
+        {"GET", "/v1/ledger?tenant=rossi", "", 200, "\"total\":{\"tenant\":\"rossi\""},
+        {"GET", "/v1/ledger/doubles", "", 200, "\"disposition\":\"delivered\""},
+        {"GET", "/v1/trace?what=anna%40rossi.example&since=2026-11-21&until=2026-11-21T08:30:00%2B01:00", "", 200, "\"history\":[{\"time\":"},
+        {"GET", "/v1/trace?limit=2", "", 200, "\"more\":true"},
+        {"GET", "/v1/trace?since=yesterday", "", 400, "since= cannot be \\\"yesterday\\\""},
+        {"GET", "/v1/events", "", 200, "\"class\":\"alarm\",\"name\":\"primary.suspect\",\"tenant\":\"rossi\""},
+        {"GET", "/v1/events?since=2026-01-01T00:00:00Z", "", 200, "{\"events\":[]}"},
+    };
+    ASK_ALL(asks);
+    fake.explain = "It waits for exchange until 10:00.";
+    fake_expect("GET", why, "", 200, "\"waiting\":true,\"text\":\"It waits for exchange");
+    fake_expect("GET", "/v1/trace?since=2026-11-21T01:00:00%2B01:00&limit=1", "", 200, "messages");
+    assert_int_equal(fake.searched.since, 1795219200000);
+    assert_int_equal(fake.searched.limit, 2);
+}
+
+static void says_when_the_ledger_is_off(void **)
+{
+    fake.lost = 1;
+    fake_expect("GET", "/v1/ledger", "", 200,
+                "4 recipients accepted, but only 3 are accounted for");
+    fake.lost = 0;
+    fake.rows[0].last.disposition = DISPOSITION_REFUSED; /* counted as accepted, but no fate */
+    fake_expect("GET", "/v1/ledger", "", 200, "\"balanced\":false");
+}
+
+static void says_when_new_mail_is_refused(void **)
+{
+    fake.closed_for = 1 + REFUSE_DISK_LOW;
+    fake_expect("GET", "/v1/health", "", 503, "\"reason\":\"store.disk-free\"");
+    fake_expect("GET", "/v1/status", "", 200, "\"open\":false,\"reason\":\"store.disk-free\"");
+    fake_expect("GET", "/v1/metrics", "", 200, "staffetta_open 0\n");
+}
+
+static void refuses_in_words_what_it_cannot_read(void **)
+{
+    static const struct ask asks[] = {
+        {"GET", "/", "", 404, "There is nothing at"},
+        {"GET", "", "", 404, "There is nothing at"},
+        {"GET", "/v1/status/", "", 404, "There is nothing at"},
+        {"GET", "/v1/tenants/", "", 404, "There is nothing at"},
+        {"GET", "/v1//status", "", 404, "There is nothing at"},
+        {"DELETE", "/v1/tenants", "", 405, "Possible: GET, POST."},
+        {"DELETE", "/v1/queue", "", 405, "Possible: GET."},
+        {"GET", "/v1/status?x=1", "", 400, "is not known here"},
+        {"GET", "/v1/queue?limit=1&limit=2", "", 400, "given twice"},
+        {"GET", "/v1/queue?limit=0", "", 400, "limit= cannot be"},
+        {"GET", "/v1/queue?limit=99999999", "", 400, "limit= cannot be"},
+        {"GET", "/v1/queue?limit=", "", 400, "limit= cannot be"},
+        {"GET", "/v1/queue?tenant=%zz", "", 400, "The query is not readable"},
+        {"GET", "/v1/queue?tenant=%ff", "", 400, "The query is not readable"},
+        {"GET", "/v1/queue?tenant=a%00b", "", 400, "The query is not readable"},
+        {"GET", "/v1/tenants/%f", "", 400, "The path is not readable"},
+        {"GET", "/v1/status", "{}", 400, "No body is expected"},
+        {"POST", "/v1/tenants", "", 400, "the body is empty"},
+        {"POST", "/v1/tenants", "{", 400, "not JSON"},
+        {"POST", "/v1/tenants", "[]", 400, "an object {...} was expected"},
+        {"POST", "/v1/tenants", "{\"name\":\"a\",\"name\":\"b\"}", 400, "duplicate"},
+        {"POST", "/v1/tenants", "{}", 400, "\\\"name\\\" is missing"},
+        {"POST", "/v1/tenants", "{\"name\":7}", 400, "must be a text"},
+        {"POST", "/v1/tenants", "{\"name\":\"a\\nb\"}", 400, "control character"},
+        {"POST", "/v1/tenants", "{\"name\":\"a\\u0000b\"}", 400, "not JSON"},
+        {"POST", "/v1/tenants", "{\"name\":\"a\",\"colour\":\"red\"}", 400, "known are: name"},
+        {"POST", "/v1/tenants", "{\"name\":[[[[[[[[1]]]]]]]]}", 400, "nested deeper"},
+        {"POST", "/v1/tenants", "{\"name\":\"\"}", 400, "needs a name"},
+        {"POST", "/v1/tenants", "{\"name\":\"rossi\"}", 409, "already"},
+    };
+    ASK_ALL(asks);
+}
+
+static void keeps_domains_sensible(void **)
+{
+    static const struct ask asks[] = {
+        {"POST", "/v1/domains", "{\"name\":\"rossi.example\",\"tenant\":\"rossi\",\"primary\":\"exchange\"}", 409, "already"},
+        {"POST", "/v1/domains", "{\"name\":\"a b\",\"tenant\":\"rossi\"}", 400, "is not a domain"},
+        {"POST", "/v1/domains", "{\"name\":\"b.example\",\"tenant\":\"verdi\"}", 404, "no company"},
+        {"POST", "/v1/domains", "{\"name\":\"b.example\",\"tenant\":\"rossi\"}", 400, "\\\"primary\\\" is missing"},
+        {"POST", "/v1/domains", "{\"name\":\"b.example\",\"tenant\":\"rossi\",\"primary\":\"lotus\"}", 404, "no mail system"},
+        {"POST", "/v1/domains", "{\"name\":\"b.example\",\"tenant\":\"rossi\",\"form\":\"both\"}", 400, "must be one of inline|second|hosted"},
+        {"POST", "/v1/domains", "{\"name\":\"b.example\",\"tenant\":\"rossi\",\"form\":\"hosted\",\"primary\":\"exchange\"}", 400, "hosted domain has no primary"},
+        {"POST", "/v1/domains", "{\"name\":\"b.example\",\"tenant\":\"rossi\",\"form\":\"hosted\"}", 201, "\"cut_through\":false"},
+        {"POST", "/v1/domains", "{\"name\":\"c.example\",\"tenant\":\"rossi\",\"form\":\"second\",\"primary\":\"exchange\",\"cut_through\":true}", 400, "inline domains only"},
+        {"PATCH", "/v1/domains/rossi.example", "{\"separators\":\"@\"}", 400, "Separators can be"},
+        {"PATCH", "/v1/domains/rossi.example", "{\"catch_all\":\"eva@elsewhere.example\"}", 400, "not in a domain of this company"},
+        {"PATCH", "/v1/domains/rossi.example", "{\"catch_all\":\"ANNA@rossi.example\",\"cut_through\":false}", 200, "\"cut_through\":false,\"separators\":\"+\",\"catch_all\":\"anna@rossi.example\""},
+        {"DELETE", "/v1/persons/anna@rossi.example", "", 409, "catch-all or postmaster mail of \\\"rossi.example\\\""},
+        {"PATCH", "/v1/domains/rossi.example", "{\"catch_all\":\"\"}", 200, "\"primary\":\"exchange\""},
+        {"PATCH", "/v1/domains/none.example", "{}", 404, "no domain"},
+    };
+    ASK_ALL(asks);
+}
+
+static void keeps_primaries_sensible(void **)
+{
+#define PRIMARY(more) "{\"name\":\"p\",\"tenant\":\"rossi\"," more "}"
+    static const struct ask asks[] = {
+        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[]"), 400, "is empty"},
+        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a:0\"]"), 400, "not a host to reach"},
+        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a:99999\"]"), 400, "not a host to reach"},
+        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a:\"]"), 400, "not a host to reach"},
+        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"[::1\"]"), 400, "not a host to reach"},
+        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"[::1]x\"]"), 400, "not a host to reach"},
+        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a/b\"]"), 400, "not a host to reach"},
+        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a\"],\"networks\":[\"10.0.0.0/99\"]"), 400, "is not a network"},
+        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a\"],\"shared\":true"), 400, "\\\"certificate\\\" is missing"},
+        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a\"],\"certificate\":\"abc\""), 400, "64 hexadecimal digits"},
+        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a\"],\"connections\":-1"), 400, "whole number"},
+        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"[2001:db8::1]:2525\",\"::1\",\"192.0.2.1\",\"b:26\"],\"tls\":\"verify\""), 201, "\"hosts\":[\"[2001:db8::1]:2525\",\"[::1]:25\",\"192.0.2.1:25\",\"b:26\"],\"tls\":\"verify\""},
+        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a\"]"), 409, "already"},
+        {"PATCH", "/v1/primaries/p", "{\"tls\":\"never\",\"connections\":5}", 200, "\"tls\":\"never\",\"networks\":[],\"shared\":false,\"xclient\":false,\"connections\":5"},
+        {"POST", "/v1/tenants", "{\"name\":\"verdi\"}", 201, ""},
+        {"POST", "/v1/primaries", "{\"name\":\"exchange\",\"tenant\":\"verdi\",\"hosts\":[\"m\"],\"networks\":[\"192.0.2.77\"]}", 409, "overlaps with \\\"192.0.2.0/24\\\""},
+        {"POST", "/v1/primaries", "{\"name\":\"exchange\",\"tenant\":\"verdi\",\"hosts\":[\"m\"],\"networks\":[\"192.0.3.0/24\"]}", 201, ""},
+        {"GET", "/v1/primaries/exchange", "", 409, "2 companies have a mail system"},
+        {"GET", "/v1/queue?primary=exchange", "", 409, "2 companies have a mail system"},
+        {"GET", "/v1/queue?primary=exchange&tenant=verdi", "", 200, "{\"rows\":[]}"},
+        {"GET", "/v1/primaries/exchange?tenant=verdi", "", 200, "192.0.3.0/24"},
+    };
+    ASK_ALL(asks);
+}
+
+static void decides_about_a_primary_with_a_reason(void **)
+{
+    static const struct ask asks[] = {
+        {"POST", "/v1/state/exchange/emergency", "", 400, "body is empty"},
+        {"POST", "/v1/state/exchange/emergency", "{}", 400, "\\\"why\\\" is missing"},
+        {"POST", "/v1/state/exchange/emergency", "{\"why\":\"  \"}", 400, "reason is empty"},
+        {"POST", "/v1/state/lotus/emergency", "{\"why\":\"fire\"}", 404, "no mail system"},
+        {"POST", "/v1/state/exchange/emergency", "{\"why\":\"fire\"}", 200, "\"primary\":\"exchange\""},
+    };
+    ASK_ALL(asks);
+    assert_int_equal(fake.decided, EVIDENCE_SAY_EMERGENCY);
+    assert_string_equal(fake.decided_why, "fire");
+    fake_expect("POST", "/v1/state/exchange/return", "{\"why\":\"it is out\"}", 200, "state");
+    assert_int_equal(fake.decided, EVIDENCE_SAY_RETURN);
+}
+
+static void reports_what_the_store_says(void **)
+{
+    fake.put_err = ERR_FULL;
+    fake_expect("POST", "/v1/tenants", "{\"name\":\"bianchi\"}", 507,
+                "The store is failing. Nothing was changed. Make room");
+    fake.reader_err = ERR_CORRUPT;
+    fake_expect("GET", "/v1/persons", "", 500, "store verify");
+    fake_expect("GET", "/v1/queue", "", 500, "store verify");
+    fake_expect("GET", "/v1/events", "", 500, "store verify");
+    fake_expect("POST", "/v1/store/snapshot", "", 500, "The disk is tired.");
+}
+
+static void has_metrics_that_prometheus_accepts(void **)
+{
+    char path[] = "/tmp/staffetta-metrics-XXXXXX";
+    char command[200];
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    FILE *f = fdopen(fd, "w");
+    struct fake_reply r = fake_ask("GET", "/v1/metrics", "");
+    assert_string_equal(r.type, "text/plain; version=0.0.4; charset=utf-8");
+    fwrite(r.body.p, 1, r.body.n, f);
+    fclose(f);
+    buf_finish(&r.body);
+    snprintf(command, sizeof(command), "promtool check metrics < %s >/dev/null 2>&1", path);
+    int status = system("command -v promtool >/dev/null") == 0 ? system(command) : -1;
+    remove(path);
+    if (status == -1)
+        skip();
+    assert_int_equal(status, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(lists_and_shows_what_there_is, start, stop),
+        cmocka_unit_test_setup_teardown(shows_mail_and_the_ledger, start, stop),
+        cmocka_unit_test_setup_teardown(says_when_the_ledger_is_off, start, stop),
+        cmocka_unit_test_setup_teardown(says_when_new_mail_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(refuses_in_words_what_it_cannot_read, start, stop),
+        cmocka_unit_test_setup_teardown(keeps_domains_sensible, start, stop),
+        cmocka_unit_test_setup_teardown(keeps_primaries_sensible, start, stop),
+        cmocka_unit_test_setup_teardown(decides_about_a_primary_with_a_reason, start, stop),
+        cmocka_unit_test_setup_teardown(reports_what_the_store_says, start, stop),
+        cmocka_unit_test_setup_teardown(has_metrics_that_prometheus_accepts, start, stop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
