@@ -21,8 +21,8 @@ struct web_names *web_names_load(void);
 void web_names_destroy(struct web_names **n);
 
 struct web_options {
-    int admin_fd;   /* listening Unix socket, the server's from now on; -1: none */
-    int metrics_fd; /* listening TCP socket, the server's from now on; -1: none */
+    int admin_fd;                  /* listening Unix socket, the server's from now on; -1: none */
+    int metrics_fd;                /* listening TCP socket, the server's from now on; -1: none */
     unsigned n_requests_max;       /* at once; 0: 64. More get 503 (REFUSE_ADMIN_BUSY) */
     mono_us timeout;               /* of a request; 0: 30 s, then 504 */
     const struct web_names *names; /* outlives the server; may be NULL: numbers only */

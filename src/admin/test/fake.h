@@ -98,8 +98,8 @@ enum err store_each_row(struct store_reader *, const struct store_row_filter *f,
     uint32_t n = 0;
     for (size_t i = 0; i < fake.n_rows; i++) {
         const struct store_row *r = &fake.rows[i];
-        bool is_open = r->last.disposition == DISPOSITION_WAITING ||
-                       r->last.disposition == DISPOSITION_HELD;
+        bool is_open =
+            r->last.disposition == DISPOSITION_WAITING || r->last.disposition == DISPOSITION_HELD;
         if (r->message <= f->after || (f->tenant && r->tenant != f->tenant) ||
             (f->primary && r->facts.primary != f->primary) ||
             (f->is_doubles_only ? !r->is_possible_double
@@ -126,8 +126,11 @@ enum err store_each_history(struct store_reader *, uint64_t message, store_histo
                             void *arg, struct errinfo *)
 {
     struct record_result begin = {.message = message, .time = 1000};
-    struct record_result end = {.message = message, .time = 2000, .is_attempt = 1,
-                                .disposition = DISPOSITION_WAITING, .code = 451,
+    struct record_result end = {.message = message,
+                                .time = 2000,
+                                .is_attempt = 1,
+                                .disposition = DISPOSITION_WAITING,
+                                .code = 451,
                                 .text = SLICE("later \xff please")};
     if (fn(arg, &begin, true, SLICE("mail.rossi.example")))
         (void)!fn(arg, &end, false, SLICE(""));
@@ -163,8 +166,13 @@ enum err store_each_event(struct store_reader *, uint64_t tenant, utc_ms since, 
 
 struct store_figures store_figures(struct store *)
 {
-    return (struct store_figures){.n_batches = 7, .n_syncs = 7, .n_records = 40, .end = 4096,
-                                  .applied = 4000, .disk_free_bytes = 1, .disk_total_bytes = 10};
+    return (struct store_figures){.n_batches = 7,
+                                  .n_syncs = 7,
+                                  .n_records = 40,
+                                  .end = 4096,
+                                  .applied = 4000,
+                                  .disk_free_bytes = 1,
+                                  .disk_total_bytes = 10};
 }
 
 enum err store_snapshot(struct store *, struct errinfo *ei)
@@ -254,8 +262,8 @@ static void fake_put(void *, const struct record_objects *objects,
 }
 
 static void fake_decide(void *, uint64_t primary, enum continuity_evidence what, struct slice,
-                        struct slice why,
-                        void (*done)(void *cookie, enum err err, const char *why), void *cookie)
+                        struct slice why, void (*done)(void *cookie, enum err err, const char *why),
+                        void *cookie)
 {
     fake.decided = what;
     fake.decided_about = primary;
@@ -331,10 +339,19 @@ static void fake_start(void)
     fake.arena = arena_create(512 << 20);
     fake.explain = "";
     fake.host = (struct admin_host){
-        .node = "mx1.staffetta.example", .version = "0.1", .directory = directory_create(),
-        .started = 1700000000000, .next_id = fake_next_id, .put = fake_put, .decide = fake_decide,
-        .order = fake_order, .probe = fake_probe, .state = fake_state,
-        .processes = fake_processes, .refusals = fake_refusals, .figures = fake_figures,
+        .node = "mx1.staffetta.example",
+        .version = "0.1",
+        .directory = directory_create(),
+        .started = 1700000000000,
+        .next_id = fake_next_id,
+        .put = fake_put,
+        .decide = fake_decide,
+        .order = fake_order,
+        .probe = fake_probe,
+        .state = fake_state,
+        .processes = fake_processes,
+        .refusals = fake_refusals,
+        .figures = fake_figures,
         .closed_for = fake_closed_for,
     };
     fake.admin = admin_create(&fake.host);
@@ -439,9 +456,8 @@ static inline void fake_company(void)
                 "{\"address\":\"Anna@Rossi.example\",\"name\":\"Anna Rossi\","
                 "\"aliases\":[\"a.rossi@rossi.example\"]}",
                 201, "\"address\":\"anna@rossi.example\"");
-    fake_expect("POST", "/v1/persons",
-                "{\"address\":\"luca@rossi.example\",\"covered\":false}", 201,
-                "\"covered\":false");
+    fake_expect("POST", "/v1/persons", "{\"address\":\"luca@rossi.example\",\"covered\":false}",
+                201, "\"covered\":false");
     fake_expect("POST", "/v1/groups",
                 "{\"address\":\"all@rossi.example\",\"members\":[\"anna@rossi.example\","
                 "\"LUCA@rossi.example\",\"luca@rossi.example\"]}",
@@ -457,25 +473,36 @@ static inline void fake_mail(void)
                                              DISPOSITION_HELD};
     for (size_t i = 0; i < 3; i++) {
         fake.messages[i] = (struct store_message){
-            .facts = {.id = 1000 + i, .received = 1700000000000, .tenant = tenant,
-                      .direction = DIRECTION_IN, .mail_from = SLICE("bob@example.org"),
+            .facts = {.id = 1000 + i,
+                      .received = 1700000000000,
+                      .tenant = tenant,
+                      .direction = DIRECTION_IN,
+                      .mail_from = SLICE("bob@example.org"),
                       .bytes = 4000},
             .fields = {.subject = SLICE("Offer"), .message_id = SLICE("<1@example.org>")},
             .is_answered = true,
         };
         fake.rows[i] = (struct store_row){
-            .message = 1000 + i, .tenant = tenant, .received = 1700000000000, .bytes = 4000,
+            .message = 1000 + i,
+            .tenant = tenant,
+            .received = 1700000000000,
+            .bytes = 4000,
             .mail_from = SLICE("bob@example.org"),
             .facts = {.address = SLICE("anna@rossi.example"), .primary = primary},
-            .last = {.disposition = fates[i], .attempts = 2, .code = 451,
-                     .text = SLICE("4.3.1 not now"), .due = 1700000009000},
+            .last = {.disposition = fates[i],
+                     .attempts = 2,
+                     .code = 451,
+                     .text = SLICE("4.3.1 not now"),
+                     .due = 1700000009000},
             .is_possible_double = i == 1,
         };
     }
     fake.rows[2].last.refusal = 1 + REFUSE_HOLD_REFUSED;
     fake.n_messages = fake.n_rows = 3;
-    fake.events[0] = (struct record_event){.time = 1700000000000, .tenant = tenant,
-                                           .class = EVENT_ALARM, .name = SLICE("primary.suspect"),
+    fake.events[0] = (struct record_event){.time = 1700000000000,
+                                           .tenant = tenant,
+                                           .class = EVENT_ALARM,
+                                           .name = SLICE("primary.suspect"),
                                            .text = SLICE("It does not answer.")};
     fake.n_events = 1;
 }

@@ -1,4 +1,5 @@
-/* Every endpoint: a request, its status, a part of its answer; and each answer as its schema says. */
+/* Every endpoint: a request, its status, a part of its answer; and each answer as its schema says.
+ */
 #include "fake.h"
 
 struct ask {
@@ -36,7 +37,8 @@ static void lists_and_shows_what_there_is(void **)
         {"GET", "/v1/tenants", "", 200, "\"domains\":1,\"primaries\":1,\"persons\":2,\"groups\":1"},
         {"GET", "/v1/tenants/rossi", "", 200, "\"persons\":2"},
         {"GET", "/v1/tenants/verdi", "", 404, "There is no company \\\"verdi\\\""},
-        {"GET", "/v1/domains", "", 200, "\"primary\":\"exchange\",\"form\":\"inline\",\"cut_through\":true"},
+        {"GET", "/v1/domains", "", 200,
+         "\"primary\":\"exchange\",\"form\":\"inline\",\"cut_through\":true"},
         {"GET", "/v1/domains?tenant=rossi", "", 200, "rossi.example"},
         {"GET", "/v1/domains?tenant=verdi", "", 404, "no company"},
         {"GET", "/v1/domains/ROSSI.example", "", 200, "\"separators\":\"+\""},
@@ -49,7 +51,8 @@ static void lists_and_shows_what_there_is(void **)
         {"GET", "/v1/persons?match=LUCA", "", 200, "{\"persons\":[{\"address\":\"luca@"},
         {"GET", "/v1/persons?limit=1", "", 200, "\"next\":\""},
         {"GET", "/v1/persons?after=nobody", "", 400, "after="},
-        {"GET", "/v1/persons/A.Rossi%40rossi.example", "", 200, "\"address\":\"anna@rossi.example\""},
+        {"GET", "/v1/persons/A.Rossi%40rossi.example", "", 200,
+         "\"address\":\"anna@rossi.example\""},
         {"GET", "/v1/persons/eva@rossi.example", "", 404, "Nobody has"},
         {"GET", "/v1/persons/nonsense", "", 400, "is not an address"},
         {"GET", "/v1/groups", "", 200, "all@rossi.example"},
@@ -59,11 +62,13 @@ static void lists_and_shows_what_there_is(void **)
         {"GET", "/v1/state/exchange?tenant=rossi", "", 200, "\"waiting\":3"},
         {"GET", "/v1/status", "", 200, "\"node\":\"mx1.staffetta.example\""},
         {"GET", "/v1/health", "", 200, "\"open\":true"},
-        {"GET", "/v1/limits", "", 200, "\"count\":5,\"last\":\"2023-11-14T22:13:20.000Z\",\"example\":\"192.0.2.7\""},
+        {"GET", "/v1/limits", "", 200,
+         "\"count\":5,\"last\":\"2023-11-14T22:13:20.000Z\",\"example\":\"192.0.2.7\""},
         {"GET", "/v1/store", "", 200, "\"syncs\":7"},
         {"POST", "/v1/store/snapshot", "", 200, "verified snapshot"},
         {"GET", "/v1/openapi.json", "", 200, "\"openapi\":\"3.0.3\""},
-        {"GET", "/v1/metrics", "", 200, "staffetta_primary_state{tenant=\"rossi\",primary=\"exchange\",state=\"standby\"} 1\n"},
+        {"GET", "/v1/metrics", "", 200,
+         "staffetta_primary_state{tenant=\"rossi\",primary=\"exchange\",state=\"standby\"} 1\n"},
     };
     ASK_ALL(asks);
 }
@@ -77,7 +82,8 @@ static void shows_mail_and_the_ledger(void **)
     snprintf(why, sizeof(why), "/v1/queue/%s/why", m1);
     const struct ask asks[] = {
         {"GET", "/v1/queue", "", 200, "\"reason\":\"queue.hold-refused\""},
-        {"GET", "/v1/queue?disposition=delivered&primary=exchange", "", 200, "\"possible_double\":true"},
+        {"GET", "/v1/queue?disposition=delivered&primary=exchange", "", 200,
+         "\"possible_double\":true"},
         {"GET", "/v1/queue?disposition=lost", "", 400, "One of: waiting|held"},
         {"GET", "/v1/queue?limit=1&tenant=rossi", "", 200, "\"next\":\"aaaaaaaaaaa7i\""},
         {"GET", "/v1/queue?after=x", "", 400, "after="},
@@ -89,10 +95,13 @@ static void shows_mail_and_the_ledger(void **)
         {"GET", "/v1/ledger", "", 200, "\"balanced\":true,\"text\":\"Everything adds up: 3 recip"},
         {"GET", "/v1/ledger?tenant=rossi", "", 200, "\"total\":{\"tenant\":\"rossi\""},
         {"GET", "/v1/ledger/doubles", "", 200, "\"disposition\":\"delivered\""},
-        {"GET", "/v1/trace?what=anna%40rossi.example&since=2026-11-21&until=2026-11-21T08:30:00%2B01:00", "", 200, "\"history\":[{\"time\":"},
+        {"GET",
+         "/v1/trace?what=anna%40rossi.example&since=2026-11-21&until=2026-11-21T08:30:00%2B01:00",
+         "", 200, "\"history\":[{\"time\":"},
         {"GET", "/v1/trace?limit=2", "", 200, "\"more\":true"},
         {"GET", "/v1/trace?since=yesterday", "", 400, "since= cannot be \\\"yesterday\\\""},
-        {"GET", "/v1/events", "", 200, "\"class\":\"alarm\",\"name\":\"primary.suspect\",\"tenant\":\"rossi\""},
+        {"GET", "/v1/events", "", 200,
+         "\"class\":\"alarm\",\"name\":\"primary.suspect\",\"tenant\":\"rossi\""},
         {"GET", "/v1/events?since=2026-01-01T00:00:00Z", "", 200, "{\"events\":[]}"},
     };
     ASK_ALL(asks);
@@ -160,20 +169,38 @@ static void refuses_in_words_what_it_cannot_read(void **)
 static void keeps_domains_sensible(void **)
 {
     static const struct ask asks[] = {
-        {"POST", "/v1/domains", "{\"name\":\"rossi.example\",\"tenant\":\"rossi\",\"primary\":\"exchange\"}", 409, "already"},
+        {"POST", "/v1/domains",
+         "{\"name\":\"rossi.example\",\"tenant\":\"rossi\",\"primary\":\"exchange\"}", 409,
+         "already"},
         {"POST", "/v1/domains", "{\"name\":\"a b\",\"tenant\":\"rossi\"}", 400, "is not a domain"},
         {"POST", "/v1/domains", "{\"name\":\"b.example\",\"tenant\":\"verdi\"}", 404, "no company"},
-        {"POST", "/v1/domains", "{\"name\":\"b.example\",\"tenant\":\"rossi\"}", 400, "\\\"primary\\\" is missing"},
-        {"POST", "/v1/domains", "{\"name\":\"b.example\",\"tenant\":\"rossi\",\"primary\":\"lotus\"}", 404, "no mail system"},
-        {"POST", "/v1/domains", "{\"name\":\"b.example\",\"tenant\":\"rossi\",\"form\":\"both\"}", 400, "must be one of inline|second|hosted"},
-        {"POST", "/v1/domains", "{\"name\":\"b.example\",\"tenant\":\"rossi\",\"form\":\"hosted\",\"primary\":\"exchange\"}", 400, "hosted domain has no primary"},
-        {"POST", "/v1/domains", "{\"name\":\"b.example\",\"tenant\":\"rossi\",\"form\":\"hosted\"}", 201, "\"cut_through\":false"},
-        {"POST", "/v1/domains", "{\"name\":\"c.example\",\"tenant\":\"rossi\",\"form\":\"second\",\"primary\":\"exchange\",\"cut_through\":true}", 400, "inline domains only"},
+        {"POST", "/v1/domains", "{\"name\":\"b.example\",\"tenant\":\"rossi\"}", 400,
+         "\\\"primary\\\" is missing"},
+        {"POST", "/v1/domains",
+         "{\"name\":\"b.example\",\"tenant\":\"rossi\",\"primary\":\"lotus\"}", 404,
+         "no mail system"},
+        {"POST", "/v1/domains", "{\"name\":\"b.example\",\"tenant\":\"rossi\",\"form\":\"both\"}",
+         400, "must be one of inline|second|hosted"},
+        {"POST", "/v1/domains",
+         "{\"name\":\"b.example\",\"tenant\":\"rossi\",\"form\":\"hosted\",\"primary\":"
+         "\"exchange\"}",
+         400, "hosted domain has no primary"},
+        {"POST", "/v1/domains", "{\"name\":\"b.example\",\"tenant\":\"rossi\",\"form\":\"hosted\"}",
+         201, "\"cut_through\":false"},
+        {"POST", "/v1/domains",
+         "{\"name\":\"c.example\",\"tenant\":\"rossi\",\"form\":\"second\",\"primary\":"
+         "\"exchange\",\"cut_through\":true}",
+         400, "inline domains only"},
         {"PATCH", "/v1/domains/rossi.example", "{\"separators\":\"@\"}", 400, "Separators can be"},
-        {"PATCH", "/v1/domains/rossi.example", "{\"catch_all\":\"eva@elsewhere.example\"}", 400, "not in a domain of this company"},
-        {"PATCH", "/v1/domains/rossi.example", "{\"catch_all\":\"ANNA@rossi.example\",\"cut_through\":false}", 200, "\"cut_through\":false,\"separators\":\"+\",\"catch_all\":\"anna@rossi.example\""},
-        {"DELETE", "/v1/persons/anna@rossi.example", "", 409, "catch-all or postmaster mail of \\\"rossi.example\\\""},
-        {"PATCH", "/v1/domains/rossi.example", "{\"catch_all\":\"\"}", 200, "\"primary\":\"exchange\""},
+        {"PATCH", "/v1/domains/rossi.example", "{\"catch_all\":\"eva@elsewhere.example\"}", 400,
+         "not in a domain of this company"},
+        {"PATCH", "/v1/domains/rossi.example",
+         "{\"catch_all\":\"ANNA@rossi.example\",\"cut_through\":false}", 200,
+         "\"cut_through\":false,\"separators\":\"+\",\"catch_all\":\"anna@rossi.example\""},
+        {"DELETE", "/v1/persons/anna@rossi.example", "", 409,
+         "catch-all or postmaster mail of \\\"rossi.example\\\""},
+        {"PATCH", "/v1/domains/rossi.example", "{\"catch_all\":\"\"}", 200,
+         "\"primary\":\"exchange\""},
         {"PATCH", "/v1/domains/none.example", "{}", 404, "no domain"},
     };
     ASK_ALL(asks);
@@ -190,16 +217,32 @@ static void keeps_primaries_sensible(void **)
         {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"[::1\"]"), 400, "not a host to reach"},
         {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"[::1]x\"]"), 400, "not a host to reach"},
         {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a/b\"]"), 400, "not a host to reach"},
-        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a\"],\"networks\":[\"10.0.0.0/99\"]"), 400, "is not a network"},
-        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a\"],\"shared\":true"), 400, "\\\"certificate\\\" is missing"},
-        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a\"],\"certificate\":\"abc\""), 400, "64 hexadecimal digits"},
-        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a\"],\"connections\":-1"), 400, "whole number"},
-        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"[2001:db8::1]:2525\",\"::1\",\"192.0.2.1\",\"b:26\"],\"tls\":\"verify\""), 201, "\"hosts\":[\"[2001:db8::1]:2525\",\"[::1]:25\",\"192.0.2.1:25\",\"b:26\"],\"tls\":\"verify\""},
+        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a\"],\"networks\":[\"10.0.0.0/99\"]"), 400,
+         "is not a network"},
+        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a\"],\"shared\":true"), 400,
+         "\\\"certificate\\\" is missing"},
+        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a\"],\"certificate\":\"abc\""), 400,
+         "64 hexadecimal digits"},
+        {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a\"],\"connections\":-1"), 400,
+         "whole number"},
+        {"POST", "/v1/primaries",
+         PRIMARY("\"hosts\":[\"[2001:db8::1]:2525\",\"::1\",\"192.0.2.1\",\"b:26\"],\"tls\":"
+                 "\"verify\""),
+         201,
+         "\"hosts\":[\"[2001:db8::1]:2525\",\"[::1]:25\",\"192.0.2.1:25\",\"b:26\"],\"tls\":"
+         "\"verify\""},
         {"POST", "/v1/primaries", PRIMARY("\"hosts\":[\"a\"]"), 409, "already"},
-        {"PATCH", "/v1/primaries/p", "{\"tls\":\"never\",\"connections\":5}", 200, "\"tls\":\"never\",\"networks\":[],\"shared\":false,\"xclient\":false,\"connections\":5"},
+        {"PATCH", "/v1/primaries/p", "{\"tls\":\"never\",\"connections\":5}", 200,
+         "\"tls\":\"never\",\"networks\":[],\"shared\":false,\"xclient\":false,\"connections\":5"},
         {"POST", "/v1/tenants", "{\"name\":\"verdi\"}", 201, ""},
-        {"POST", "/v1/primaries", "{\"name\":\"exchange\",\"tenant\":\"verdi\",\"hosts\":[\"m\"],\"networks\":[\"192.0.2.77\"]}", 409, "overlaps with \\\"192.0.2.0/24\\\""},
-        {"POST", "/v1/primaries", "{\"name\":\"exchange\",\"tenant\":\"verdi\",\"hosts\":[\"m\"],\"networks\":[\"192.0.3.0/24\"]}", 201, ""},
+        {"POST", "/v1/primaries",
+         "{\"name\":\"exchange\",\"tenant\":\"verdi\",\"hosts\":[\"m\"],\"networks\":[\"192.0.2."
+         "77\"]}",
+         409, "overlaps with \\\"192.0.2.0/24\\\""},
+        {"POST", "/v1/primaries",
+         "{\"name\":\"exchange\",\"tenant\":\"verdi\",\"hosts\":[\"m\"],\"networks\":[\"192.0.3.0/"
+         "24\"]}",
+         201, ""},
         {"GET", "/v1/primaries/exchange", "", 409, "2 companies have a mail system"},
         {"GET", "/v1/queue?primary=exchange", "", 409, "2 companies have a mail system"},
         {"GET", "/v1/queue?primary=exchange&tenant=verdi", "", 200, "{\"rows\":[]}"},
@@ -215,7 +258,8 @@ static void decides_about_a_primary_with_a_reason(void **)
         {"POST", "/v1/state/exchange/emergency", "{}", 400, "\\\"why\\\" is missing"},
         {"POST", "/v1/state/exchange/emergency", "{\"why\":\"  \"}", 400, "reason is empty"},
         {"POST", "/v1/state/lotus/emergency", "{\"why\":\"fire\"}", 404, "no mail system"},
-        {"POST", "/v1/state/exchange/emergency", "{\"why\":\"fire\"}", 200, "\"primary\":\"exchange\""},
+        {"POST", "/v1/state/exchange/emergency", "{\"why\":\"fire\"}", 200,
+         "\"primary\":\"exchange\""},
     };
     ASK_ALL(asks);
     assert_int_equal(fake.decided, EVIDENCE_SAY_EMERGENCY);
