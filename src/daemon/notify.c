@@ -19,6 +19,7 @@ void notify_open(void)
     const char *path = getenv("NOTIFY_SOCKET"), *watchdog = getenv("WATCHDOG_USEC"),
                *pid = getenv("WATCHDOG_PID");
     size_t n = path ? strlen(path) : 0;
+    const struct timeval patience = {.tv_usec = 200000};
     uint64_t number = 0;
     bool is_for_us =
         !pid || (slice_u64(slice_str(pid), INT32_MAX, &number) && number == (uint64_t)getpid());
@@ -30,6 +31,7 @@ void notify_open(void)
             the_notify.address.sun_path[0] = '\0';
         the_notify.n = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
         the_notify.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        (void)setsockopt(the_notify.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
     }
     (void)unsetenv("NOTIFY_SOCKET"), (void)unsetenv("WATCHDOG_USEC"),
         (void)unsetenv("WATCHDOG_PID");
@@ -47,7 +49,7 @@ void notify(const char *format, ...)
     must(n >= 0);
     if ((size_t)n >= sizeof(text))
         n = (int)sizeof(text) - 1;
-    (void)!sendto(the_notify.fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL,
+    (void)!sendto(the_notify.fd, text, (size_t)n, MSG_NOSIGNAL,
                   (const struct sockaddr *)&the_notify.address, the_notify.n);
 }
 
