@@ -127,6 +127,7 @@ struct seglog {
     struct segment *current; /* the newest; its pin keeps it open */
     uint64_t at;             /* offset in it where the next batch begins */
     uint64_t last_at;        /* offset of the last batch that was found; 0: none */
+    uint64_t records_end;    /* behind the last batch with records in the newest segment; 0: none */
     struct errinfo failure;  /* why is_failed */
     uint64_t epoch;          /* of what is written now */
     bool needs_next;         /* the current one is closed for writing */

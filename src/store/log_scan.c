@@ -210,8 +210,9 @@ enum err seglog_walk(struct seglog *l, uint64_t from, seglog_walk_fn *fn, void *
 
 struct end_search {
     struct seglog *l;
-    uint64_t epoch;   /* of the last valid batch */
-    uint64_t last_at; /* its offset; 0: none */
+    uint64_t epoch;       /* of the last valid batch */
+    uint64_t last_at;     /* its offset; 0: none */
+    uint64_t records_end; /* position behind the last one with records; 0: none */
 };
 
 static enum err note_epoch(void *arg, const struct batch_view *v, struct errinfo *)
@@ -219,6 +220,8 @@ static enum err note_epoch(void *arg, const struct batch_view *v, struct errinfo
     struct end_search *e = arg;
     e->epoch = v->head.epoch;
     e->last_at = v->offset;
+    if (v->head.n_records > 0)
+        e->records_end = v->head.pos + (v->end - v->offset);
     if (v->head.epoch > e->l->last_epoch)
         e->l->last_epoch = v->head.epoch;
     return ERR_OK;
@@ -271,11 +274,12 @@ enum err seglog_find_end(struct seglog *l, uint64_t applied, struct errinfo *ei)
     if (err != ERR_OK)
         return err;
     struct segment *s = l->current;
-    struct end_search e = {l, s->epoch, 0};
+    struct end_search e = {.l = l, .epoch = s->epoch};
     uint64_t end = seglog_pos(l, s->n, SEGLOG_HEADER);
     err = segment_end(&e, s, &end, ei);
     l->at = end - seglog_pos(l, s->n, 0);
     l->last_at = e.last_at;
+    l->records_end = e.records_end;
     atomic_store(&l->end, end);
     if (err == ERR_OK && applied > end)
         return err_set(ei, ERR_CORRUPT, "%s: the log ends here, but the index knows it up to %llu",
@@ -289,7 +293,7 @@ enum err seglog_check_segment(struct seglog *l, uint64_t n, struct errinfo *ei)
     enum err err = seglog_pin(l, n, &s, ei);
     if (err != ERR_OK)
         return err;
-    struct end_search e = {l, s->epoch, 0};
+    struct end_search e = {.l = l, .epoch = s->epoch};
     uint64_t end = stated_end(l, n);
     err = end ? seglog_walk_segment(l, s, end, NULL, NULL, NULL, ei) : segment_end(&e, s, &end, ei);
     seglog_unpin(l, s);

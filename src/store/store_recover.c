@@ -19,8 +19,9 @@ enum {
 
 struct replay {
     struct store *s;
-    uint64_t from;                /* everything before is applied, or in the transaction */
-    uint64_t start, to;           /* for the progress */
+    uint64_t from;      /* everything before is applied, or in the transaction */
+    uint64_t applied;   /* behind the last batch with records: a mark counts for nothing */
+    uint64_t start, to; /* for the progress */
     struct recovery_note suspect; /* where recovery ended before */
     unsigned n_careful;           /* records still to be noted one by one */
     unsigned n_open;              /* records in the open transaction */
@@ -149,6 +150,8 @@ static enum err replay_batch(void *arg, const struct batch_view *v, struct errin
     if (err == ERR_OK && r->n_open >= TRANSACTION_RECORDS)
         err = close_transaction(r, end, ei);
     r->from = end;
+    if (v->head.n_records > 0)
+        r->applied = end;
     tell_progress(r, end);
     return err;
 }
@@ -160,7 +163,8 @@ static enum err replay(struct replay *r, struct errinfo *ei)
     bool was_interrupted = store_note_read(s, &r->suspect);
     r->from = r->start = index_applied(s->index);
     r->to = atomic_load(&s->log->end);
-    if (!was_interrupted && r->from >= r->to)
+    r->applied = r->from;
+    if (!was_interrupted && r->from >= (s->log->records_end ? s->log->records_end : r->to))
         return ERR_OK;
     enum err err = ERR_OK;
     if (was_interrupted) { /* the note stays: only deaths at the record itself count against it */
@@ -179,7 +183,7 @@ static enum err replay(struct replay *r, struct errinfo *ei)
     if (err == ERR_OK)
         err = open_transaction(r, ei);
     if (err == ERR_OK)
-        err = close_transaction(r, atomic_load(&s->log->end), ei);
+        err = close_transaction(r, r->applied, ei);
     if (err != ERR_OK)
         index_abort(s->index);
     if (err == ERR_CORRUPT) {

@@ -142,8 +142,11 @@ unsigned store_verify_with(const struct store_files *files, const char *dir,
     uint64_t applied = 0;
     if (index_verify(s->index_path, &applied, &ei) != ERR_OK)
         problem(&v, &ei);
-    if (check_end(&v, applied, &ei) != ERR_OK)
+    if (check_end(&v, applied, &ei) != ERR_OK) {
         problem(&v, &ei);
+        if (s->log)
+            seglog_believe_all(s->log); /* what lies behind the damage may be whole */
+    }
     if (s->log && s->log->current) {
         check_segments(&v);
         if (index_segment_use(s->index_path, s->log->segment_bytes, check_use, &v, &ei) != ERR_OK)
