@@ -2,6 +2,7 @@
 #include "daemon/child.h"
 
 #include "desk/desk.h"
+#include "store/store.h"
 
 static void on_nonsense(void *arg, enum ipc_role peer, unsigned number, const char *why)
 {
@@ -11,6 +12,11 @@ static void on_nonsense(void *arg, enum ipc_role peer, unsigned number, const ch
 static void on_progress(void *arg, unsigned percent)
 {
     child_progress(arg, percent, "reading the log");
+}
+
+static void core_before_sandbox(struct child *)
+{
+    store_before_sandbox();
 }
 
 static void core_start(struct child *c)
@@ -67,6 +73,7 @@ static void core_stop(struct child *c)
 }
 
 const struct role_wiring wiring_core = {
+    .before_sandbox = core_before_sandbox,
     .start = core_start,
     .linked = core_linked,
     .processes = core_processes,

@@ -3,6 +3,7 @@
  * What is in memory beside SQLite (meta, unanswered messages, use of zones) belongs to the
  * transaction: commit writes it, abort reads it again. */
 #include "store/index_db_int.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -303,4 +304,10 @@ enum err index_checkpoint(struct index *x, struct errinfo *ei)
     if (n_done < n_log)
         return err_set(ei, ERR_RETRY, "index: a reader holds %d pages back", n_log - n_done);
     return ERR_OK;
+}
+
+void store_before_sandbox(void)
+{
+    char first;
+    sqlite3_randomness(sizeof(first), &first); /* reads the seed from a file, once */
 }

@@ -48,6 +48,8 @@ struct store_recovery {
     struct errinfo damage;
 };
 
+/* Opens what a sandbox would forbid later (SQLite's seed). Before store_open, no thread yet. */
+void store_before_sandbox(void);
 /* Recover and start. ERR_CONFLICT another process has this store; ERR_INVALID the index is from a
  * newer version or the folder is none of ours; ERR_IO, ERR_FULL as they are. Damage is not an
  * error: the store opens, store_submit refuses with ERR_CORRUPT, reading works. */

@@ -115,11 +115,17 @@ static void do_checkpoint(struct store *s)
 }
 
 /* Under lock. */
+static mono_us time_to_apply(const struct store *s)
+{
+    bool is_busy = s->apply.n_records >= STORE_APPLY_BUSY;
+    return s->apply.since + MILLISECONDS(is_busy ? STORE_APPLY_BUSY_MS : STORE_APPLY_MS);
+}
+
+/* Under lock. */
 static bool is_time_to_apply(const struct store *s)
 {
     return s->apply.is_closing || s->apply.n_hurry > 0 || !list_empty(&s->apply.waiters) ||
-           s->apply.n_records >= STORE_APPLY_MANY ||
-           mono_now() >= s->apply.since + MILLISECONDS(STORE_APPLY_MS);
+           s->apply.n_records >= STORE_APPLY_MANY || mono_now() >= time_to_apply(s);
 }
 
 /* Blocks for the next transaction; false: the store closes and there are none. */
@@ -138,7 +144,7 @@ static bool take_blocks(struct store *s, struct list *ret)
             pthread_cond_wait(&s->apply.cond, &s->apply.lock);
             s->apply.is_sleeping = false;
         } else {
-            struct timespec until = store_deadline(s->apply.since + MILLISECONDS(STORE_APPLY_MS));
+            struct timespec until = store_deadline(time_to_apply(s));
             (void)pthread_cond_timedwait(&s->apply.cond, &s->apply.lock, &until);
         }
     }
