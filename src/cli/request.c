@@ -1,0 +1,232 @@
+/* Path, query and body of a row's request, from what was given. */
+#include "cli/cli_int.h"
+
+#include <stdio.h>
+#include <time.h>
+
+void add_escaped(struct buf *b, struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                        (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+        if (is_plain)
+            buf_addc(b, (char)c);
+        else
+            buf_addf(b, "%%%02X", c);
+    }
+}
+
+void add_query(struct buf *path, const char *name, struct slice value)
+{
+    bool has_query = slice_find(buf_slice(path), '?') >= 0;
+    buf_addf(path, "%c%s=", has_query ? '&' : '?', name);
+    add_escaped(path, value);
+}
+
+/* ---- times ---- */
+
+static void to_text(utc_ms t, char ret[40])
+{
+    snprintf(ret, 40, "%s", utc_rfc3339(t).s);
+}
+
+/* "90m", "2h", "3d": so long ago. */
+static bool ago(struct slice s, utc_ms now, char ret[40])
+{
+    static const struct {
+        char letter;
+        utc_ms ms;
+    } units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}, {'w', 604800000}};
+    uint64_t n;
+    if (s.n < 2 || !slice_u64(slice_of(s.p, s.n - 1), 1000000, &n))
+        return false;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+        if (s.p[s.n - 1] == units[i].letter) {
+            to_text(now - (utc_ms)n * units[i].ms, ret);
+            return true;
+        }
+    return false;
+}
+
+/* A clock or calendar time of this place. */
+static bool here(const char *text, utc_ms now, char ret[40])
+{
+    static const char *const forms[] = {"%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M",
+                                        "%Y-%m-%dT%H:%M",    "%Y-%m-%d",          "%H:%M"};
+    time_t today = (time_t)(now / 1000);
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        struct tm tm;
+        if (!localtime_r(&today, &tm))
+            return false;
+        tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
+        const char *end = strptime(text, forms[i], &tm);
+        if (!end || *end)
+            continue;
+        tm.tm_isdst = -1;
+        time_t t = mktime(&tm);
+        to_text((utc_ms)t * 1000, ret);
+        return t > 0;
+    }
+    return false;
+}
+
+bool time_parse(const char *text, utc_ms now, char ret[40])
+{
+    struct slice s = slice_str(text);
+    if (ago(s, now, ret) || here(text, now, ret))
+        return true;
+    /* With a zone of its own: the node understands it, or says why not. */
+    if (s.n < 20 || s.n > 35 || slice_find(s, 'T') < 0)
+        return false;
+    snprintf(ret, 40, "%s", text);
+    return true;
+}
+
+/* ---- flags ---- */
+
+static json_t *text_of(const char *value)
+{
+    json_t *v = json_string(value);
+    if (!v)
+        complain(0, "\"%s\" is not UTF-8. Nothing was done.", value);
+    return v;
+}
+
+static bool put(json_t *body, const char *member, json_t *take_value)
+{
+    return take_value && json_object_set_new(body, member, take_value) == 0;
+}
+
+static bool flag_into_body(const struct cli *c, size_t i, json_t *body)
+{
+    const struct flag *f = c->values[i].flag;
+    const char *value = c->values[i].value;
+    uint64_t n;
+    switch (f->kind) {
+    case FLAG_TEXT:
+    case FLAG_TIME:
+        return put(body, f->member, text_of(value));
+    case FLAG_ON:
+    case FLAG_OFF:
+        return put(body, f->member, json_boolean(f->kind == FLAG_ON && !c->values[i].is_off));
+    case FLAG_NUMBER:
+        if (!slice_u64(slice_str(value), INT32_MAX, &n)) {
+            complain(0, "--%s must be a number, not \"%s\". Nothing was done.", f->name, value);
+            return false;
+        }
+        return put(body, f->member, json_integer((json_int_t)n));
+    case FLAG_LIST: {
+        json_t *list = json_object_get(body, f->member);
+        if (!list && !put(body, f->member, json_array()))
+            return false;
+        list = json_object_get(body, f->member);
+        /* --alias "" says: none at all. */
+        return !value[0] || json_array_append_new(list, text_of(value)) == 0;
+    }
+    }
+    return false;
+}
+
+static bool flag_into_query(const struct cli *c, size_t i, struct buf *path)
+{
+    const struct flag *f = c->values[i].flag;
+    char time[40];
+    const char *value = c->values[i].value;
+    if (f->kind == FLAG_TIME) {
+        if (!time_parse(value, utc_now(), time)) {
+            complain(0,
+                     "--%s: \"%s\" is not a time. Nothing was done. Write 2h, 3d, 08:30, "
+                     "2026-11-21 or 2026-11-21T08:30:00Z.",
+                     f->name, value);
+            return false;
+        }
+        value = time;
+    }
+    add_query(path, f->member, slice_str(value));
+    return true;
+}
+
+/* Does the flag of this row go into the query although there is a body? */
+static bool is_marked(const struct command *row, const char *flag, char sign)
+{
+    struct slice rest = slice_str(row->flags), mark;
+    while (rest.n > 0) {
+        struct slice word = slice_cut(rest, ' ', &rest);
+        if (slice_find(word, sign) >= 0 && slice_eq(slice_cut(word, sign, &mark), slice_str(flag)))
+            return true;
+    }
+    return false;
+}
+
+/* ---- the whole ---- */
+
+/* The value of the argument that the row calls `name`; NULL: there is none. */
+static const char *arg_called(const struct cli *c, struct slice name)
+{
+    struct slice rest = slice_str(c->command->args), mapped;
+    for (size_t i = 0; rest.n > 0; i++) {
+        struct slice arg = slice_cut(slice_cut(rest, ' ', &rest), ':', &mapped);
+        if (slice_eq(arg, name))
+            return c->args[i];
+    }
+    return NULL;
+}
+
+static void build_path(const struct cli *c, struct buf *path)
+{
+    struct slice rest = slice_str(c->command->path);
+    while (rest.n > 0) {
+        bool has_place = slice_find(rest, '{') >= 0;
+        buf_adds(path, slice_cut(rest, '{', &rest));
+        if (has_place)
+            add_escaped(path, slice_str(arg_called(c, slice_cut(rest, '}', &rest))));
+    }
+}
+
+static bool build_args(const struct cli *c, struct buf *path, json_t *body)
+{
+    struct slice rest = slice_str(c->command->args);
+    for (size_t i = 0; rest.n > 0; i++) {
+        struct slice mapped;
+        (void)slice_cut(slice_cut(rest, ' ', &rest), ':', &mapped);
+        if (mapped.n > 0 && mapped.p[mapped.n - 1] == ']')
+            mapped.n--;
+        if (mapped.n == 0 || !c->args[i])
+            continue;
+        char name[40];
+        snprintf(name, sizeof(name), SLICE_FMT, SLICE_ARG(mapped));
+        if (!body)
+            add_query(path, name, slice_str(c->args[i]));
+        else if (!put(body, name, text_of(c->args[i])))
+            return false;
+    }
+    return true;
+}
+
+bool request_build(const struct cli *c, struct buf *path, json_t **ret_body)
+{
+    const struct command *row = c->command;
+    bool has_body = strcmp(row->method, "POST") == 0 || strcmp(row->method, "PATCH") == 0;
+    json_t *body = has_body ? json_object() : NULL;
+    struct slice fixed, fixed_name = slice_cut(slice_str(row->fixed), '=', &fixed);
+    char name[40];
+    build_path(c, path);
+    bool is_good = build_args(c, path, body);
+    snprintf(name, sizeof(name), SLICE_FMT, SLICE_ARG(fixed_name));
+    if (name[0] && body)
+        is_good = is_good && put(body, name, json_stringn(fixed.p, fixed.n));
+    else if (name[0])
+        add_query(path, name, fixed);
+    for (size_t i = 0; i < c->n_values && is_good; i++)
+        is_good = body && !is_marked(row, c->values[i].flag->name, '?')
+                      ? flag_into_body(c, i, body)
+                      : flag_into_query(c, i, path);
+    /* What takes no member takes no body at all. */
+    if (!is_good || (body && json_object_size(body) == 0 && strcmp(row->method, "PATCH") != 0)) {
+        json_decref(body);
+        body = NULL;
+    }
+    *ret_body = body;
+    return is_good && !path->failed;
+}

@@ -1,0 +1,280 @@
+/* The commands, the flags and how answers look. The manual page is made from this. */
+#include "cli/cli_int.h"
+
+static const struct flag flags[] = {
+    {"tenant", "NAME", "tenant", FLAG_TEXT, "The company."},
+    {"primary", "NAME", "primary", FLAG_TEXT, "The mail system."},
+    {"form", "FORM", "form", FLAG_TEXT,
+     "inline (the MX points here), second (we are the second MX) or hosted."},
+    {"cut-through", NULL, "cut_through", FLAG_ON,
+     "Offer each message to the primary while its sender waits."},
+    {"separators", "SIGNS", "separators", FLAG_TEXT, "Of plus addresses; \"\" for none."},
+    {"catch-all", "ADDRESS", "catch_all", FLAG_TEXT, "Gets what nobody else has; \"\" for nobody."},
+    {"postmaster", "ADDRESS", "postmaster", FLAG_TEXT,
+     "Gets postmaster and abuse; \"\" for the primary."},
+    {"host", "HOST:PORT", "hosts", FLAG_LIST, "Where it takes mail; may be repeated, in order."},
+    {"network", "CIDR", "networks", FLAG_LIST, "It sends from here; may be repeated."},
+    {"tls", "WAY", "tls", FLAG_TEXT, "may, must, verify or never."},
+    {"tls-name", "NAME", "tls_name", FLAG_TEXT, "The name expected in its certificate."},
+    {"shared", NULL, "shared", FLAG_ON, "Others send from these networks too."},
+    {"certificate", "SHA256", "certificate", FLAG_TEXT, "Of its client certificate."},
+    {"xclient", NULL, "xclient", FLAG_ON, "Tell it the original client by XCLIENT."},
+    {"connections", "NUMBER", "connections", FLAG_NUMBER, "Deliveries to it at once."},
+    {"name", "NAME", "name", FLAG_TEXT, "What people call them."},
+    {"alias", "ADDRESS", "aliases", FLAG_LIST, "A further address; may be repeated."},
+    {"member", "ADDRESS", "members", FLAG_LIST, "A member; may be repeated."},
+    {"covered", NULL, "covered", FLAG_ON, "With a continuity mailbox (the default)."},
+    {"relayed", NULL, "covered", FLAG_OFF, "Without a mailbox: mail is only passed on."},
+    {"essential", NULL, "essential", FLAG_ON, "First in line when mail is given back."},
+    {"kind", "KIND", "kind", FLAG_TEXT, "person, shared or contact."},
+    {"complete", NULL, "complete", FLAG_ON,
+     "This is everybody: who is not in the list is removed."},
+    {"force", NULL, "force", FLAG_ON, "Even if more than a tenth would be removed."},
+    {"why", "TEXT", "why", FLAG_TEXT, "The reason, for those who read it later."},
+    {"match", "TEXT", "match", FLAG_TEXT, "Only with this in the address or name."},
+    {"address", "ADDRESS", "address", FLAG_TEXT, "Only to or from this address."},
+    {"disposition", "FATE", "disposition", FLAG_TEXT,
+     "waiting, held, delivered, returned, removed, merged or refused."},
+    {"limit", "NUMBER", "limit", FLAG_NUMBER, "At most so many (100)."},
+    {"after", "NEXT", "after", FLAG_TEXT, "Go on behind the list before."},
+    {"since", "TIME", "since", FLAG_TIME, "Not older: 2h, 3d, 08:30, 2026-11-21."},
+    {"until", "TIME", "until", FLAG_TIME, "Not newer."},
+};
+
+const struct flag *flag_find(struct slice name)
+{
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+        if (slice_eq(name, slice_str(flags[i].name)))
+            return &flags[i];
+    return NULL;
+}
+
+/* ---- how answers look ---- */
+
+#define STATE_COLUMNS                                                                              \
+    "Mail system=primary|Company=tenant|State=state|Since=since@|Waiting=waiting|Ready=ready|"     \
+    "Seen last=last"
+#define ROW_COLUMNS                                                                                \
+    "Message=message|#=rcpt|Received=received@|From=from|To=to|Fate=disposition|Try=attempts|"     \
+    "Next=due@|Said last=text"
+
+static const struct view status_view = {
+    .lines = "Node=node|Version=version|Running since=started@|New mail=text|"
+             "Waiting=queue.waiting|Delivered=queue.delivered|Oldest=queue.oldest@|"
+             "Disk free=store.disk_free_bytes#|Store works=store.ok",
+    .tables = {{"Mail systems", "primaries", STATE_COLUMNS,
+                "None yet: staffetta primary add NAME --tenant COMPANY --host HOST:25"},
+               {"Processes", "processes",
+                "Process=role|#=number|Pid=pid|Running since=since@|Started again=restarts",
+                "None."}},
+};
+static const struct view tenants_view = {
+    .tables = {{NULL, "tenants",
+                "Name=name|Domains=domains|Mail systems=primaries|People=persons|Groups=groups|"
+                "List complete=complete_at@",
+                "No companies yet: staffetta tenant add NAME"}},
+};
+static const struct view tenant_view = {
+    .lines = "Name=name|Domains=domains|Mail systems=primaries|People=persons|Groups=groups|"
+             "List complete=complete_at@",
+};
+static const struct view domains_view = {
+    .tables = {{NULL, "domains",
+                "Domain=name|Company=tenant|Form=form|Mail system=primary|Cut-through=cut_through|"
+                "Catch-all=catch_all",
+                "No domains yet: staffetta domain add NAME --tenant COMPANY --primary NAME"}},
+};
+static const struct view domain_view = {
+    .lines = "Domain=name|Company=tenant|Form=form|Mail system=primary|Cut-through=cut_through|"
+             "Separators=separators|Catch-all=catch_all|Postmaster=postmaster",
+};
+static const struct view primaries_view = {
+    .tables = {{NULL, "primaries",
+                "Name=name|Company=tenant|Hosts=hosts|TLS=tls|State=state.state|"
+                "Waiting=state.waiting",
+                "No mail systems yet: staffetta primary add NAME --tenant COMPANY --host HOST:25"}},
+};
+static const struct view primary_view = {
+    .lines = "Name=name|Company=tenant|Hosts=hosts|TLS=tls|Name in certificate=tls_name|"
+             "Sends from=networks|Others send from there=shared|Certificate=certificate|"
+             "XCLIENT=xclient|Connections=connections|State=state.state|Since=state.since@|"
+             "Waiting=state.waiting|Looked at=state.last_probe@|Seen last=state.last|"
+             "Software=state.software|Largest message=state.size_max#",
+};
+static const struct view check_view = {.lines = "Mail system=primary|Well=ok|Seen=text",
+                                       .must_be_true = "ok"};
+static const struct view persons_view = {
+    .tables =
+        {{NULL, "persons",
+          "Address=address|Name=name|Company=tenant|Covered=covered|Kind=kind|Aliases=aliases",
+          "Nobody yet: staffetta person add ADDRESS"}},
+};
+static const struct view person_view = {
+    .lines = "Address=address|Name=name|Company=tenant|Aliases=aliases|Covered=covered|"
+             "Essential=essential|Kind=kind|Mail system=primary",
+};
+static const struct view imported_view = {
+    .lines = "Added=added|Changed=changed|Unchanged=unchanged|Removed=removed|"
+             "List complete=complete_at@",
+};
+static const struct view groups_view = {
+    .tables = {{NULL, "groups", "Address=address|Name=name|Company=tenant|Members=members",
+                "No groups yet: staffetta group add ADDRESS --member ADDRESS"}},
+};
+static const struct view group_view = {
+    .lines = "Address=address|Name=name|Company=tenant|Aliases=aliases|Members=members",
+};
+static const struct view removed_view = {.lines = "Removed=removed|Note=text"};
+static const struct view states_view = {
+    .tables = {{NULL, "states", STATE_COLUMNS, "No mail systems yet: staffetta primary add"}},
+};
+static const struct view state_view = {
+    .lines = "Mail system=primary|Company=tenant|State=state|Since=since@|Waiting=waiting|"
+             "Ready to return=ready|Failures in a row=bad|Successes in a row=good|"
+             "First failure=first_bad@|Well last=last_good@|Failed last=last_bad@|"
+             "Looked at=last_probe@|Seen last=last|Software=software",
+};
+static const struct view queue_view = {
+    .tables = {{NULL, "rows", ROW_COLUMNS, "Nothing waits and nothing is held."}},
+};
+static const struct view hold_view = {
+    .tables = {{NULL, "rows",
+                "Message=message|#=rcpt|Received=received@|From=from|To=to|Why=reason|"
+                "Said last=text",
+                "Nothing is held."}},
+};
+static const struct view doubles_view = {
+    .tables = {{NULL, "rows",
+                "Message=message|#=rcpt|Received=received@|From=from|To=to|Tried=changed@|"
+                "Mail system=primary",
+                "No delivery may have arrived twice."}},
+};
+static const struct view ordered_view = {
+    .lines = "Message=message|Recipients done=done",
+    .tables = {{NULL, "rows", "#=rcpt|Done=done|Why not=text", "None."}},
+};
+static const struct view ledger_view = {
+    .lines = "Verdict=text",
+    .tables = {{"Company by company", "tenants",
+                "Company=tenant|Balanced=balanced|Accepted=accepted|Waiting=waiting|"
+                "Delivered=delivered|Held=held|Returned=returned|Removed=removed|Merged=merged",
+                "No companies yet."}},
+    .must_be_true = "balanced",
+};
+static const struct view events_view = {
+    .tables = {{NULL, "events", "Time=time@|Class=class|Event=name|About=subject|By=by|What=text",
+                "Nothing happened in this time."}},
+};
+static const struct view limits_view = {
+    .tables = {{NULL, "limits",
+                "Limit=name|Value=limit|Unit=unit|Class=class|Reached=count|Last=last@|Who=example",
+                "None."}},
+};
+static const struct view store_view = {
+    .lines = "Works=ok|Disk free=disk_free_bytes#|Disk size=disk_total_bytes#|Batches=batches|"
+             "Syncs=syncs|Records=records|Written=written_bytes#|Of this messages=body_bytes#|"
+             "Log files=segments|Kept ready=pool|Used again=recycled|Log ends at=end|"
+             "Index knows up to=applied",
+};
+static const struct view snapshot_view = {.lines = "Done=text|Log ends at=store.end"};
+
+/* ---- the commands ---- */
+
+#define DOMAIN_FLAGS "form cut-through separators catch-all postmaster"
+#define PRIMARY_FLAGS "network tls tls-name shared certificate xclient connections"
+#define PERSON_FLAGS "name alias covered relayed essential kind primary"
+#define ORDER(verb, text)                                                                          \
+    {                                                                                              \
+        "queue", verb, "ID[/RCPT]", "POST", "/v1/queue/{ID}/order", "order=" verb, "why!",         \
+            &ordered_view, run_order, text                                                         \
+    }
+
+const struct command commands[] = {
+    {"status", "", "", "GET", "/v1/status", "", "", &status_view, NULL,
+     "Show the node at a glance."},
+    {"check", "", "", "GET", "/v1/status", "", "", NULL, run_check,
+     "Check everything: new mail, the disk, each mail system, the ledger."},
+    {"tenant", "list", "", "GET", "/v1/tenants", "", "", &tenants_view, NULL,
+     "List the companies."},
+    {"tenant", "add", "NAME:name", "POST", "/v1/tenants", "", "", &tenant_view, NULL,
+     "Add a company."},
+    {"tenant", "show", "NAME", "GET", "/v1/tenants/{NAME}", "", "", &tenant_view, NULL,
+     "Show a company."},
+    {"domain", "list", "", "GET", "/v1/domains", "", "tenant", &domains_view, NULL,
+     "List the domains."},
+    {"domain", "add", "NAME:name", "POST", "/v1/domains", "", "tenant! primary " DOMAIN_FLAGS,
+     &domain_view, NULL, "Add a domain."},
+    {"domain", "show", "NAME", "GET", "/v1/domains/{NAME}", "", "", &domain_view, NULL,
+     "Show a domain."},
+    {"domain", "set", "NAME", "PATCH", "/v1/domains/{NAME}", "", "primary " DOMAIN_FLAGS,
+     &domain_view, NULL, "Change a domain."},
+    {"primary", "list", "", "GET", "/v1/primaries", "", "tenant", &primaries_view, NULL,
+     "List the mail systems."},
+    {"primary", "add", "NAME:name", "POST", "/v1/primaries", "", "tenant! host! " PRIMARY_FLAGS,
+     &primary_view, NULL, "Add a mail system."},
+    {"primary", "show", "NAME", "GET", "/v1/primaries/{NAME}", "", "tenant", &primary_view, NULL,
+     "Show a mail system and its state."},
+    {"primary", "set", "NAME", "PATCH", "/v1/primaries/{NAME}", "", "tenant? host " PRIMARY_FLAGS,
+     &primary_view, NULL, "Change a mail system; lists replace lists."},
+    {"primary", "check", "NAME", "POST", "/v1/primaries/{NAME}/check", "", "tenant?", &check_view,
+     NULL, "Look at a mail system now. Exit code 1 when it is not well."},
+    {"person", "list", "", "GET", "/v1/persons", "", "tenant match limit after", &persons_view,
+     NULL, "List the people."},
+    {"person", "show", "ADDRESS", "GET", "/v1/persons/{ADDRESS}", "", "", &person_view, NULL,
+     "Show a person."},
+    {"person", "add", "ADDRESS:address", "POST", "/v1/persons", "", PERSON_FLAGS, &person_view,
+     NULL, "Add a person."},
+    {"person", "set", "ADDRESS", "PATCH", "/v1/persons/{ADDRESS}", "", PERSON_FLAGS, &person_view,
+     NULL, "Change a person; lists replace lists."},
+    {"person", "remove", "ADDRESS", "DELETE", "/v1/persons/{ADDRESS}", "", "", &removed_view, NULL,
+     "Remove a person. The mail that was kept stays."},
+    {"person", "import", "FILE", "POST", "/v1/persons/import", "", "tenant complete force",
+     &imported_view, run_import,
+     "Add and change many people, from JSON or from CSV: address, name, aliases separated by ;, "
+     "covered or relayed."},
+    {"group", "list", "", "GET", "/v1/groups", "", "tenant", &groups_view, NULL,
+     "List the groups."},
+    {"group", "show", "ADDRESS", "GET", "/v1/groups/{ADDRESS}", "", "", &group_view, NULL,
+     "Show a group."},
+    {"group", "add", "ADDRESS:address", "POST", "/v1/groups", "", "member! name alias", &group_view,
+     NULL, "Add a group."},
+    {"group", "remove", "ADDRESS", "DELETE", "/v1/groups/{ADDRESS}", "", "", &removed_view, NULL,
+     "Remove a group."},
+    {"state", "list", "", "GET", "/v1/state", "", "tenant", &states_view, NULL,
+     "Show the states of all mail systems."},
+    {"state", "show", "PRIMARY", "GET", "/v1/state/{PRIMARY}", "", "tenant", &state_view, NULL,
+     "Show the state of a mail system."},
+    {"state", "emergency", "PRIMARY", "POST", "/v1/state/{PRIMARY}/emergency", "", "tenant? why!",
+     &state_view, NULL, "Declare an emergency: people work here from now on."},
+    {"state", "return", "PRIMARY", "POST", "/v1/state/{PRIMARY}/return", "", "tenant? why!",
+     &state_view, NULL, "Give everything back to the mail system."},
+    {"queue", "list", "", "GET", "/v1/queue", "", "tenant primary address disposition limit after",
+     &queue_view, NULL, "List what waits and what is held, or another fate."},
+    {"queue", "show", "ID", "GET", "/v1/queue/{ID}", "", "", NULL, run_queue_show,
+     "Show a message, its recipients and history, and why it waits."},
+    ORDER("hold", "Do nothing with it until a person decides."),
+    ORDER("release", "Let a held message go on."),
+    ORDER("retry", "Try now instead of later."),
+    ORDER("return", "Give it back to its sender with a notice."),
+    ORDER("remove", "Remove it for good."),
+    {"hold", "list", "", "GET", "/v1/queue", "disposition=held",
+     "tenant primary address limit after", &hold_view, NULL, "List what is held, and why."},
+    {"ledger", "", "", "GET", "/v1/ledger", "", "tenant", &ledger_view, NULL,
+     "Prove that every message is accounted for. Exit code 1 when it does not add up."},
+    {"ledger", "doubles", "", "GET", "/v1/ledger/doubles", "", "tenant limit after", &doubles_view,
+     NULL, "List the deliveries that may have arrived twice."},
+    {"trace", "", "[WHAT:what]", "GET", "/v1/trace", "", "tenant since until limit", NULL,
+     run_trace,
+     "Follow messages from arrival to fate: by id, address, domain, Message-ID or subject."},
+    {"events", "", "", "GET", "/v1/events", "", "tenant since limit", &events_view, NULL,
+     "List what happened."},
+    {"limits", "", "", "GET", "/v1/limits", "", "", &limits_view, NULL,
+     "Show every limit and how often it was reached."},
+    {"store", "show", "", "GET", "/v1/store", "", "", &store_view, NULL,
+     "Show the store in numbers."},
+    {"store", "snapshot", "", "POST", "/v1/store/snapshot", "", "", &snapshot_view, NULL,
+     "Make a verified snapshot of the index now."},
+    {"openapi", "", "", "GET", "/v1/openapi.json", "", "", NULL, run_raw,
+     "Print the description of the interface (OpenAPI 3)."},
+};
+const size_t n_commands = sizeof(commands) / sizeof(commands[0]);
