@@ -59,10 +59,13 @@ struct admin_host {
     struct store *store;
     utc_ms started;
     uint64_t (*next_id)(void *arg); /* for new objects */
+    /* The callbacks `done` may be called from within the call or later, once, on the loop; never
+     * after admin_destroy. */
     /* Write objects and mailboxes (packed copies are made), apply them to the directory when durable,
      * wait until the index shows them, then done(cookie, err, why) on the loop. One change at a time:
      * ERR_CONFLICT at once while another is under way is never given; they queue up (bounded:
-     * ERR_LIMIT). */
+     * ERR_LIMIT). Admin itself has only one under way at a time, of at most 2000 objects and 12000
+     * mailboxes, about 1 MiB each when packed: an import comes in such portions. */
     void (*put)(void *arg, const struct record_objects *objects,
                 const struct record_mailboxes *mailboxes,
                 void (*done)(void *cookie, enum err err, const char *why), void *cookie);
@@ -71,7 +74,8 @@ struct admin_host {
     void (*decide)(void *arg, uint64_t primary, enum continuity_evidence what, struct slice by,
                    struct slice why, void (*done)(void *cookie, enum err err, const char *why),
                    void *cookie);
-    /* An order about one row; the row is read by the host (fresh), then queue_order. */
+    /* An order about one row; the row is read by the host (fresh), then queue_order. ERR_GONE: the
+     * message has no such row (and none with a larger number). */
     void (*order)(void *arg, enum queue_order what, uint64_t message, uint16_t rcpt,
                   struct slice by, struct slice why,
                   void (*done)(void *cookie, enum err err, const char *why), void *cookie);
@@ -87,7 +91,8 @@ struct admin_host {
 };
 
 struct admin;
-struct admin *admin_create(const struct admin_host *host);
+struct admin *admin_create(const struct admin_host *host); /* copies *host */
+/* Requests that wait are answered with 503 first. Takes NULL. */
 void admin_destroy(struct admin **a);
 
 /* Where does this request run? Unknown paths run on the loop and get 404, wrong methods 405. */
@@ -100,7 +105,9 @@ typedef void admin_answer_fn(void *arg, uint16_t status, const char *type, struc
 
 /* On the loop. The request's slices are borrowed for the call; what must last is copied. */
 void admin_loop(struct admin *a, const struct admin_request *r, admin_answer_fn *answer, void *arg);
-/* On a worker thread: only the reader and constant tables are touched. `a` may be shared. */
+/* On a worker thread: only the reader and constant tables are touched, and of the store what any
+ * thread may call (store_snapshot, store_figures). `a` may be shared. Always answers within the
+ * call. */
 void admin_work(const struct admin *a, struct store_reader *reader, const struct admin_request *r,
                 admin_answer_fn *answer, void *arg);
 

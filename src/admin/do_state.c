@@ -76,9 +76,9 @@ static void decided(void *cookie, enum err err, const char *why)
 static void decide(struct admin_call *c, enum continuity_evidence what)
 {
     const struct directory_primary *p = call_path_primary(c);
-    struct slice why = slice_trim(body_text(c->body, "why"));
     if (!p)
         return;
+    struct slice why = slice_trim(body_text(c->body, "why"));
     if (why.n == 0) {
         call_refuse(c, 400,
                     "The reason is empty. Nothing was changed. Everybody will ask later: "

@@ -5,10 +5,8 @@
 
 #include "admin/admin_int.h"
 
-#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 enum { FAKE_MAX = 64 };
 
@@ -20,6 +18,8 @@ struct fake_order {
 struct fake_done {
     void (*fn)(void *cookie, enum err err, const char *why);
     void *cookie;
+    enum err err;
+    const char *why;
 };
 
 static struct {
@@ -201,7 +201,7 @@ static void fake_answer(void (*fn)(void *cookie, enum err err, const char *why),
                         enum err err, const char *why)
 {
     if (fake.is_late)
-        fake.waiting[fake.n_waiting++] = (struct fake_done){fn, cookie};
+        fake.waiting[fake.n_waiting++] = (struct fake_done){fn, cookie, err, why};
     else
         fn(cookie, err, why);
 }
@@ -212,7 +212,7 @@ static inline void fake_turn(void)
     while (fake.n_waiting > 0) {
         struct fake_done d = fake.waiting[0];
         memmove(fake.waiting, fake.waiting + 1, --fake.n_waiting * sizeof(d));
-        d.fn(d.cookie, ERR_OK, "");
+        d.fn(d.cookie, d.err, d.why);
     }
 }
 
@@ -227,9 +227,9 @@ static void fake_keep(const struct record_object *o)
     struct record_object copy;
     struct errinfo ei;
     record_object_pack(&b, o);
-    assert_false(b.failed);
-    assert_true(record_object_unpack(arena_copy(fake.arena, buf_slice(&b)), fake.arena, &copy));
-    assert_int_equal(directory_apply(fake.host.directory, &copy, &ei), ERR_OK);
+    must(!b.failed);
+    must(record_object_unpack(arena_copy(fake.arena, buf_slice(&b)), fake.arena, &copy));
+    must(directory_apply(fake.host.directory, &copy, &ei) == ERR_OK);
     size_t i = 0;
     while (i < fake.n_objects && (fake.objects[i].kind != o->kind || fake.objects[i].id != o->id))
         i++;
@@ -399,69 +399,30 @@ static void fake_send(struct fake_reply *r, const char *method, const char *targ
         admin_loop(fake.admin, &q, fake_take, r);
 }
 
-/* Is the answer what the description promises? */
-static inline void fake_check(struct fake_reply *r, const char *method, const char *target)
-{
-    struct slice rest, path = slice_cut(slice_str(target), '?', &rest);
-    struct route route = admin_route(slice_str(method), path);
-    bool is_health = route.endpoint && route.endpoint->answer == SCHEMA_HEALTH && r->status == 503;
-    enum schema_id id = SCHEMA_PROBLEM;
-    struct errinfo ei = {};
-    json_t *value = NULL;
-    assert_int_equal(r->n, 1);
-    if (route.endpoint && (r->status < 400 || is_health)) {
-        id = route.endpoint->answer;
-        assert_int_equal(r->status, is_health ? 503 : route.endpoint->status);
-    } else {
-        assert_string_equal(r->type, "application/problem+json");
-    }
-    if (id == SCHEMA_NONE)
-        return;
-    value = json_loadb(r->body.p, r->body.n, JSON_REJECT_DUPLICATES, NULL);
-    if (!value || schema_check(id, value, &ei) != ERR_OK)
-        fail_msg("%s %s: %s: %s", method, target, ei.text, buf_cstr(&r->body));
-    json_decref(value);
-}
-
-static inline struct fake_reply fake_ask(const char *method, const char *target, const char *body)
+static inline void fake_do(const char *method, const char *target, const char *body)
 {
     struct fake_reply r = {};
     fake_send(&r, method, target, slice_str(body));
-    fake_check(&r, method, target);
-    return r;
-}
-
-static inline void fake_expect(const char *method, const char *target, const char *body,
-                               uint16_t status, const char *part)
-{
-    struct fake_reply r = fake_ask(method, target, body);
-    if (r.status != status || !strstr(buf_cstr(&r.body), part))
-        fail_msg("%s %s: expected %u with %s, got %u: %s", method, target, status, part, r.status,
-                 buf_cstr(&r.body));
+    must(r.n == 1 && r.status < 300);
     buf_finish(&r.body);
 }
 
 /* A company with a primary, an inline domain, two people and a group. */
 static inline void fake_company(void)
 {
-    fake_expect("POST", "/v1/tenants", "{\"name\":\"rossi\"}", 201, "\"name\":\"rossi\"");
-    fake_expect("POST", "/v1/primaries",
-                "{\"name\":\"exchange\",\"tenant\":\"rossi\",\"hosts\":[\"mail.rossi.example\"],"
-                "\"networks\":[\"192.0.2.0/24\"]}",
-                201, "\"hosts\":[\"mail.rossi.example:25\"]");
-    fake_expect("POST", "/v1/domains",
-                "{\"name\":\"Rossi.Example\",\"tenant\":\"rossi\",\"primary\":\"exchange\"}", 201,
-                "\"name\":\"rossi.example\"");
-    fake_expect("POST", "/v1/persons",
-                "{\"address\":\"Anna@Rossi.example\",\"name\":\"Anna Rossi\","
-                "\"aliases\":[\"a.rossi@rossi.example\"]}",
-                201, "\"address\":\"anna@rossi.example\"");
-    fake_expect("POST", "/v1/persons", "{\"address\":\"luca@rossi.example\",\"covered\":false}",
-                201, "\"covered\":false");
-    fake_expect("POST", "/v1/groups",
-                "{\"address\":\"all@rossi.example\",\"members\":[\"anna@rossi.example\","
-                "\"LUCA@rossi.example\",\"luca@rossi.example\"]}",
-                201, "\"members\":[\"anna@rossi.example\",\"luca@rossi.example\"]");
+    fake_do("POST", "/v1/tenants", "{\"name\":\"rossi\"}");
+    fake_do("POST", "/v1/primaries",
+            "{\"name\":\"exchange\",\"tenant\":\"rossi\",\"hosts\":[\"mail.rossi.example\"],"
+            "\"networks\":[\"192.0.2.0/24\"]}");
+    fake_do("POST", "/v1/domains",
+            "{\"name\":\"Rossi.Example\",\"tenant\":\"rossi\",\"primary\":\"exchange\"}");
+    fake_do("POST", "/v1/persons",
+            "{\"address\":\"Anna@Rossi.example\",\"name\":\"Anna Rossi\","
+            "\"aliases\":[\"a.rossi@rossi.example\"]}");
+    fake_do("POST", "/v1/persons", "{\"address\":\"luca@rossi.example\",\"covered\":false}");
+    fake_do("POST", "/v1/groups",
+            "{\"address\":\"all@rossi.example\",\"members\":[\"anna@rossi.example\","
+            "\"LUCA@rossi.example\",\"luca@rossi.example\"]}");
 }
 
 /* Messages with a row each: waiting, delivered (perhaps twice), held. */

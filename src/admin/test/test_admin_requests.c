@@ -1,6 +1,6 @@
 /* Every endpoint: a request, its status, a part of its answer; and each answer as its schema says.
  */
-#include "fake.h"
+#include "ask.h"
 
 struct ask {
     const char *method, *target, *body;
@@ -56,7 +56,8 @@ static void lists_and_shows_what_there_is(void **)
         {"GET", "/v1/persons/eva@rossi.example", "", 404, "Nobody has"},
         {"GET", "/v1/persons/nonsense", "", 400, "is not an address"},
         {"GET", "/v1/groups", "", 200, "all@rossi.example"},
-        {"GET", "/v1/groups/all@rossi.example", "", 200, "\"members\":"},
+        {"GET", "/v1/groups/all@rossi.example", "", 200,
+         "\"members\":[\"anna@rossi.example\",\"luca@rossi.example\"]"},
         {"GET", "/v1/groups/none@rossi.example", "", 404, "No group"},
         {"GET", "/v1/state", "", 200, "\"state\":\"standby\""},
         {"GET", "/v1/state/exchange?tenant=rossi", "", 200, "\"waiting\":3"},
