@@ -28,11 +28,11 @@ static void on_acceptable(void *arg, int)
         socklen_t n = sizeof(peer);
         int fd = accept4(li->fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-                /* Out of descriptors: the pending peer would wake us at once again. */
-                net_watch_want(li->watch, 0);
-                net_timer_set(li->again, MILLISECONDS(100));
-            }
+            if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+                return; /* another process was quicker, or the peer thought better of it */
+            /* Out of descriptors or memory: the peer that waits would wake us at once again. */
+            net_watch_want(li->watch, 0);
+            net_timer_set(li->again, MILLISECONDS(100));
             return;
         }
         int on = 1;

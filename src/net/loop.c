@@ -57,6 +57,7 @@ struct net_loop *net_loop_create(void)
     pthread_mutex_init(&l->lock, NULL);
     list_init(&l->tasks);
     list_init(&l->late);
+    list_init(&l->leaving);
     l->thread = pthread_self();
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     must(l->wake_fd >= 0);
@@ -72,6 +73,10 @@ void net_loop_destroy(struct net_loop **l)
     for (struct list *node; (node = list_pop(&(*l)->tasks));) {
         struct task *t = container_of(node, struct task, node);
         mem_free(&t);
+    }
+    LIST_FOREACH (node, &(*l)->leaving) {
+        struct net_leaving *leaving = container_of(node, struct net_leaving, node);
+        leaving->free(leaving);
     }
     event_free((*l)->wake);
     event_base_free((*l)->base);

@@ -76,7 +76,8 @@ void net_link_pause(struct net_link *link, bool is_paused);
 
 /* ---- listeners --------------------------------------------------------------------------- */
 
-/* `fn` gets each accepted, non-blocking, TCP_NODELAY descriptor and owns it. */
+/* Takes the listening descriptor, which must be non-blocking. `fn` gets each accepted,
+ * non-blocking, TCP_NODELAY descriptor and owns it. */
 struct net_listener;
 struct sockaddr_storage;
 struct net_listener *net_listener_create(struct net_loop *l, int fd,

@@ -10,7 +10,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 128 << 10, READS_A_TURN = 4, GOODBYE_SECONDS = 5 };
+enum {
+    COMMAND_BYTES = 16 << 10, /* read at once: commands */
+    BULK_BYTES = 128 << 10,   /* and content */
+    READS_A_TURN = 4,
+    OUT_ENOUGH = 16 << 10, /* so much waits for the peer: nothing more is read from it */
+    GOODBYE_SECONDS = 5,
+};
 
 struct net_tls {
     SSL_CTX *ctx;
@@ -22,14 +28,22 @@ struct net_stream {
     struct net_stream_options o;
     struct net_watch *watch;
     struct net_late late;
-    struct net_timer *goodbye; /* only while closing */
+    struct net_leaving leaving;
+    struct net_timer *goodbye; /* only while leaving */
     SSL *ssl;
-    struct buf in;  /* left over while pausing */
-    struct buf out; /* waits for the peer */
-    size_t out_at;
+    struct buf in;  /* left over while pausing, from in_at on */
+    struct buf out; /* waits for the peer, from out_at on */
+    size_t in_at, out_at;
+    const char *why; /* it is over; the owner hears of it at the end of the turn */
     int fd;
-    bool is_paused, is_busy, is_closing, is_dead, is_shaking, wants_write, is_goodbye;
-    bool is_ready_to_offer; /* the pause ended and something was left */
+    bool is_paused, is_bulk, is_peeking, is_shaking;
+    bool is_busy;     /* one of our callbacks may be running: settle() comes at its end */
+    bool is_told;     /* of `why` */
+    bool is_eof;      /* the peer sends no more */
+    bool is_broken;   /* nothing can be written any more */
+    bool is_closing;  /* the owner is gone */
+    bool is_shut;     /* all is written and our end of the stream is sent */
+    bool wants_write; /* TLS cannot go on before it may write */
 };
 
 /* ---- TLS contexts ---- */
@@ -81,6 +95,8 @@ enum err net_tls_server_create(struct slice certificate_pem, struct slice key_pe
     /* No read-ahead: an idle session then holds no record buffer. */
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    /* Sessions are resumed by tickets, which the peers keep. */
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"staffetta", 9);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, any_client_certificate);
     SSL_CTX_set_verify_depth(ctx, 4);
@@ -123,6 +139,9 @@ void net_tls_unref(struct net_tls **t)
 
 static void stream_free(struct net_stream *s)
 {
+    if (!list_empty(&s->leaving.node))
+        s->loop->n_leaving--;
+    list_remove(&s->leaving.node);
     list_remove(&s->late.node);
     net_watch_destroy(&s->watch);
     net_timer_destroy(&s->goodbye);
@@ -134,159 +153,248 @@ static void stream_free(struct net_stream *s)
     mem_free(&s);
 }
 
+static void free_leaving(struct net_leaving *leaving)
+{
+    stream_free(container_of(leaving, struct net_stream, leaving));
+}
+
+static size_t waiting_out(const struct net_stream *s)
+{
+    return s->out.n - s->out_at;
+}
+
+/* May the owner be offered more? */
+static bool may_read(const struct net_stream *s)
+{
+    return !s->is_paused && !s->is_closing && !s->is_shaking && !s->is_eof && !s->is_broken &&
+           s->in.n == 0 && waiting_out(s) < OUT_ENOUGH;
+}
+
 static void want(struct net_stream *s)
 {
-    if (s->is_dead) {
-        net_watch_want(s->watch, 0);
-        return;
-    }
-    bool has_out = s->out.n > s->out_at;
-    bool reads = !s->is_paused && !s->is_goodbye;
-    net_watch_want(s->watch, (reads || s->is_shaking ? NET_READ : 0) |
-                                 ((has_out && !s->is_shaking) || s->wants_write ? NET_WRITE : 0));
+    int what = 0;
+    if (s->is_shaking)
+        what = s->wants_write ? NET_WRITE : NET_READ;
+    else if (!s->is_broken)
+        what = (may_read(s) || (s->is_closing && !s->is_eof) ? NET_READ : 0) |
+               (waiting_out(s) > 0 || s->wants_write ? NET_WRITE : 0);
+    net_watch_want(s->watch, what);
 }
 
-static void dead(struct net_stream *s, const char *why)
+/* Remembers why it is over; whoever is busy, or the end of the turn, tells the owner. */
+static void end(struct net_stream *s, const char *why)
 {
-    if (s->is_dead)
-        return;
-    s->is_dead = true;
-    net_watch_want(s->watch, 0);
-    if (!s->is_closing)
-        s->o.closed(s->o.arg, why);
+    if (!s->why)
+        s->why = why;
+    if (!s->is_busy)
+        net_loop_late(s->loop, &s->late);
 }
 
-/* What an SSL call's failure means: true to try again when the socket is ready. */
-static bool tls_again(struct net_stream *s, int result)
+static void broken(struct net_stream *s, const char *why)
+{
+    s->is_broken = true;
+    buf_finish(&s->out);
+    s->out_at = 0;
+    end(s, why);
+}
+
+enum { GOT_NOTHING = -1, GOT_BROKEN = -2 };
+
+/* What an SSL call's failure means: 0 the end, GOT_NOTHING try again when the socket is ready. */
+static int tls_failure(struct net_stream *s, int result)
 {
     int why = SSL_get_error(s->ssl, result);
     ERR_clear_error();
     s->wants_write = why == SSL_ERROR_WANT_WRITE;
-    return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE;
+    if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE)
+        return GOT_NOTHING;
+    return why == SSL_ERROR_ZERO_RETURN ? 0 : GOT_BROKEN;
 }
 
+/* Bytes that went out, GOT_NOTHING or GOT_BROKEN. */
 static ssize_t put(struct net_stream *s, const char *p, size_t n)
 {
-    if (s->ssl && !s->is_shaking) {
+    if (s->ssl) {
+        ERR_clear_error(); /* SSL_get_error also sees what others left there */
         int done = SSL_write(s->ssl, p, n > INT32_MAX ? INT32_MAX : (int)n);
         if (done > 0)
             return done;
-        return tls_again(s, done) ? 0 : -1;
+        return tls_failure(s, done) == GOT_NOTHING ? GOT_NOTHING : GOT_BROKEN;
     }
     ssize_t done = send(s->fd, p, n, MSG_NOSIGNAL);
-    if (done < 0 && (errno == EAGAIN || errno == EINTR))
-        return 0;
-    return done;
+    if (done >= 0)
+        return done;
+    return errno == EAGAIN || errno == EINTR ? GOT_NOTHING : GOT_BROKEN;
 }
 
 static void flush(struct net_stream *s)
 {
-    while (!s->is_dead && !s->is_shaking && s->out.n > s->out_at) {
-        ssize_t n = put(s, s->out.p + s->out_at, s->out.n - s->out_at);
-        if (n < 0) {
-            dead(s, "the connection broke while writing");
-            return;
-        }
-        if (n == 0)
+    while (!s->is_broken && !s->is_shaking && waiting_out(s) > 0) {
+        ssize_t n = put(s, s->out.p + s->out_at, waiting_out(s));
+        if (n == GOT_BROKEN)
+            broken(s, "the connection broke while writing");
+        if (n < 0)
             return;
         s->out_at += (size_t)n;
     }
-    if (s->out.n == s->out_at) {
+    if (waiting_out(s) == 0) {
         buf_finish(&s->out);
         s->out_at = 0;
     }
 }
 
-/* Offer bytes; keep what the owner leaves. */
+/* Bytes that came in, 0 for their end, GOT_NOTHING or GOT_BROKEN. */
+static ssize_t get(struct net_stream *s, char *p, size_t n)
+{
+    if (s->ssl) {
+        ERR_clear_error();
+        int got = SSL_read(s->ssl, p, (int)n);
+        return got > 0 ? got : tls_failure(s, got);
+    }
+    ssize_t got = recv(s->fd, p, n, s->is_peeking ? MSG_PEEK : 0);
+    if (got >= 0)
+        return got;
+    return errno == EAGAIN || errno == EINTR ? GOT_NOTHING : GOT_BROKEN;
+}
+
+/* Offer fresh bytes; keep what the owner leaves. */
 static void offer(struct net_stream *s, struct slice bytes)
 {
-    size_t used = 0;
-    if (!s->is_paused && !s->is_closing)
-        used = s->o.input(s->o.arg, bytes);
+    bool was_peeking = s->is_peeking;
+    size_t used = s->o.input(s->o.arg, bytes);
     must(used <= bytes.n);
-    if (used < bytes.n && !s->is_closing)
+    if (was_peeking) {
+        (void)!recv(s->fd, s->loop->stream_bytes, used, 0); /* they are there: we saw them */
+        return;
+    }
+    must(used == bytes.n || s->is_paused || s->is_closing);
+    if (!s->is_closing)
         buf_adds(&s->in, slice_skip(bytes, used));
 }
 
+/* The owner may drop s->in meanwhile (net_stream_secure), so it is ours for the call. */
 static void offer_left(struct net_stream *s)
 {
     struct buf left = s->in;
+    size_t at = s->in_at;
     s->in = buf_make(left.max);
-    offer(s, buf_slice(&left));
-    buf_finish(&left);
+    s->in_at = 0;
+    at += s->o.input(s->o.arg, slice_skip(buf_slice(&left), at));
+    must(at <= left.n && (at == left.n || s->is_paused || s->is_closing));
+    if (at == left.n || s->is_closing) {
+        buf_finish(&left);
+        return;
+    }
+    s->in = left;
+    s->in_at = at;
 }
 
-static ssize_t get(struct net_stream *s, char *p, size_t n)
+static char *read_buffer(struct net_stream *s)
 {
-    if (!s->ssl) {
-        ssize_t got = recv(s->fd, p, n, 0);
-        if (got < 0 && (errno == EAGAIN || errno == EINTR))
-            return -1;
-        return got < 0 ? 0 : got;
-    }
-    int got = SSL_read(s->ssl, p, (int)n);
-    if (got > 0)
-        return got;
-    return tls_again(s, got) ? -1 : 0;
+    if (!s->loop->stream_bytes)
+        s->loop->stream_bytes = mem_new(BULK_BYTES);
+    return s->loop->stream_bytes;
 }
 
 static void read_some(struct net_stream *s)
 {
-    if (!s->loop->stream_bytes)
-        s->loop->stream_bytes = mem_new(READ_BYTES);
-    char *bytes = s->loop->stream_bytes;
-    for (int i = 0; i < READS_A_TURN && !s->is_paused && !s->is_closing && !s->is_dead; i++) {
-        ssize_t n = get(s, bytes, READ_BYTES);
-        if (n < 0)
+    char *bytes = read_buffer(s);
+    for (int i = 0; i < READS_A_TURN && may_read(s); i++) {
+        size_t most = s->is_bulk ? BULK_BYTES : COMMAND_BYTES;
+        ssize_t n = get(s, bytes, most);
+        if (n == GOT_NOTHING)
             return;
+        if (n == GOT_BROKEN) {
+            broken(s, "the connection broke");
+            return;
+        }
         if (n == 0) {
-            dead(s, "the peer closed the connection");
+            s->is_eof = true;
+            end(s, "the peer closed the connection");
             return;
         }
         offer(s, slice_of(bytes, (size_t)n));
-        if (s->in.failed) {
-            dead(s, "the peer sent more than it may while waiting");
-            return;
-        }
-        if (!s->ssl && n < READ_BYTES)
+        flush(s); /* so that may_read() knows whether the peer takes its replies */
+        if (!s->ssl && (size_t)n < most)
             return; /* the socket is empty: no need to ask it again */
     }
-    if (s->ssl && SSL_pending(s->ssl) > 0 && !s->is_paused && !s->is_dead) {
-        s->is_ready_to_offer = true; /* the socket may stay silent: come back by ourselves */
-        net_loop_late(s->loop, &s->late);
-    }
+}
+
+/* TLS may hold bytes while the socket stays silent. */
+static bool has_hidden_input(const struct net_stream *s)
+{
+    return s->ssl && may_read(s) && SSL_pending(s->ssl) > 0;
 }
 
 static void shake(struct net_stream *s)
 {
+    ERR_clear_error();
     int result = SSL_accept(s->ssl);
     if (result == 1) {
         s->is_shaking = false;
         s->wants_write = false;
         if (!s->is_closing)
             s->o.secured(s->o.arg);
-        return;
+    } else if (tls_failure(s, result) != GOT_NOTHING) {
+        broken(s, "the TLS handshake failed");
     }
-    if (!tls_again(s, result))
-        dead(s, "the TLS handshake failed");
 }
+
+/* ---- leaving ---- */
 
 static void on_goodbye(void *arg)
 {
     stream_free(arg); /* the peer had its time */
 }
 
-static void settle(struct net_stream *s)
+/* What still comes is not for anybody, but must be taken off the socket. */
+static void throw_away(struct net_stream *s)
 {
-    s->is_busy = false;
-    if (s->is_closing && (s->is_dead || s->out.n == s->out_at || s->is_shaking)) {
+    ssize_t n = recv(s->fd, read_buffer(s), BULK_BYTES, 0);
+    s->is_eof = n == 0;
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        s->is_broken = true;
+}
+
+static void leave(struct net_stream *s)
+{
+    if (waiting_out(s) == 0 && !s->is_shut && !s->is_broken && !s->is_shaking) {
+        s->is_shut = true;
+        ERR_clear_error();
+        if (s->ssl)
+            (void)SSL_shutdown(s->ssl); /* says that this is the end; nobody waits for an answer */
+        (void)shutdown(s->fd, SHUT_WR);
+    }
+    bool is_over = s->is_broken || s->is_shaking || (s->is_shut && s->is_eof);
+    if (is_over || (!s->goodbye && s->loop->n_leaving >= NET_LEAVING_MAX)) {
         stream_free(s);
         return;
     }
-    if (s->is_closing && !s->goodbye) {
+    if (!s->goodbye) {
         s->goodbye = net_timer_create(s->loop, on_goodbye, s);
         net_timer_set(s->goodbye, SECONDS(GOODBYE_SECONDS));
+        list_append(&s->loop->leaving, &s->leaving.node);
+        s->loop->n_leaving++;
     }
+    want(s);
+}
+
+/* ---- turns ---- */
+
+static void settle(struct net_stream *s)
+{
+    if (s->why && !s->is_told && !s->is_closing) {
+        s->is_told = true;
+        s->o.closed(s->o.arg, s->why);
+    }
+    s->is_busy = false;
+    if (s->is_closing) {
+        flush(s);
+        leave(s);
+        return;
+    }
+    if (has_hidden_input(s))
+        net_loop_late(s->loop, &s->late);
     want(s);
 }
 
@@ -300,10 +408,11 @@ static void on_event(void *arg, int what)
     } else {
         if (what & NET_WRITE)
             flush(s);
-        if ((what & NET_READ) && !s->is_dead)
+        if (s->is_closing && (what & NET_READ))
+            throw_away(s);
+        else if ((what & NET_READ) || has_hidden_input(s))
             read_some(s);
-        if (!s->is_dead)
-            flush(s);
+        flush(s);
     }
     settle(s);
 }
@@ -312,16 +421,11 @@ static void on_late(struct net_late *late)
 {
     struct net_stream *s = container_of(late, struct net_stream, late);
     s->is_busy = true;
-    if (s->is_ready_to_offer && !s->is_closing && !s->is_dead) {
-        s->is_ready_to_offer = false;
-        if (s->in.n > 0 && !s->is_paused)
-            offer_left(s);
-        if (s->ssl && !s->is_shaking && !s->is_paused && !s->is_dead && !s->is_closing &&
-            SSL_pending(s->ssl) > 0)
-            read_some(s);
-    }
-    if (!s->is_dead)
-        flush(s);
+    if (s->in.n > 0 && !s->is_paused && !s->is_closing)
+        offer_left(s);
+    if (has_hidden_input(s))
+        read_some(s);
+    flush(s);
     settle(s);
 }
 
@@ -331,10 +435,12 @@ struct net_stream *net_stream_open(struct net_loop *l, int fd, const struct net_
     s->loop = l;
     s->o = *o;
     s->fd = fd;
-    s->in = buf_make(2 * READ_BYTES);
+    s->in = buf_make(BULK_BYTES);
     s->out = buf_make(o->out_max);
     list_init(&s->late.node);
+    list_init(&s->leaving.node);
     s->late.fn = on_late;
+    s->leaving.free = free_leaving;
     s->watch = net_watch_create(l, fd, on_event, s);
     want(s);
     return s;
@@ -342,18 +448,23 @@ struct net_stream *net_stream_open(struct net_loop *l, int fd, const struct net_
 
 void net_stream_write(struct net_stream *s, struct slice bytes)
 {
-    if (s->is_dead)
+    if (s->is_broken)
         return;
-    buf_adds(&s->out, bytes);
-    if (s->out.failed) {
-        /* A peer that asks and never reads: there is no one to tell. */
-        buf_clear(&s->out);
+    if (s->out.max - s->out.n < bytes.n) {
+        buf_drop(&s->out, s->out_at); /* what is gone does not count */
         s->out_at = 0;
-        dead(s, "the peer does not read our replies");
-        return;
     }
-    if (!s->is_busy)
+    buf_adds(&s->out, bytes);
+    if (s->out.failed) /* a peer that asks and never reads: there is no one to tell */
+        broken(s, "the peer does not read our replies");
+    else if (!s->is_busy)
         net_loop_late(s->loop, &s->late);
+}
+
+bool net_stream_flush(struct net_stream *s)
+{
+    flush(s);
+    return !s->is_broken && waiting_out(s) == 0;
 }
 
 void net_stream_pause(struct net_stream *s, bool is_paused)
@@ -361,31 +472,35 @@ void net_stream_pause(struct net_stream *s, bool is_paused)
     if (s->is_paused == is_paused)
         return;
     s->is_paused = is_paused;
-    if (is_paused)
+    if (is_paused || s->is_busy)
         return; /* the event is taken off only when something arrives: often nothing does */
-    if (s->in.n > 0 || (s->ssl && SSL_pending(s->ssl) > 0)) {
-        s->is_ready_to_offer = true;
+    if (s->in.n > 0 || has_hidden_input(s))
         net_loop_late(s->loop, &s->late);
-    }
-    if (!s->is_busy && !s->is_dead)
-        want(s);
+    want(s);
 }
 
-bool net_stream_has_input(const struct net_stream *s)
+void net_stream_expect_bulk(struct net_stream *s, bool is_bulk)
 {
-    return s->in.n > 0;
+    s->is_bulk = is_bulk;
+}
+
+void net_stream_peek(struct net_stream *s, bool is_peeking)
+{
+    must(!s->ssl);
+    s->is_peeking = is_peeking;
 }
 
 void net_stream_secure(struct net_stream *s, struct net_tls *tls)
 {
+    must(!s->ssl);
     flush(s); /* the reply that invites to the handshake goes out in the clear */
-    if (s->is_dead)
+    if (waiting_out(s) > 0)
+        broken(s, "the peer does not read our replies");
+    if (s->is_broken)
         return;
-    if (s->out.n > s->out_at) {
-        dead(s, "the peer does not read our replies");
-        return;
-    }
     buf_finish(&s->in); /* nothing from before the handshake may be taken for a command after it */
+    s->in_at = 0;
+    s->is_peeking = false;
     s->ssl = SSL_new(tls->ctx);
     must(s->ssl && SSL_set_fd(s->ssl, s->fd) == 1);
     SSL_set_accept_state(s->ssl);
@@ -412,7 +527,7 @@ const char *net_stream_tls_text(const struct net_stream *s)
 void net_stream_certificate(const struct net_stream *s, char ret[65])
 {
     ret[0] = '\0';
-    X509 *peer = s->ssl ? SSL_get0_peer_certificate(s->ssl) : NULL;
+    X509 *peer = net_stream_is_secure(s) ? SSL_get0_peer_certificate(s->ssl) : NULL;
     unsigned char digest[32];
     unsigned n = sizeof(digest);
     if (!peer || X509_digest(peer, EVP_sha256(), digest, &n) != 1)
@@ -428,14 +543,6 @@ void net_stream_close(struct net_stream **stream)
         return;
     *stream = NULL;
     s->is_closing = true;
-    s->is_goodbye = true;
-    if (!s->is_busy && !s->is_dead)
-        flush(s);
     if (!s->is_busy)
         settle(s); /* otherwise whoever is at it does */
-}
-
-int net_stream_fd(const struct net_stream *s)
-{
-    return s->fd;
 }
