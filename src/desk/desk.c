@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { LINK_QUEUE_BYTES = 1 << 30, TICK_MS = 100 };
+enum { TICK_MS = 100, RUNNING_BYTES = 256 << 20 };
 
 /* ---- small things that all parts use ---- */
 
@@ -344,7 +344,7 @@ static bool load_mailbox(void *arg, const struct record_mailbox *m, uint32_t uid
 static bool load_row(void *arg, const struct store_row *row)
 {
     struct desk *d = arg;
-    queue_load(d->queue, row);
+    queue_load(d->queue, row, desk_is_known(d, row));
     return true;
 }
 
@@ -398,6 +398,8 @@ static void make_queue(struct desk *d)
         .items_max = d->o.queue_items,
         .per_destination = d->o.per_destination,
         .per_primary = d->o.per_primary,
+        .running_max = (uint32_t)refuse_row(REFUSE_COURIER_JOBS)->limit,
+        .running_bytes_max = RUNNING_BYTES,
         .arg = d,
         .post = post_from_queue,
         .deliver = desk_deliver,
@@ -420,6 +422,7 @@ static void init_memory(struct desk *d)
     d->mailboxes = map_create();
     d->primaries = map_create();
     d->waiting = map_create();
+    d->notices = map_create();
     list_init(&d->pending);
     list_init(&d->changes);
     list_init(&d->late.node);
@@ -485,7 +488,7 @@ static struct net_link *open_link(struct desk *d, int fd, void *arg,
                                   void (*closed)(void *, struct net_link *))
 {
     struct net_link_options o = {.frame_max = IPC_LIST_FRAME_MAX,
-                                 .queue_max = LINK_QUEUE_BYTES,
+                                 .queue_max = DESK_LINK_BYTES,
                                  .frame = frame,
                                  .closed = closed,
                                  .arg = arg};
@@ -515,7 +518,8 @@ void desk_link(struct desk *d, enum ipc_role peer, unsigned number, int fd)
         if (d->courier.link)
             desk_courier_closed(&d->courier, NULL);
         d->courier.link = open_link(d, fd, &d->courier, desk_courier_frame, desk_courier_closed);
-        queue_start(d->queue);
+        if (!d->is_stopping)
+            queue_start(d->queue);
     } else if (peer == IPC_LIAISON) {
         if (d->liaison.link)
             desk_liaison_closed(&d->liaison, NULL);
@@ -543,6 +547,7 @@ void desk_stop(struct desk *d, mono_us within, void (*done)(void *arg), void *ar
     d->stopped = done;
     d->stopped_arg = arg;
     d->stop_at = mono_now() + within;
+    queue_stop(d->queue);
     desk_send_facts(d);
 }
 

@@ -25,6 +25,8 @@ struct change {
     struct worker_job job;
     struct store_row row;
     bool has_row;
+    struct queue_facts facts; /* of its message */
+    struct queue_body *body;  /* for a notice */
 };
 
 static void next_change(struct desk *d);
@@ -35,6 +37,7 @@ static void change_end(struct change *c)
     c->done(c->cookie, c->err, c->err == ERR_OK ? "" : c->why.text);
     buf_finish(&c->objects);
     buf_finish(&c->mailboxes);
+    queue_body_unref(&c->body);
     arena_destroy(&c->arena);
     mem_free(&c);
     d->is_changing = false;
@@ -145,6 +148,15 @@ static void order_work(struct worker_job *job, struct store_reader *reader)
         c->err = err_set(&c->why, ERR_IO, "the index cannot be read");
     else
         c->err = store_each_row_of(reader, c->message, keep_row, c, &c->why);
+    if (c->err == ERR_OK && c->has_row)
+        c->err = desk_read_message(c->desk, reader, c->message, c->arena, &c->facts, &c->why);
+    if (c->err != ERR_OK || !c->has_row || c->what != QUEUE_RETURN)
+        return;
+    /* Without its bytes the notice still says what came back. */
+    struct errinfo ei;
+    if (desk_read_body(c->desk, reader, c->message, &c->body, &ei) != ERR_OK)
+        log_event(EV_STORE_TROUBLE, "what=\"a message that goes back\" why=%s",
+                  log_text(slice_str(ei.text)));
 }
 
 static void order_finish(struct worker_job *job)
@@ -154,10 +166,17 @@ static void order_finish(struct worker_job *job)
         c->err = err_set(&c->why, ERR_GONE, "there is no such message or recipient");
     if (c->err == ERR_OK) {
         struct queue_order_done done = {order_done, c};
-        c->err = queue_order(c->desk->queue, c->what, &c->row, c->by, c->reason, done, &c->why);
+        struct queue_decision decision = {.what = c->what,
+                                          .row = &c->row,
+                                          .is_known = desk_is_known(c->desk, &c->row),
+                                          .facts = &c->facts,
+                                          .body = c->body,
+                                          .by = c->by,
+                                          .why = c->reason};
+        c->err = queue_order(c->desk->queue, &decision, done, &c->why);
         if (c->err == ERR_OK) {
             desk_late(c->desk);
-            return; /* order_done comes, or came */
+            return; /* order_done comes */
         }
     }
     change_end(c);

@@ -65,6 +65,15 @@ enum refuse_id desk_judge_rcpt(struct desk *d, struct slice address, uint64_t fr
     return refusal;
 }
 
+bool desk_is_known(struct desk *d, const struct store_row *row)
+{
+    SCOPED(buf_finish) struct buf key = buf_make(600);
+    if (row->facts.person)
+        return true;
+    return row->facts.primary && make_key(d, row->facts.address, &key) &&
+           directory_group(d->directory, buf_slice(&key));
+}
+
 static bool take_rcpt_ask(struct gate *g, struct net_frame *f)
 {
     struct desk *d = g->desk;

@@ -15,7 +15,7 @@
 
 #include <pthread.h>
 
-enum { GATES_MAX = 8, FIGURES_MAX = 256 };
+enum { GATES_MAX = 8, FIGURES_MAX = 256, DESK_LINK_BYTES = 1 << 30 };
 
 struct gate {
     struct desk *desk;
@@ -127,6 +127,8 @@ struct desk {
     struct list changes;  /* struct change, one at a time */
     bool is_changing;
     uint64_t bytes_uploading;
+    struct map *notices; /* sender -> how many notices since then */
+    utc_ms notices_since;
     bool is_retaining;
     mono_us next_retention;
     uint64_t n_done; /* messages that became final since the last look */
@@ -160,6 +162,8 @@ void desk_write_answered(struct desk *d);
 void desk_note_answer(struct desk *d, uint64_t message, bool is_written);
 enum refuse_id desk_judge_rcpt(struct desk *d, struct slice address, uint64_t from_primary,
                                struct directory_route *route);
+/* Is the recipient of this row a person or a group of ours? */
+bool desk_is_known(struct desk *d, const struct store_row *row);
 void desk_queue_answer(void *arg, const struct queue_answer *a);
 void desk_pending_tick(struct desk *d, mono_us now);
 
@@ -171,14 +175,20 @@ void desk_tell(struct accept *a, uint32_t refusal, const struct queue_answer *an
 void desk_accept_own(struct desk *d, uint64_t tenant, struct slice to, struct slice raw,
                      bool is_utf8, void (*done)(void *arg, enum err err), void *arg);
 
-/* ---- desk_out.c: courier, bodies, notices ---- */
+/* ---- desk_out.c: courier, bodies ---- */
 void desk_courier_frame(void *arg, struct net_link *link, struct net_frame *f);
 void desk_courier_closed(void *arg, struct net_link *link);
 bool desk_deliver(void *arg, const struct queue_job *job);
 void desk_fetch(void *arg, uint64_t message, void *cookie);
-bool desk_notice(void *arg, const struct queue_facts *facts, const struct queue_row *rows,
-                 const struct queue_outcome *outcomes, size_t n, struct slice remote,
-                 struct queue_body *body);
+/* Whole facts and bytes of a stored message, both in `a` or the caller's. Worker thread. */
+enum err desk_read_message(struct desk *d, struct store_reader *reader, uint64_t message,
+                           struct arena *a, struct queue_facts *ret, struct errinfo *ei);
+enum err desk_read_body(struct desk *d, struct store_reader *reader, uint64_t message,
+                        struct queue_body **ret, struct errinfo *ei);
+
+/* ---- desk_notice.c: to senders ---- */
+bool desk_notice(void *arg, const struct queue_notice *notice);
+void desk_notices_forget(struct desk *d); /* who had how many */
 
 /* ---- desk_state.c: primaries ---- */
 struct desk_primary *desk_primary(struct desk *d, uint64_t id);

@@ -1,11 +1,12 @@
 /* Outward: jobs for the courier and its results, bodies from the store, notices to senders. */
 #include "desk/desk_int.h"
 
-#include "wire/dsn.h"
 #include "wire/wire.h"
 
 #include <stdio.h>
 #include <unistd.h>
+
+enum { BODY_MAX = 1100 << 20 }; /* above the largest message that settings allow */
 
 /* ---- jobs ---- */
 
@@ -55,6 +56,13 @@ static bool send_body(struct desk *d, uint64_t tag, struct slice bytes)
     return true;
 }
 
+/* All of it or nothing: a job whose content stops half-way would wait at the courier. */
+static bool has_room(struct desk *d, size_t n)
+{
+    size_t heads = (n / IPC_CONTENT_MAX + 3) * 16;
+    return net_link_queued(d->courier.link) + n + heads <= DESK_LINK_BYTES;
+}
+
 bool desk_deliver(void *arg, const struct queue_job *job)
 {
     struct desk *d = arg;
@@ -75,6 +83,10 @@ bool desk_deliver(void *arg, const struct queue_job *job)
                                              job->rows[i].notify, job->rows[i].orcpt};
     SCOPED(buf_finish) struct buf b = buf_make(IPC_LIST_FRAME_MAX);
     ipc_job_pack(&b, &out);
+    if (!has_room(d, b.n + job->body->n)) {
+        arena_destroy(&arena);
+        return false;
+    }
     /* The job first, then its content: the courier may open the connection meanwhile. */
     bool is_sent = desk_send(d->courier.link, IPC_T_job, job->tag, &b) &&
                    send_body(d, job->tag, queue_body_slice(job->body));
@@ -84,14 +96,55 @@ bool desk_deliver(void *arg, const struct queue_job *job)
 
 /* ---- results ---- */
 
-static void learn_abilities(struct desk *d, uint64_t tag, const struct ipc_result *r)
+static void learn_abilities(struct desk *d, uint64_t primary, const struct ipc_result *r)
 {
-    uint64_t primary = queue_job_primary(d->queue, tag);
     struct desk_primary *p = primary ? desk_primary(d, primary) : NULL;
     if (!p || !(r->abilities & IPC_ABILITIES_KNOWN))
         return;
     p->abilities = r->abilities;
     p->size_max = r->size_max;
+}
+
+/* A success is the answer to a final dot that went out. */
+static bool is_possible(const struct ipc_result *r, const struct ipc_job_outcome *o)
+{
+    if (o->phase >= AT_N || (o->code != 0 && (o->code < 200 || o->code >= 600)))
+        return false;
+    return o->code / 100 != 2 || (o->phase == AT_DOT && r->is_sent);
+}
+
+/* False: nonsense. Phase 0 is a delivery that the courier could not try, which says nothing about
+ * the destination. */
+static bool make_outcomes(const struct ipc_result *r, struct queue_outcome *outcomes,
+                          bool *ret_is_ours)
+{
+    *ret_is_ours = true;
+    for (uint32_t i = 0; i < r->n_outcomes; i++) {
+        const struct ipc_job_outcome *o = &r->outcomes[i];
+        struct wire_status status = {0};
+        if (!is_possible(r, o))
+            return false;
+        (void)wire_status_parse(o->enhanced, &status);
+        *ret_is_ours &= o->phase == 0 && o->code == 0;
+        outcomes[i] = (struct queue_outcome){.rcpt = o->rcpt,
+                                             .reply = {.phase = o->phase,
+                                                       .code = o->code,
+                                                       .class = status.class,
+                                                       .subject = status.subject,
+                                                       .detail = status.detail},
+                                             .enhanced = o->enhanced,
+                                             .text = o->text};
+    }
+    return true;
+}
+
+static void log_result(const struct ipc_result *r)
+{
+    char id[MESSAGE_ID_TEXT];
+    message_id_text(r->message, id);
+    log_event(EV_QUEUE_RESULT, "mid=%s code=%u phase=%s remote=%s text=%s rcpts=%u", id,
+              r->outcomes[0].code, smtp_phase_name(r->outcomes[0].phase), log_text(r->remote),
+              log_text(r->outcomes[0].text), r->n_outcomes);
 }
 
 static bool take_result(struct desk *d, struct net_frame *f)
@@ -100,37 +153,20 @@ static bool take_result(struct desk *d, struct net_frame *f)
     struct arena *arena = arena_create(4 << 20);
     bool is_good = ipc_result_unpack(f->payload, arena, &r) && r.n_outcomes > 0;
     if (is_good) {
-        struct queue_outcome *outcomes = ARENA_ARRAY(arena, struct queue_outcome, r.n_outcomes);
-        for (uint32_t i = 0; i < r.n_outcomes; i++) {
-            const struct ipc_job_outcome *o = &r.outcomes[i];
-            struct wire_status status = {0};
-            (void)wire_status_parse(o->enhanced, &status);
-            is_good &= o->phase < AT_N && (o->code == 0 || (o->code >= 200 && o->code < 600));
-            outcomes[i] = (struct queue_outcome){
-                .rcpt = o->rcpt,
-                .reply = {.phase = o->phase,
-                          .code = o->code,
-                          .class = status.class,
-                          .subject = status.subject,
-                          .detail = status.detail},
-                .enhanced = o->enhanced,
-                .text = o->text,
-            };
-        }
-        struct queue_result result = {.remote = r.remote,
+        uint64_t primary = queue_job_primary(d->queue, f->tag);
+        struct queue_result result = {.message = r.message,
+                                      .remote = r.remote,
                                       .is_sent = r.is_sent != 0,
-                                      .outcomes = outcomes,
                                       .n_outcomes = r.n_outcomes};
+        struct queue_outcome *outcomes = ARENA_ARRAY(arena, struct queue_outcome, r.n_outcomes);
+        result.outcomes = outcomes;
+        is_good =
+            make_outcomes(&r, outcomes, &result.is_ours) && queue_result(d->queue, f->tag, &result);
         if (is_good) {
-            char id[MESSAGE_ID_TEXT];
-            message_id_text(r.message, id);
-            learn_abilities(d, f->tag, &r);
-            log_event(EV_QUEUE_RESULT, "mid=%s code=%u phase=%s remote=%s text=%s rcpts=%u", id,
-                      r.outcomes[0].code, smtp_phase_name(r.outcomes[0].phase), log_text(r.remote),
-                      log_text(r.outcomes[0].text), r.n_outcomes);
-            queue_result(d->queue, f->tag, &result);
-            desk_late(d);
+            learn_abilities(d, primary, &r);
+            log_result(&r);
         }
+        desk_late(d);
     }
     arena_destroy(&arena);
     return is_good;
@@ -167,48 +203,17 @@ void desk_courier_closed(void *arg, struct net_link *)
 
 /* ---- bodies from the store ---- */
 
-struct fetch {
-    struct worker_job job;
-    uint64_t message;
-    void *cookie;
-    struct arena *arena;
-    struct store_message m;
-    struct queue_body *body;
-    struct errinfo why;
-};
-
-static void fetch_work(struct worker_job *job, struct store_reader *reader)
+enum err desk_read_message(struct desk *, struct store_reader *reader, uint64_t message,
+                           struct arena *a, struct queue_facts *ret, struct errinfo *ei)
 {
-    struct fetch *f = container_of(job, struct fetch, job);
-    struct store *store = job->desk->store;
-    struct record_extent *extents;
-    size_t n;
-    if (!reader) {
-        (void)err_set(&f->why, ERR_IO, "the index cannot be read");
-        return;
-    }
-    /* A segment may be recycled between looking up and reading: then the message has moved. */
-    enum err err = ERR_GONE;
-    SCOPED(buf_finish) struct buf bytes = buf_make((size_t)256 << 20);
-    for (int tries = 0; tries < 3 && err == ERR_GONE; tries++) {
-        buf_clear(&bytes);
-        err = store_get_message(reader, f->message, f->arena, &f->m, &f->why);
-        if (err == ERR_OK)
-            err = store_get_extents(reader, f->message, f->arena, &extents, &n, &f->why);
-        if (err == ERR_OK)
-            err = store_read_body(store, f->message, extents, n, &bytes, &f->why);
-    }
+    struct store_message found;
+    if (!reader)
+        return err_set(ei, ERR_IO, "the index cannot be read");
+    enum err err = store_get_message(reader, message, a, &found, ei);
     if (err != ERR_OK)
-        return;
-    f->body = queue_body_create(0, (uint32_t)bytes.n);
-    memcpy(f->body->bytes, bytes.p, bytes.n);
-}
-
-static void fetch_finish(struct worker_job *job)
-{
-    struct fetch *f = container_of(job, struct fetch, job);
-    const struct record_message *m = &f->m.facts;
-    struct queue_facts facts = {.id = f->message,
+        return err;
+    const struct record_message *m = &found.facts;
+    *ret = (struct queue_facts){.id = message,
                                 .tenant = m->tenant,
                                 .direction = m->direction,
                                 .ret = m->ret,
@@ -219,9 +224,62 @@ static void fetch_finish(struct worker_job *job)
                                 .envid = m->envid,
                                 .client = m->client,
                                 .helo = m->helo};
-    queue_fetched(job->desk->queue, f->cookie, &facts, f->body, f->why.text);
+    return ERR_OK;
+}
+
+enum err desk_read_body(struct desk *d, struct store_reader *reader, uint64_t message,
+                        struct queue_body **ret, struct errinfo *ei)
+{
+    struct arena *a = arena_create(1 << 20);
+    SCOPED(buf_finish) struct buf bytes = buf_make(BODY_MAX);
+    struct record_extent *extents;
+    size_t n;
+    /* A segment may be recycled between looking up and reading: then the message has moved. */
+    enum err err = ERR_GONE;
+    for (int tries = 0; tries < 3 && err == ERR_GONE; tries++) {
+        buf_clear(&bytes);
+        err = store_get_extents(reader, message, a, &extents, &n, ei);
+        if (err == ERR_OK)
+            err = store_read_body(d->store, message, extents, n, &bytes, ei);
+    }
+    arena_destroy(&a);
+    if (err != ERR_OK)
+        return err;
+    struct queue_body *body = queue_body_create(0, (uint32_t)bytes.n);
+    if (bytes.n)
+        memcpy(body->bytes, bytes.p, bytes.n);
+    *ret = body;
+    return ERR_OK;
+}
+
+struct fetch {
+    struct worker_job job;
+    uint64_t message;
+    struct arena *arena;
+    struct queue_facts facts;
+    struct queue_fetched result;
+    struct errinfo why;
+};
+
+static void fetch_work(struct worker_job *job, struct store_reader *reader)
+{
+    struct fetch *f = container_of(job, struct fetch, job);
+    enum err err = desk_read_message(job->desk, reader, f->message, f->arena, &f->facts, &f->why);
+    if (err == ERR_OK)
+        err = desk_read_body(job->desk, reader, f->message, &f->result.take_body, &f->why);
+    f->result.err = err;
+}
+
+static void fetch_finish(struct worker_job *job)
+{
+    struct fetch *f = container_of(job, struct fetch, job);
+    struct desk *d = job->desk;
+    f->result.facts = &f->facts;
+    f->result.why = f->why.text;
+    queue_fetched(d->queue, &f->result);
     arena_destroy(&f->arena);
     mem_free(&f);
+    desk_late(d);
 }
 
 void desk_fetch(void *arg, uint64_t message, void *cookie)
@@ -230,72 +288,7 @@ void desk_fetch(void *arg, uint64_t message, void *cookie)
     f->job.work = fetch_work;
     f->job.finish = fetch_finish;
     f->message = message;
-    f->cookie = cookie;
+    f->result.cookie = cookie;
     f->arena = arena_create(1 << 20);
     desk_work(arg, &f->job);
-}
-
-/* ---- notices ---- */
-
-/* To whom a notice may go (design section 3): to people and systems of ours that submitted it, and
- * to strangers whose return path was proved; never to <>. */
-static bool may_notify(const struct queue_facts *f)
-{
-    if (f->mail_from.n == 0)
-        return false;
-    return f->direction == DIRECTION_OUT || f->direction == DIRECTION_PERSON ||
-           (f->flags & MESSAGE_SENDER_PROVED);
-}
-
-bool desk_notice(void *arg, const struct queue_facts *facts, const struct queue_row *rows,
-                 const struct queue_outcome *outcomes, size_t n, struct slice remote,
-                 struct queue_body *body)
-{
-    struct desk *d = arg;
-    if (!may_notify(facts) || n == 0 || n > WIRE_DSN_RCPTS_MAX)
-        return false;
-    struct arena *a = arena_create(4 << 20);
-    struct wire_dsn_rcpt *rcpts = ARENA_ARRAY(a, struct wire_dsn_rcpt, n);
-    char id[MESSAGE_ID_TEXT];
-    uint64_t nonce;
-    random_bytes(&nonce, sizeof(nonce));
-    for (size_t i = 0; i < n; i++) {
-        struct slice rest, type = slice_cut(rows[i].orcpt, ';', &rest);
-        rcpts[i] = (struct wire_dsn_rcpt){
-            .action = WIRE_DSN_FAILED,
-            .status = {.class = outcomes[i].reply.class == 5 ? 5 : 0,
-                       .subject = outcomes[i].reply.subject,
-                       .detail = outcomes[i].reply.detail},
-            .final = rows[i].address,
-            .orcpt_type = rows[i].orcpt.n ? type : SLICE(""),
-            .orcpt = rows[i].orcpt.n ? rest : SLICE(""),
-            .remote_mta = remote,
-            .diagnostic = outcomes[i].text,
-            .last_attempt = utc_now(),
-        };
-    }
-    message_id_text(desk_next_id(d), id);
-    struct wire_dsn dsn = {
-        .reporting_mta = slice_str(d->o.node),
-        .from = slice_str(arena_printf(a, "postmaster@%s", d->o.node)),
-        .to = facts->mail_from,
-        .message_id = slice_str(arena_printf(a, "%s@%s", id, d->o.node)),
-        .nonce = nonce,
-        .date = utc_now(),
-        .arrival = facts->received,
-        .envid = facts->envid,
-        .original = body ? queue_body_slice(body) : SLICE(""),
-        .with_whole = facts->ret == WIRE_RET_FULL,
-        .with_utf8 = (facts->flags & MESSAGE_SMTPUTF8) != 0,
-        .rcpts = rcpts,
-        .n_rcpts = n,
-    };
-    SCOPED(buf_finish) struct buf raw = buf_make((size_t)64 << 20);
-    struct wire_dsn_needs needs = wire_dsn_compose(&dsn, &raw);
-    bool is_made = !raw.failed;
-    if (is_made)
-        desk_accept_own(d, facts->tenant, facts->mail_from, buf_slice(&raw), needs.needs_smtputf8,
-                        NULL, NULL);
-    arena_destroy(&a);
-    return is_made;
 }

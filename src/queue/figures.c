@@ -3,28 +3,37 @@
 
 #include <stdio.h>
 
+static void look_at(struct queue_figures *f, const struct item *i)
+{
+    if (!f->oldest || i->m->facts.received < f->oldest)
+        f->oldest = i->m->facts.received;
+}
+
 struct queue_figures queue_figures(const struct queue *q)
 {
     struct queue_figures f = q->figures;
     size_t at = 0;
     void *value;
     f.bytes_memory = queue_body_total();
-    f.n_resting = 0;
-    for (; map_next(q->destinations, &at, NULL, &value);) {
+    while (map_next(q->destinations, &at, NULL, &value)) {
         const struct destination *d = value;
         f.n_resting += !list_empty(&d->resting);
-        /* The heap's first is the destination's oldest; ids grow with time. */
-        if (d->n_backlog && (!f.oldest || d->backlog[0]->m->facts.received < f.oldest))
-            f.oldest = d->backlog[0]->m->facts.received;
+        /* The first of both is the destination's oldest; ids grow with time. */
+        if (d->n_backlog)
+            look_at(&f, d->backlog[0]);
+        if (!list_empty(&d->fresh))
+            look_at(&f, container_of(d->fresh.next, struct item, node));
     }
+    for (size_t i = 0; i < q->n_timers; i++)
+        look_at(&f, q->timers[i]);
+    for (at = 0; map_next(q->running, &at, NULL, &value);)
+        look_at(&f, value);
     return f;
 }
 
 uint64_t queue_waiting_for(const struct queue *q, uint64_t primary)
 {
-    char key[32];
-    int n = snprintf(key, sizeof(key), "p%llu", (unsigned long long)primary);
-    const struct destination *d = map_get(q->destinations, slice_of(key, (size_t)n));
+    const struct destination *d = queue_destination_find(q, primary, SLICE(""));
     return d ? d->n_items : 0;
 }
 
@@ -36,6 +45,10 @@ static void explain_item(const struct queue *q, const struct item *i, struct buf
         buf_addf(ret, "; ");
     if (i->place == PLACE_RUNNING || i->place == PLACE_FETCH || i->place == PLACE_ATTEMPT)
         buf_addf(ret, "is being delivered now");
+    else if (i->place == PLACE_ORDERED)
+        buf_addf(ret, "a decision about it is being written");
+    else if (!q->is_started)
+        buf_addf(ret, "our delivery process is starting again");
     else if (d->primary && q->o.way(q->o.arg, d->primary) == WAY_CLOSED)
         buf_addf(ret, "the primary is in emergency; goes out when it is given back");
     else if (i->place == PLACE_TIMER && i->due > now)
@@ -44,8 +57,8 @@ static void explain_item(const struct queue *q, const struct item *i, struct buf
         buf_addf(ret, "the destination did not answer; looked at again in %lld s",
                  (long long)((d->rest_until - now) / 1000 + 1));
     else
-        buf_addf(ret, "waits for its turn behind %zu others", d->n_backlog);
-    if (i->why[0])
+        buf_addf(ret, "waits for its turn with %u others", d->n_items - 1);
+    if (i->why)
         buf_addf(ret, " (last: %s)", i->why);
 }
 

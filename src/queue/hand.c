@@ -1,5 +1,8 @@
 /* Orders of people: hold, release, retry, return, remove one row; each written with who and why
- * before it counts. */
+ * before it counts.
+ *
+ * The row is an item of its own in PLACE_ORDERED meanwhile: nothing else happens to it, a second
+ * order is a conflict, and when the decision cannot be written it goes back to where it was. */
 #include "queue/queue_int.h"
 
 #include "base/refuse.h"
@@ -8,26 +11,43 @@
 
 struct order {
     struct store_change change;
+    struct notice_wait wait;
     struct queue *queue;
+    struct item *item; /* NULL: nothing had to be written */
     struct buf facts;
     struct queue_order_done done;
     enum err err;
-    bool is_queued_after; /* the row waits when this is durable */
-    struct arena *arena;
-    struct store_row row; /* copied into the arena */
+    bool was_waiting, waits_after;
 };
+
+static void order_free(struct order *o)
+{
+    buf_finish(&o->facts);
+    mem_free(&o);
+}
+
+/* Back to where it waits, or out: as the row's disposition now says. */
+static void put_down(struct queue *q, struct item *i, bool is_waiting)
+{
+    struct destination *d = i->d;
+    if (is_waiting)
+        queue_item_rest(q, i);
+    else
+        queue_item_destroy(q, i);
+    queue_next(q, d);
+    queue_destination_settle(q, d);
+}
 
 static void order_done(void *arg)
 {
     struct order *o = arg;
-    if (o->err == ERR_OK && o->is_queued_after) {
-        queue_load(o->queue, &o->row);
-        queue_start(o->queue);
-    }
-    o->done.fn(o->done.arg, o->err, o->change.pos);
-    buf_finish(&o->facts);
-    arena_destroy(&o->arena);
-    mem_free(&o);
+    struct queue_order_done done = o->done;
+    enum err err = o->err;
+    uint64_t pos = o->change.pos;
+    if (o->item)
+        put_down(o->queue, o->item, err == ERR_OK ? o->waits_after : o->was_waiting);
+    order_free(o);
+    done.fn(done.arg, err, pos);
 }
 
 static void order_written(struct store_change *change, enum err err, const struct errinfo *)
@@ -37,30 +57,46 @@ static void order_written(struct store_change *change, enum err err, const struc
     o->queue->o.post(o->queue->o.arg, order_done, o);
 }
 
-static void write_order(struct queue *q, const struct store_row *row,
-                        const struct record_result *result, struct queue_order_done done)
+static void write_order(struct order *o)
 {
-    struct order *o = mem_new(sizeof(*o));
-    struct record_result copy = *result;
-    struct record_results all = {&copy, 1};
-    o->queue = q;
-    o->done = done;
-    o->is_queued_after = result->disposition == DISPOSITION_WAITING;
-    o->arena = arena_create(1 << 16);
-    o->row = *row;
-    o->row.facts.address = arena_copy(o->arena, row->facts.address);
-    o->row.facts.orcpt = arena_copy(o->arena, row->facts.orcpt);
-    o->row.mail_from = arena_copy(o->arena, row->mail_from);
-    o->row.last.text = arena_copy(o->arena, row->last.text);
-    o->row.last.due = 0;
-    o->facts = buf_make(10000);
-    record_results_pack(&o->facts, &all);
+    struct queue *q = o->queue;
+    queue_flush(q); /* what is known of the row already comes before the decision */
     o->change = (struct store_change){
         .type = RECORD_RESULT, .facts = buf_slice(&o->facts), .done = order_written, .arg = o};
     store_submit(q->o.store, &o->change);
 }
 
-/* The waiting row in memory. Its item is NULL when the row does not wait here. */
+/* The notice of a return stands in the log before the row says `returned`. */
+static void order_noticed(struct queue *q, struct notice_wait *w, enum err err)
+{
+    struct order *o = container_of(w, struct order, wait);
+    o->err = err;
+    if (err == ERR_OK)
+        write_order(o);
+    else
+        q->o.post(q->o.arg, order_done, o);
+}
+
+static void order_drop(struct notice_wait *w)
+{
+    order_free(container_of(w, struct order, wait));
+}
+
+static struct order *order_create(struct queue *q, struct queue_order_done done)
+{
+    struct order *o = mem_new(sizeof(*o));
+    o->queue = q;
+    o->done = done;
+    o->wait.noticed = order_noticed;
+    o->wait.drop = order_drop;
+    list_init(&o->wait.node);
+    o->facts = buf_make(10000);
+    return o;
+}
+
+/* ---- the row ---- */
+
+/* The item that has this row here. NULL when it does not wait. */
 static struct item *find_row(struct queue *q, uint64_t message, uint16_t rcpt, size_t *ret_k)
 {
     struct queue_message *m = queue_message_find(q, message);
@@ -82,18 +118,22 @@ static bool is_resting_place(const struct item *i)
     return i->place == PLACE_FRESH || i->place == PLACE_BACKLOG || i->place == PLACE_TIMER;
 }
 
-/* Take one row out of what waits. */
-static void take_out(struct queue *q, struct item *i, size_t k)
+/* One row out of what waits, as an item of its own. */
+static struct item *take_out(struct queue *q, struct item *i, size_t k)
 {
-    struct destination *d = i->d;
-    if (i->n_rows > 1) {
+    struct item *one = i;
+    if (i->n_rows == 1) {
+        queue_unplace(q, i);
+    } else {
+        one = queue_item_create(q, i->m, i->d->primary, i->d->domain, &i->rows[k], 1);
+        one->due = i->due;
+        if (i->why)
+            queue_item_say(one, slice_str(i->why));
         i->rows[k] = i->rows[--i->n_rows];
         q->figures.n_rows--;
-        return;
     }
-    queue_unplace(q, i);
-    queue_item_destroy(q, i);
-    queue_destination_settle(q, d);
+    one->place = PLACE_ORDERED;
+    return one;
 }
 
 static enum err order_retry(struct queue *q, struct item *i, struct queue_order_done done)
@@ -101,118 +141,122 @@ static enum err order_retry(struct queue *q, struct item *i, struct queue_order_
     struct destination *d = i->d;
     queue_unplace(q, i);
     i->due = 0;
-    queue_place(q, i, PLACE_BACKLOG);
     d->rest_until = 0;
-    queue_pump(q, d);
-    done.fn(done.arg, ERR_OK, 0); /* no fact changed: nothing to write */
+    queue_item_rest(q, i);
+    queue_next(q, d);
+    /* No fact changed: nothing to write. */
+    q->o.post(q->o.arg, order_done, order_create(q, done));
     return ERR_OK;
 }
 
-static enum err send_back(struct queue *q, const struct store_row *row, struct slice why,
-                          struct errinfo *ei)
-{
-    struct queue_facts facts = {.id = row->message,
-                                .tenant = row->tenant,
-                                .bytes = row->bytes,
-                                .received = row->received,
-                                .mail_from = row->mail_from};
-    struct queue_row r = {.rcpt = row->rcpt,
-                          .notify = row->facts.notify,
-                          .address = row->facts.address,
-                          .orcpt = row->facts.orcpt};
-    struct queue_outcome o = {.rcpt = row->rcpt,
-                              .reply = {.phase = AT_DOT, .code = row->last.code},
-                              .enhanced = row->last.enhanced,
-                              .text = row->last.text.n ? row->last.text : why};
-    if (o.reply.code < 500)
-        o.reply.code = 554; /* a person decided that it is final */
-    if (q->o.notice(q->o.arg, &facts, &r, &o, 1, row->last.remote, NULL))
-        return ERR_OK;
-    return err_set(ei, ERR_DENIED,
-                   "no notice may be sent for this message: its sender is empty or "
-                   "not proved, the notice could hit a stranger. It stays held; "
-                   "remove it or release it instead.");
-}
+/* ---- the decision ---- */
 
-static enum err order_waiting(struct queue *q, enum queue_order what, const struct store_row *row,
-                              struct item *i, size_t k, struct record_result *result,
-                              struct queue_order_done done, struct errinfo *ei)
+static enum err refuse_order(const struct queue_decision *x, const struct item *i,
+                             struct errinfo *ei)
 {
-    if (!is_resting_place(i))
+    enum disposition is = x->row->last.disposition;
+    if (i && i->place == PLACE_ORDERED)
+        return err_set(ei, ERR_CONFLICT, "a decision about it is being written; look again");
+    if (i && !is_resting_place(i))
         return err_set(ei, ERR_CONFLICT,
-                       "it is being delivered at this moment; look again in a few "
-                       "seconds");
-    switch (what) {
-    case QUEUE_RETRY:
-        return order_retry(q, i, done);
-    case QUEUE_RELEASE:
+                       "it is being delivered at this moment; look again in a few seconds");
+    if (i && x->what == QUEUE_RELEASE)
         return err_set(ei, ERR_INVALID, "it is not held: it waits for its delivery");
-    case QUEUE_HOLD:
-        result->disposition = DISPOSITION_HELD;
-        break;
-    case QUEUE_REMOVE:
-        result->disposition = DISPOSITION_REMOVED;
-        break;
-    case QUEUE_RETURN: {
-        enum err err = send_back(q, row, result->text, ei);
-        if (err != ERR_OK)
-            return err;
-        result->disposition = DISPOSITION_RETURNED;
-        break;
-    }
-    }
-    take_out(q, i, k);
-    write_order(q, row, result, done);
+    if (!i && is == DISPOSITION_WAITING)
+        return err_set(ei, ERR_CONFLICT, "it was settled this moment; look again");
+    if (!i && is != DISPOSITION_HELD)
+        return err_set(ei, ERR_INVALID, "it is %s: nothing is left to decide",
+                       disposition_name(is));
+    if (!i && x->what == QUEUE_HOLD)
+        return err_set(ei, ERR_INVALID, "it is held already");
     return ERR_OK;
 }
 
-static enum err order_held(struct queue *q, enum queue_order what, const struct store_row *row,
-                           struct record_result *result, struct queue_order_done done,
-                           struct errinfo *ei)
+static enum disposition disposition_after(enum queue_order what)
 {
     switch (what) {
     case QUEUE_HOLD:
-        return err_set(ei, ERR_INVALID, "it is held already");
-    case QUEUE_RETRY:
+        return DISPOSITION_HELD;
     case QUEUE_RELEASE:
-        result->disposition = DISPOSITION_WAITING;
-        break;
+    case QUEUE_RETRY: /* of what is held: the same */
+        return DISPOSITION_WAITING;
+    case QUEUE_RETURN:
+        return DISPOSITION_RETURNED;
     case QUEUE_REMOVE:
-        result->disposition = DISPOSITION_REMOVED;
-        break;
-    case QUEUE_RETURN: {
-        enum err err = send_back(q, row, result->text, ei);
-        if (err != ERR_OK)
-            return err;
-        result->disposition = DISPOSITION_RETURNED;
-        break;
+        return DISPOSITION_REMOVED;
     }
-    }
-    write_order(q, row, result, done);
-    return ERR_OK;
+    return DISPOSITION_HELD;
 }
 
-enum err queue_order(struct queue *q, enum queue_order what, const struct store_row *row,
-                     struct slice by, struct slice why, struct queue_order_done done,
+static struct slice at_most(struct slice s, size_t max)
+{
+    return slice_of(s.p, s.n < max ? s.n : max);
+}
+
+static void pack_decision(struct order *o, const struct queue_decision *x)
+{
+    const struct record_result *last = &x->row->last;
+    struct record_result result = {.message = x->row->message,
+                                   .rcpt = x->row->rcpt,
+                                   .time = utc_now(),
+                                   .disposition = (uint8_t)disposition_after(x->what),
+                                   .attempts = last->attempts,
+                                   .code = last->code,
+                                   .enhanced = last->enhanced,
+                                   .text = at_most(x->why, 600),
+                                   .by = at_most(x->by, 200),
+                                   .remote = last->remote};
+    struct record_results all = {&result, 1};
+    record_results_pack(&o->facts, &all);
+    must(!o->facts.failed);
+    o->waits_after = result.disposition == DISPOSITION_WAITING;
+}
+
+static bool send_back(struct order *o, const struct queue_decision *x)
+{
+    const struct record_result *last = &x->row->last;
+    struct queue_outcome outcome = {.rcpt = x->row->rcpt,
+                                    .reply = {.phase = AT_DOT, .code = last->code},
+                                    .enhanced = last->enhanced,
+                                    .text = last->text.n ? last->text : x->why};
+    if (outcome.reply.code < 500)
+        outcome.reply.code = 554; /* a person decided that it is final */
+    struct queue_notice notice = {.facts = x->facts,
+                                  .rows = o->item->rows,
+                                  .outcomes = &outcome,
+                                  .n = 1,
+                                  .remote = last->remote,
+                                  .body = x->body};
+    return queue_notice(o->queue, &notice, &o->wait);
+}
+
+enum err queue_order(struct queue *q, const struct queue_decision *x, struct queue_order_done done,
                      struct errinfo *ei)
 {
     size_t k = 0;
-    struct item *i = find_row(q, row->message, row->rcpt, &k);
-    struct record_result result = {.message = row->message,
-                                   .rcpt = row->rcpt,
-                                   .time = utc_now(),
-                                   .attempts = row->last.attempts,
-                                   .code = row->last.code,
-                                   .enhanced = row->last.enhanced,
-                                   .text = slice_of(why.p, why.n < 600 ? why.n : 600),
-                                   .by = slice_of(by.p, by.n < 200 ? by.n : 200),
-                                   .remote = row->last.remote};
-    if (i)
-        return order_waiting(q, what, row, i, k, &result, done, ei);
-    if (row->last.disposition == DISPOSITION_HELD)
-        return order_held(q, what, row, &result, done, ei);
-    if (row->last.disposition == DISPOSITION_WAITING)
-        return err_set(ei, ERR_CONFLICT, "it was settled this moment; look again");
-    return err_set(ei, ERR_INVALID, "it is %s: nothing is left to decide",
-                   disposition_name(row->last.disposition));
+    struct item *i = find_row(q, x->row->message, x->row->rcpt, &k);
+    enum err err = refuse_order(x, i, ei);
+    if (err != ERR_OK)
+        return err;
+    if (i && x->what == QUEUE_RETRY)
+        return order_retry(q, i, done);
+    struct order *o = order_create(q, done);
+    o->was_waiting = i != NULL;
+    o->item = i ? take_out(q, i, k) : queue_item_of(q, x->row, x->facts, x->is_known);
+    o->item->place = PLACE_ORDERED;
+    if (!i)
+        o->item->due = 0;
+    pack_decision(o, x);
+    if (x->what != QUEUE_RETURN) {
+        write_order(o);
+        return ERR_OK;
+    }
+    if (send_back(o, x))
+        return ERR_OK; /* order_noticed goes on */
+    put_down(q, o->item, o->was_waiting);
+    order_free(o);
+    return err_set(ei, ERR_DENIED,
+                   "no notice may be sent for this message: its sender is empty or not proved, so "
+                   "the notice could hit a stranger, or has had too many in this minute. Nothing "
+                   "changed; remove it or release it instead.");
 }

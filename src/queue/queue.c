@@ -17,12 +17,14 @@ static struct slice put_text(char **at, struct slice s)
 /* The slices of the facts get a block of their own. */
 void queue_message_fill(struct queue_message *m, const struct queue_facts *f)
 {
-    char *text = mem_new(f->mail_from.n + f->envid.n + f->client.n + f->helo.n), *at = text;
+    char *text = mem_new(f->mail_from.n + f->envid.n + f->client.n + f->helo.n + f->merged.n);
+    char *at = text;
     m->facts = *f;
     m->facts.mail_from = put_text(&at, f->mail_from);
     m->facts.envid = put_text(&at, f->envid);
     m->facts.client = put_text(&at, f->client);
     m->facts.helo = put_text(&at, f->helo);
+    m->facts.merged = put_text(&at, f->merged);
     mem_free(&m->text);
     m->text = text;
 }
@@ -71,21 +73,38 @@ struct queue_message *queue_message_find(const struct queue *q, uint64_t id)
 
 /* ---- destinations ---- */
 
+static size_t destination_key(char key[300], uint64_t primary, struct slice domain)
+{
+    int n = primary ? snprintf(key, 300, "primary:%llu", (unsigned long long)primary)
+                    : snprintf(key, 300, "%.*s", SLICE_ARG(domain));
+    n = n < 300 ? n : 299;
+    for (int i = 0; i < n; i++)
+        key[i] = ascii_lower(key[i]); /* one destination however its name is written */
+    return (size_t)n;
+}
+
+struct destination *queue_destination_find(const struct queue *q, uint64_t primary,
+                                           struct slice domain)
+{
+    char key[300];
+    size_t n = destination_key(key, primary, domain);
+    return map_get(q->destinations, slice_of(key, n));
+}
+
 struct destination *queue_destination(struct queue *q, uint64_t primary, struct slice domain)
 {
     char key[300];
-    int n = primary ? snprintf(key, sizeof(key), "p%llu", (unsigned long long)primary)
-                    : snprintf(key, sizeof(key), "%.*s", SLICE_ARG(domain));
-    n = n < (int)sizeof(key) ? n : (int)sizeof(key) - 1;
-    struct destination *d = map_get(q->destinations, slice_of(key, (size_t)n));
+    struct destination *d = queue_destination_find(q, primary, domain);
     if (d)
         return d;
+    (void)destination_key(key, primary, domain);
     d = mem_new(sizeof(*d));
     d->key = mem_str(key);
     d->primary = primary;
     d->domain = primary ? SLICE("") : slice_str(d->key);
     list_init(&d->fresh);
     list_init(&d->resting);
+    list_init(&d->hungry);
     map_put(q->destinations, slice_str(d->key), d);
     return d;
 }
@@ -96,6 +115,7 @@ void queue_destination_settle(struct queue *q, struct destination *d)
         q->o.drained(q->o.arg, d->primary);
     if (d->n_items > 0 || d->n_running > 0 || d->primary || !list_empty(&d->resting))
         return;
+    list_remove(&d->hungry);
     map_del(q->destinations, slice_str(d->key));
     mem_free(&d->backlog);
     mem_free(&d->key);
@@ -104,22 +124,33 @@ void queue_destination_settle(struct queue *q, struct destination *d)
 
 /* ---- items ---- */
 
+/* Copies what the rows' slices show into one piece of text. */
+static void add_rows(struct item *i, const struct queue_row *rows, size_t n_rows)
+{
+    size_t n_text = 0;
+    for (size_t k = 0; k < n_rows; k++)
+        n_text += rows[k].address.n + rows[k].orcpt.n;
+    struct item_text *text = mem_new(sizeof(*text) + n_text);
+    text->next = i->text;
+    i->text = text;
+    if (i->n_rows + n_rows > i->cap_rows) {
+        i->cap_rows = i->n_rows ? 2 * (i->n_rows + n_rows) : n_rows;
+        i->rows = mem_resize(i->rows, i->cap_rows * sizeof(*rows));
+    }
+    char *at = text->bytes;
+    for (size_t k = 0; k < n_rows; k++) {
+        struct queue_row *row = &i->rows[i->n_rows++];
+        *row = rows[k];
+        row->address = put_text(&at, rows[k].address);
+        row->orcpt = put_text(&at, rows[k].orcpt);
+    }
+}
+
 struct item *queue_item_create(struct queue *q, struct queue_message *m, uint64_t primary,
                                struct slice domain, const struct queue_row *rows, size_t n_rows)
 {
     struct item *i = mem_new(sizeof(*i));
-    size_t n_text = 0;
-    for (size_t k = 0; k < n_rows; k++)
-        n_text += rows[k].address.n + rows[k].orcpt.n;
-    i->text = mem_new(n_text);
-    i->rows = mem_new(n_rows * sizeof(*rows));
-    i->n_rows = n_rows;
-    char *at = i->text;
-    for (size_t k = 0; k < n_rows; k++) {
-        i->rows[k] = rows[k];
-        i->rows[k].address = put_text(&at, rows[k].address);
-        i->rows[k].orcpt = put_text(&at, rows[k].orcpt);
-    }
+    add_rows(i, rows, n_rows);
     i->m = m;
     m->n_refs++;
     i->d = queue_destination(q, primary, domain);
@@ -132,6 +163,56 @@ struct item *queue_item_create(struct queue *q, struct queue_message *m, uint64_
     return i;
 }
 
+static void item_free(struct item *i)
+{
+    while (i->text) {
+        struct item_text *text = i->text;
+        i->text = text->next;
+        mem_free(&text);
+    }
+    mem_free(&i->rows);
+    mem_free(&i->why);
+    mem_free(&i);
+}
+
+void queue_item_say(struct item *i, struct slice why)
+{
+    char text[200];
+    snprintf(text, sizeof(text), "%.*s", SLICE_ARG(why));
+    mem_free(&i->why);
+    if (text[0])
+        i->why = mem_str(text);
+}
+
+static struct item *sibling_at_rest(const struct item *i, enum item_place place)
+{
+    LIST_FOREACH (node, &i->m->items) {
+        struct item *other = container_of(node, struct item, in_message);
+        if (other != i && other->d == i->d && other->place == place &&
+            other->n_rows + i->n_rows <= ITEM_ROWS_MAX)
+            return other;
+    }
+    return NULL;
+}
+
+void queue_item_rest(struct queue *q, struct item *i)
+{
+    bool is_later = i->due > utc_now() && !i->d->primary;
+    enum item_place place = is_later ? PLACE_TIMER : PLACE_BACKLOG;
+    struct item *other = sibling_at_rest(i, place);
+    if (!other) {
+        queue_place(q, i, place);
+        return;
+    }
+    queue_unplace(q, other);
+    add_rows(other, i->rows, i->n_rows);
+    q->figures.n_rows += i->n_rows;
+    if (i->due < other->due)
+        other->due = i->due;
+    queue_place(q, other, place);
+    queue_item_destroy(q, i);
+}
+
 void queue_item_destroy(struct queue *q, struct item *i)
 {
     struct queue_message *m = i->m;
@@ -141,11 +222,9 @@ void queue_item_destroy(struct queue *q, struct item *i)
     q->figures.n_items--;
     q->figures.n_rows -= i->n_rows;
     d->n_items--;
-    mem_free(&i->rows);
-    mem_free(&i->text);
-    mem_free(&i);
+    item_free(i);
     queue_message_keep(q, m);
-    if (list_empty(&m->items))
+    if (list_empty(&m->items) && m->is_accepted)
         q->o.done(q->o.arg, m->facts.id);
     queue_message_unref(&m);
 }
@@ -160,8 +239,22 @@ struct queue *queue_create(const struct queue_options *o)
     q->destinations = map_create();
     q->results_arena = arena_create(64 << 20);
     q->running = map_create();
+    q->n_flushes = 1;
+    /* Never twice, also over restarts: a result of an earlier life must not meet a job of this. */
+    q->last_tag = (uint64_t)utc_now() << 20;
     list_init(&q->resting);
+    list_init(&q->hungry);
+    list_init(&q->notices);
     return q;
+}
+
+static void message_free(struct queue_message *m)
+{
+    LIST_FOREACH (node, &m->items)
+        item_free(container_of(node, struct item, in_message));
+    queue_body_unref(&m->body);
+    mem_free(&m->text);
+    mem_free(&m);
 }
 
 void queue_destroy(struct queue **queue)
@@ -171,23 +264,17 @@ void queue_destroy(struct queue **queue)
         return;
     size_t at = 0;
     void *value;
-    while (map_next(q->messages, &at, NULL, &value)) {
-        struct queue_message *m = value;
-        LIST_FOREACH (node, &m->items) {
-            struct item *i = container_of(node, struct item, in_message);
-            mem_free(&i->rows);
-            mem_free(&i->text);
-            mem_free(&i);
-        }
-        queue_body_unref(&m->body);
-        mem_free(&m->text);
-        mem_free(&m);
-    }
+    while (map_next(q->messages, &at, NULL, &value))
+        message_free(value);
     for (at = 0; map_next(q->destinations, &at, NULL, &value);) {
         struct destination *d = value;
         mem_free(&d->backlog);
         mem_free(&d->key);
         mem_free(&d);
+    }
+    for (struct list *node; (node = list_pop(&q->notices));) {
+        struct notice_wait *w = container_of(node, struct notice_wait, node);
+        w->drop(w);
     }
     map_destroy(&q->messages);
     map_destroy(&q->destinations);
@@ -218,6 +305,7 @@ bool queue_plan(struct queue *q, struct queue_message *m, uint64_t primary, stru
 void queue_accepted(struct queue *q, struct queue_message *m, struct queue_body *body)
 {
     m->body = queue_body_ref(body);
+    m->is_accepted = true;
     queue_message_keep(q, m);
     m->n_refs++; /* an item may end here and now, when the courier is away */
     LIST_FOREACH (node, &m->items) {
@@ -238,28 +326,24 @@ void queue_abandoned(struct queue *q, struct queue_message *m)
         struct item *i = container_of(node, struct item, in_message);
         struct destination *d = i->d;
         queue_item_destroy(q, i);
-        queue_pump(q, d);
+        queue_next(q, d);
         queue_destination_settle(q, d);
     }
 }
 
 /* ---- at start ---- */
 
-void queue_load(struct queue *q, const struct store_row *row)
+struct item *queue_item_of(struct queue *q, const struct store_row *row,
+                           const struct queue_facts *facts, bool is_known)
 {
     struct queue_message *m = queue_message_find(q, row->message);
     bool is_new = !m;
-    if (is_new) {
-        struct queue_facts facts = {.id = row->message,
-                                    .tenant = row->tenant,
-                                    .bytes = row->bytes,
-                                    .received = row->received,
-                                    .mail_from = row->mail_from};
-        m = queue_message_create(&facts);
-    }
+    if (is_new)
+        m = queue_message_create(facts);
+    m->is_accepted = true;
     struct queue_row r = {.rcpt = row->rcpt,
                           .notify = row->facts.notify,
-                          .is_known = row->facts.person != 0,
+                          .is_known = is_known,
                           .attempts = row->last.attempts,
                           .address = row->facts.address,
                           .orcpt = row->facts.orcpt};
@@ -267,12 +351,23 @@ void queue_load(struct queue *q, const struct store_row *row)
     for (ptrdiff_t at; (at = slice_find(domain, '@')) >= 0;)
         domain = slice_skip(domain, (size_t)at + 1);
     struct item *i = queue_item_create(q, m, row->facts.primary, domain, &r, 1);
-    snprintf(i->why, sizeof(i->why), "%.*s", SLICE_ARG(row->last.text));
+    queue_item_say(i, row->last.text);
     i->due = row->last.due;
-    queue_place(q, i, i->due > utc_now() && !i->d->primary ? PLACE_TIMER : PLACE_BACKLOG);
     queue_message_keep(q, m);
     if (is_new)
         queue_message_unref(&m);
+    return i;
+}
+
+void queue_load(struct queue *q, const struct store_row *row, bool is_known)
+{
+    /* The rest comes with the bytes, before it is needed. */
+    struct queue_facts facts = {.id = row->message,
+                                .tenant = row->tenant,
+                                .bytes = row->bytes,
+                                .received = row->received,
+                                .mail_from = row->mail_from};
+    queue_item_rest(q, queue_item_of(q, row, &facts, is_known));
 }
 
 void queue_start(struct queue *q)
@@ -282,4 +377,9 @@ void queue_start(struct queue *q)
     q->is_started = true;
     while (map_next(q->destinations, &at, NULL, &value))
         queue_pump(q, value);
+}
+
+void queue_stop(struct queue *q)
+{
+    q->is_started = false;
 }

@@ -46,6 +46,7 @@ struct queue_facts {
     uint32_t flags, bytes;
     utc_ms received;
     struct slice mail_from, envid, client, helo;
+    struct slice merged; /* u16 numbers of rows that go with others: refused when those are */
 };
 struct queue_message *queue_message_create(const struct queue_facts *facts);
 const struct queue_facts *queue_message_facts(const struct queue_message *m);
@@ -67,11 +68,22 @@ struct queue_outcome {
     struct slice enhanced, text;
 };
 struct queue_result {
+    uint64_t message; /* the job's */
     struct slice remote;
     bool is_sent; /* the final dot went out */
     bool is_ours; /* it ended through our fault: says nothing about the destination */
     const struct queue_outcome *outcomes;
     size_t n_outcomes;
+};
+/* Something to say to a sender: these rows come back. Borrowed for the call. */
+struct queue_notice {
+    const struct queue_facts *facts;
+    const struct queue_row *rows;
+    const struct queue_outcome *outcomes; /* as many, in the same order */
+    size_t n;
+    struct slice remote;
+    struct queue_body *body; /* may be NULL */
+    void *cookie;            /* for queue_noticed */
 };
 /* The sender that waited may have its reply now. */
 struct queue_answer {
@@ -81,15 +93,17 @@ struct queue_answer {
     struct slice enhanced, text;
 };
 
-/* `arg` is handed to all callbacks. They run on the loop unless said otherwise, and must not call
- * into the queue, except where it says so. */
+/* `arg` is handed to all callbacks. They run on the loop, and must not call into the queue, except
+ * that `evidence` and `drained` may call queue_wake and ask for figures. */
 struct queue_options {
     struct store *store;
     uint32_t items_max;       /* rows that may wait */
     uint32_t per_destination; /* deliveries at once */
     uint32_t per_primary;
-    void *arg; /* of all of these: */
-    /* Run fn(fn_arg) on the loop; any thread. */
+    uint32_t running_max;       /* deliveries at once, all destinations together */
+    uint64_t running_bytes_max; /* of their messages; one delivery may always run */
+    void *arg;                  /* of all of these: */
+    /* Run fn(fn_arg) on the loop, not within this call; any thread. */
     void (*post)(void *arg, void (*fn)(void *fn_arg), void *fn_arg);
     /* Deliver; false: the courier is away. */
     bool (*deliver)(void *arg, const struct queue_job *job);
@@ -100,15 +114,13 @@ struct queue_options {
     void (*evidence)(void *arg, uint64_t primary, enum continuity_evidence e, struct slice text);
     enum continuity_way (*way)(void *arg, uint64_t primary);
     uint32_t (*ceiling)(void *arg, uint64_t primary); /* 0: per_primary */
-    /* Back to the sender with a notice about these rows; false: none may be sent. `body` may be
-     * NULL. */
-    bool (*notice)(void *arg, const struct queue_facts *facts, const struct queue_row *rows,
-                   const struct queue_outcome *outcomes, size_t n, struct slice remote,
-                   struct queue_body *body);
+    /* Write a notice to the sender. False: none may be sent. True: queue_noticed follows, not
+     * within this call. */
+    bool (*notice)(void *arg, const struct queue_notice *notice);
     /* A person should know. */
     void (*tell)(void *arg, enum event_class class, const char *name, uint64_t tenant,
                  struct slice subject, struct slice text);
-    /* The last row of a message became final: its bytes may go, if no mailbox holds it. */
+    /* Nothing of this message waits here any more: worth a look whether its bytes are needed. */
     void (*done)(void *arg, uint64_t message);
     /* Nothing waits for this primary any more. */
     void (*drained)(void *arg, uint64_t primary);
@@ -116,6 +128,7 @@ struct queue_options {
 
 struct queue;
 struct queue *queue_create(const struct queue_options *o);
+/* When the store is closed and nothing posted is left to run. */
 void queue_destroy(struct queue **q);
 
 /* ---- new mail --------------------------------------------------------------------------------
@@ -132,17 +145,29 @@ bool queue_is_full(const struct queue *q);
 /* ---- running --------------------------------------------------------------------------------- */
 
 /* At start: a row that waits, from the store's reader, oldest message first. */
-void queue_load(struct queue *q, const struct store_row *row);
+void queue_load(struct queue *q, const struct store_row *row, bool is_known);
 void queue_start(struct queue *q); /* the courier is there: begin */
+void queue_stop(struct queue *q);  /* begin nothing more; what runs may end */
 /* The answer to `fetch`: the whole facts (what queue_load could not know) and the bytes, or why
- * not. */
-void queue_fetched(struct queue *q, void *cookie, const struct queue_facts *facts,
-                   struct queue_body *take_body, const char *why);
-void queue_result(struct queue *q, uint64_t tag, const struct queue_result *result);
+ * not: ERR_CORRUPT and ERR_GONE are doubt about the message, anything else passes. */
+struct queue_fetched {
+    void *cookie;
+    enum err err;
+    const struct queue_facts *facts; /* ERR_OK only, like the body */
+    struct queue_body *take_body;
+    const char *why;
+};
+void queue_fetched(struct queue *q, const struct queue_fetched *f);
+/* The end of a delivery. False: this job is about another message (nonsense; nothing changes). An
+ * unknown tag is a late answer and means nothing. */
+bool queue_result(struct queue *q, uint64_t tag, const struct queue_result *result);
+/* The notice of this cookie is durable, or could not be written. */
+void queue_noticed(struct queue *q, void *cookie, enum err err);
 uint64_t queue_job_primary(const struct queue *q, uint64_t tag); /* of a running one; 0: none */
 /* The sender of this message has its 250: no refusal can be passed through any more. */
 void queue_give_up_answer(struct queue *q, uint64_t message);
-/* The courier died: every delivery that ran ends without an answer; each may be there twice. */
+/* The courier died: every delivery that ran ends without an answer; each may be there twice.
+ * Nothing begins until queue_start. */
 void queue_courier_lost(struct queue *q);
 /* The state of a primary changed, or it answered: look again now. */
 void queue_wake(struct queue *q, uint64_t primary);
@@ -152,21 +177,33 @@ void queue_flush(struct queue *q); /* write the results gathered in this turn */
 /* ---- by hand --------------------------------------------------------------------------------- */
 
 enum queue_order { QUEUE_HOLD, QUEUE_RELEASE, QUEUE_RETRY, QUEUE_RETURN, QUEUE_REMOVE };
-/* What a person wants done with one row, as the reader shows it now. Writes the decision with who
- * and why. ERR_CONFLICT: it is being delivered this moment, or was settled meanwhile; ERR_INVALID:
- * makes no sense for a row in this state (text says). `ret_pos_change`: see queue_order_done. */
+/* What a person wants done with one row, as the reader shows it now. Borrowed for the call. */
+struct queue_decision {
+    enum queue_order what;
+    const struct store_row *row;
+    bool is_known;                   /* a person or group of ours */
+    const struct queue_facts *facts; /* of its message */
+    struct queue_body *body;         /* for QUEUE_RETURN; may be NULL */
+    struct slice by, why;
+};
+/* Called once, not within queue_order: the decision is durable at `pos` (0: nothing had to be
+ * written), or could not be written and everything is as before. */
 struct queue_order_done {
     void (*fn)(void *arg, enum err err, uint64_t pos);
     void *arg;
 };
-enum err queue_order(struct queue *q, enum queue_order what, const struct store_row *row,
-                     struct slice by, struct slice why, struct queue_order_done done,
-                     struct errinfo *ei);
+/* Writes the decision with who and why, then does it. Anything but ERR_OK: `done` is not called.
+ * ERR_CONFLICT: it is being delivered or decided this moment, or was settled meanwhile;
+ * ERR_INVALID: makes no sense for a row in this state; ERR_DENIED: no notice may be sent (the text
+ * says it in words). */
+enum err queue_order(struct queue *q, const struct queue_decision *decision,
+                     struct queue_order_done done, struct errinfo *ei);
 
 /* ---- figures --------------------------------------------------------------------------------- */
 
 struct queue_figures {
-    uint64_t n_rows, n_items, n_running, n_resting, bytes_memory;
+    uint64_t n_rows, n_items; /* that wait or are on their way */
+    uint64_t n_running, n_resting, bytes_running, bytes_memory;
     uint64_t n_delivered, n_failed_attempts;
     utc_ms oldest; /* arrival of the oldest that waits; 0: none */
 };

@@ -21,10 +21,11 @@ struct queue_message {
     struct queue_body *body;
     uint32_t n_refs;
     char *text;
+    bool is_accepted; /* its record is durable */
 };
 
 struct destination {
-    char *key;             /* "p17" or a domain */
+    char *key;             /* "primary:17" (no domain has a colon), or a domain in lower case */
     uint64_t primary;      /* 0: the world */
     struct slice domain;   /* in `key` */
     struct list fresh;     /* items */
@@ -33,6 +34,13 @@ struct destination {
     uint32_t n_running, n_items, n_failures, n_turns;
     utc_ms rest_until;
     struct list resting; /* node in queue->resting */
+    struct list hungry;  /* node in queue->hungry */
+};
+
+/* Rows come one by one at start, so an item's texts are pieces. */
+struct item_text {
+    struct item_text *next;
+    char bytes[];
 };
 
 struct item {
@@ -41,14 +49,23 @@ struct item {
     struct queue_message *m;
     struct destination *d;
     struct queue_row *rows; /* only those that wait; slices in `text` */
-    size_t n_rows;
-    char *text;
+    size_t n_rows, cap_rows;
+    struct item_text *text;
     size_t heap_at; /* place in the backlog or timer heap */
     utc_ms due;
     enum item_place place;
     bool is_answer_waiting; /* a sender waits (cut-through) */
     bool has_slot;          /* counted in d->n_running */
-    char why[200];          /* the last reply, for people */
+    uint32_t slot_bytes;    /* counted with the slot */
+    uint64_t noted_at;      /* queue->n_flushes when its last result was noted */
+    char *why;              /* the last reply, for people; NULL: none */
+};
+
+/* Somebody waits until a notice is durable. */
+struct notice_wait {
+    struct list node; /* in queue->notices */
+    void (*noticed)(struct queue *q, struct notice_wait *w, enum err err);
+    void (*drop)(struct notice_wait *w);
 };
 
 struct queue {
@@ -60,7 +77,10 @@ struct queue {
     struct item **timers; /* heap by due */
     size_t n_timers, cap_timers;
     struct list resting; /* destinations whose rest will end */
+    struct list hungry;  /* destinations that wait for a slot of all, in turn */
+    struct list notices; /* struct notice_wait */
     bool is_started;
+    uint64_t n_flushes; /* 1 + how often results were written */
     struct arena *results_arena;
     struct record_result *results;
     size_t n_results, cap_results;
@@ -68,13 +88,23 @@ struct queue {
 };
 
 /* ---- queue.c ---- */
+enum { ITEM_ROWS_MAX = 1000 }; /* a job carries no more */
 struct item *queue_item_create(struct queue *q, struct queue_message *m, uint64_t primary,
                                struct slice domain, const struct queue_row *rows, size_t n_rows);
+/* An item of this one row, in no place yet; of a message that may be new here. */
+struct item *queue_item_of(struct queue *q, const struct store_row *row,
+                           const struct queue_facts *facts, bool is_known);
 /* Out of its place first; afterwards the caller settles the destination. */
 void queue_item_destroy(struct queue *q, struct item *i);
+void queue_item_say(struct item *i, struct slice why);
+/* Rests where it belongs: until `i->due`, or in the backlog; together with rows of its message that
+ * rest there already. `i` may be gone afterwards. */
+void queue_item_rest(struct queue *q, struct item *i);
 /* Drops a destination that nobody needs any more, tells when a primary has nothing left. */
 void queue_destination_settle(struct queue *q, struct destination *d);
 struct destination *queue_destination(struct queue *q, uint64_t primary, struct slice domain);
+struct destination *queue_destination_find(const struct queue *q, uint64_t primary,
+                                           struct slice domain); /* NULL: none */
 void queue_message_fill(struct queue_message *m, const struct queue_facts *f);
 void queue_message_keep(struct queue *q, struct queue_message *m);
 struct queue_message *queue_message_find(const struct queue *q, uint64_t id);
@@ -93,10 +123,15 @@ void queue_unplace(struct queue *q, struct item *i);
 void queue_pump(struct queue *q, struct destination *d);
 void queue_slot_free(struct queue *q, struct item *i);
 bool queue_slot_take(struct queue *q, struct item *i);
+/* A slot became free: those that waited for one of all go first, then `d`. */
+void queue_next(struct queue *q, struct destination *d);
 void queue_run(struct queue *q, struct item *i); /* its attempt is durable */
 void queue_rest(struct queue *q, struct destination *d);
 
 /* ---- result.c ---- */
+/* The slices of the notice are filled in; the wait is the caller's until noticed or dropped. False:
+ * none may be sent. */
+bool queue_notice(struct queue *q, struct queue_notice *notice, struct notice_wait *w);
 /* One row's fate onto the list that queue_flush writes. Slices are copied. */
 void queue_note_result(struct queue *q, const struct record_result *r);
 

@@ -6,7 +6,6 @@
 #include "wire/wire.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 /* ---- writing results ---- */
 
@@ -64,6 +63,7 @@ void queue_flush(struct queue *q)
                                       .done = results_written,
                                       .arg = w};
     q->n_results = 0;
+    q->n_flushes++;
     arena_reset(q->results_arena);
     store_submit(q->o.store, &w->change);
 }
@@ -92,17 +92,32 @@ static bool is_unanimous(const struct item *i, const struct queue_result *r)
     return true;
 }
 
+/* Rows that go back to their sender: final as soon as the notice about them is durable. */
+struct returning {
+    struct notice_wait wait;
+    struct arena *arena;
+    uint64_t message, tenant;
+    char destination[300];
+    struct record_result *results; /* what is written then; in the arena */
+    size_t n;
+};
+
 struct settling {
     struct queue *q;
     struct item *i;
     const struct queue_result *r;
     size_t n_left; /* rows that go on waiting */
-    size_t n_delivered;
+    size_t n_delivered, n_held;
     utc_ms due;
-    bool rests;
+    bool rests, has_reply;
     enum continuity_evidence evidence;
     struct slice evidence_text;
     const struct queue_outcome *pass; /* the refusal that the sender gets */
+    enum refuse_id held_for;          /* of the first that is held */
+    struct slice held_text;
+    struct queue_row *back_rows; /* those that go back, side by side */
+    struct queue_outcome *back_outcomes;
+    struct returning *back; /* NULL: none */
 };
 
 static struct record_result base_result(const struct settling *s, const struct queue_row *row,
@@ -122,36 +137,145 @@ static struct record_result base_result(const struct settling *s, const struct q
     };
 }
 
+/* ---- holding ---- */
+
 static void hold(struct settling *s, struct record_result *result, enum refuse_id why)
 {
-    char id[MESSAGE_ID_TEXT];
-    SCOPED(buf_finish) struct buf text = buf_make(1000);
-    message_id_text(s->i->m->facts.id, id);
     result->disposition = DISPOSITION_HELD;
     result->refusal = 1 + why;
     (void)refuse(why, slice_str(s->i->d->key));
-    buf_addf(&text,
-             "Message %s was refused: %.*s. It is held: nothing is lost. Release it to try "
-             "again, return it to its sender, or remove it.",
-             id, (int)(result->text.n < 300 ? result->text.n : 300),
-             result->text.p ? result->text.p : "");
-    s->q->o.tell(s->q->o.arg, EVENT_ALARM, "queue.held", s->i->m->facts.tenant, slice_str(id),
-                 buf_slice(&text));
+    if (s->n_held++ > 0)
+        return;
+    s->held_for = why;
+    s->held_text = result->text;
 }
 
-static void give_back(struct settling *s, const struct queue_row *row,
+static void tell_held(struct queue *q, uint64_t message, uint64_t tenant, enum refuse_id why,
+                      size_t n, struct slice reply)
+{
+    char id[MESSAGE_ID_TEXT];
+    SCOPED(buf_finish) struct buf text = buf_make(2000);
+    bool is_alarm = refuse_row(why)->class == REFUSE_ALARM;
+    message_id_text(message, id);
+    buf_addf(&text,
+             "Message %s was refused for %zu recipient%s: %.*s. It is held, nothing is lost (%s). "
+             "Release it to try again, return it to its sender, or remove it.",
+             id, n, n == 1 ? "" : "s", (int)(reply.n < 300 ? reply.n : 300), reply.p ? reply.p : "",
+             refuse_row(why)->text);
+    q->o.tell(q->o.arg, is_alarm ? EVENT_ALARM : EVENT_NOTICE, "queue.held", tenant, slice_str(id),
+              buf_slice(&text));
+}
+
+/* ---- going back ---- */
+
+bool queue_notice(struct queue *q, struct queue_notice *notice, struct notice_wait *w)
+{
+    notice->cookie = w;
+    if (!q->o.notice(q->o.arg, notice))
+        return false;
+    list_append(&q->notices, &w->node);
+    return true;
+}
+
+void queue_noticed(struct queue *q, void *cookie, enum err err)
+{
+    struct notice_wait *w = cookie;
+    list_remove(&w->node);
+    w->noticed(q, w, err);
+}
+
+static void returning_free(struct returning *b)
+{
+    arena_destroy(&b->arena);
+    mem_free(&b);
+}
+
+static void returning_drop(struct notice_wait *w)
+{
+    returning_free(container_of(w, struct returning, wait));
+}
+
+static void returned(struct queue *q, struct notice_wait *w, enum err err)
+{
+    struct returning *b = container_of(w, struct returning, wait);
+    for (size_t k = 0; k < b->n; k++) {
+        struct record_result *result = &b->results[k];
+        result->time = utc_now();
+        if (err != ERR_OK) {
+            result->disposition = DISPOSITION_HELD;
+            result->refusal = 1 + REFUSE_HOLD_NOTICE_FAILED;
+            (void)refuse(REFUSE_HOLD_NOTICE_FAILED, slice_str(b->destination));
+        }
+        queue_note_result(q, result);
+    }
+    if (err != ERR_OK)
+        tell_held(q, b->message, b->tenant, REFUSE_HOLD_NOTICE_FAILED, b->n, b->results[0].text);
+    returning_free(b);
+}
+
+static struct returning *returning_create(const struct item *i)
+{
+    struct returning *b = mem_new(sizeof(*b));
+    b->wait.noticed = returned;
+    b->wait.drop = returning_drop;
+    b->arena = arena_create(16 << 20);
+    b->message = i->m->facts.id;
+    b->tenant = i->m->facts.tenant;
+    snprintf(b->destination, sizeof(b->destination), "%s", i->d->key);
+    b->results = ARENA_ARRAY(b->arena, struct record_result, i->n_rows);
+    list_init(&b->wait.node);
+    return b;
+}
+
+/* True: the result is known now. False: it will be, together with the others that go back. */
+static bool give_back(struct settling *s, const struct queue_row *row,
                       const struct queue_outcome *o, struct record_result *result)
 {
-    const struct queue_facts *f = &s->i->m->facts;
-    bool wants_none = row->notify && !(row->notify & WIRE_NOTIFY_FAILURE);
-    if (wants_none || s->q->o.notice(s->q->o.arg, f, row, o, 1, s->r->remote, s->i->m->body)) {
-        result->disposition = DISPOSITION_RETURNED;
-        if (wants_none)
-            result->by = SLICE("the sender wanted no notice (NOTIFY)");
-    } else {
-        hold(s, result, REFUSE_HOLD_NOTICE);
+    result->disposition = DISPOSITION_RETURNED;
+    if (row->notify && !(row->notify & WIRE_NOTIFY_FAILURE)) {
+        result->by = SLICE("the sender wanted no notice (NOTIFY)");
+        return true;
     }
+    if (!s->back) {
+        s->back = returning_create(s->i);
+        s->back_rows = ARENA_ARRAY(s->back->arena, struct queue_row, s->i->n_rows);
+        s->back_outcomes = ARENA_ARRAY(s->back->arena, struct queue_outcome, s->i->n_rows);
+    }
+    struct returning *b = s->back;
+    s->back_rows[b->n] = *row;
+    s->back_outcomes[b->n] = *o;
+    struct record_result *copy = &b->results[b->n++];
+    *copy = *result;
+    copy->enhanced = arena_copy(b->arena, result->enhanced);
+    copy->text = arena_copy(b->arena, result->text);
+    copy->remote = arena_copy(b->arena, result->remote);
+    return false;
 }
+
+/* One notice for all rows of this delivery; where none may be sent, they are held. */
+static void send_back(struct settling *s)
+{
+    struct returning *b = s->back;
+    if (!b)
+        return;
+    struct queue_notice notice = {.facts = &s->i->m->facts,
+                                  .rows = s->back_rows,
+                                  .outcomes = s->back_outcomes,
+                                  .n = b->n,
+                                  .remote = s->r->remote,
+                                  .body = s->i->m->body};
+    if (queue_notice(s->q, &notice, &b->wait))
+        return;
+    for (size_t k = 0; k < b->n; k++) {
+        hold(s, &b->results[k], REFUSE_HOLD_NOTICE);
+        queue_note_result(s->q, &b->results[k]);
+    }
+    tell_held(s->q, b->message, b->tenant, s->held_for, s->n_held, s->held_text);
+    s->n_held = 0;
+    returning_free(b);
+}
+
+/* ---- one row ---- */
 
 static void keep_waiting(struct settling *s, struct queue_row *row, struct record_result *result)
 {
@@ -162,32 +286,48 @@ static void keep_waiting(struct settling *s, struct queue_row *row, struct recor
     result->due = utc_now() + continuity_retry_ms(row->attempts, i->d->primary != 0, random);
     if (!s->due || result->due < s->due)
         s->due = result->due;
-    snprintf(i->why, sizeof(i->why), "%.*s", SLICE_ARG(result->text));
+    queue_item_say(i, result->text);
+    i->noted_at = s->q->n_flushes;
     i->rows[s->n_left++] = *row;
+}
+
+static struct continuity_verdict judge(const struct settling *s, const struct queue_row *row,
+                                       const struct queue_outcome *o, bool is_alone)
+{
+    const struct item *i = s->i;
+    if (s->r->is_ours)
+        return (struct continuity_verdict){.fate = FATE_WAIT};
+    struct continuity_asker asker = {.is_primary = i->d->primary != 0,
+                                     .is_waiting = i->is_answer_waiting,
+                                     .is_alone = is_alone,
+                                     .is_known = row->is_known};
+    struct continuity_verdict v = continuity_judge(o->reply, asker);
+    if (v.fate == FATE_WAIT &&
+        continuity_is_expired(i->m->facts.received, utc_now(), i->d->primary))
+        v.fate = FATE_RETURN;
+    return v;
+}
+
+static void weigh(struct settling *s, const struct continuity_verdict *v,
+                  const struct queue_outcome *o)
+{
+    s->rests |= v->is_about_destination;
+    s->has_reply |= o->reply.code != 0;
+    if (v->evidence != EVIDENCE_NONE && s->evidence != EVIDENCE_GOOD) {
+        s->evidence = v->evidence; /* one recipient that went well outweighs */
+        s->evidence_text = o->text;
+    }
 }
 
 static void settle_row(struct settling *s, struct queue_row *row, bool is_alone)
 {
     struct queue *q = s->q;
-    struct item *i = s->i;
     const struct queue_outcome *o = outcome_of(s->r, row->rcpt);
-    struct continuity_verdict v =
-        continuity_judge(o->reply, (struct continuity_asker){.is_primary = i->d->primary != 0,
-                                                             .is_waiting = i->is_answer_waiting,
-                                                             .is_alone = is_alone,
-                                                             .is_known = row->is_known});
-    if (s->r->is_ours)
-        v = (struct continuity_verdict){.fate = FATE_WAIT};
+    struct continuity_verdict v = judge(s, row, o, is_alone);
     row->attempts++;
     struct record_result result = base_result(s, row, o);
-    s->rests |= v.is_about_destination;
-    if (v.evidence != EVIDENCE_NONE && s->evidence != EVIDENCE_GOOD) {
-        s->evidence = v.evidence; /* one recipient that went well outweighs */
-        s->evidence_text = o->text;
-    }
-    if (v.fate == FATE_WAIT &&
-        continuity_is_expired(i->m->facts.received, utc_now(), i->d->primary))
-        v.fate = FATE_RETURN;
+    bool is_known_now = true;
+    weigh(s, &v, o);
     switch (v.fate) {
     case FATE_DELIVERED:
         result.disposition = DISPOSITION_DELIVERED;
@@ -206,10 +346,29 @@ static void settle_row(struct settling *s, struct queue_row *row, bool is_alone)
         hold(s, &result, REFUSE_HOLD_REFUSED);
         break;
     case FATE_RETURN:
-        give_back(s, row, o, &result);
+        is_known_now = give_back(s, row, o, &result);
         break;
     }
-    queue_note_result(q, &result);
+    if (is_known_now)
+        queue_note_result(q, &result);
+}
+
+/* Two aliases of one mailbox, members of a group: they were accepted with the row that is refused,
+ * and nobody may find the message in their mailbox either. */
+static void refuse_merged(struct settling *s)
+{
+    struct slice merged = s->i->m->facts.merged;
+    for (struct reader r = reader_make(merged); r.rest.n > 0 && !r.failed;) {
+        struct record_result result = {.message = s->i->m->facts.id,
+                                       .rcpt = read_u16(&r),
+                                       .time = utc_now(),
+                                       .disposition = DISPOSITION_REFUSED,
+                                       .code = s->pass->reply.code,
+                                       .enhanced = s->pass->enhanced,
+                                       .text = s->pass->text,
+                                       .by = SLICE("refused with the recipient it goes with")};
+        queue_note_result(s->q, &result);
+    }
 }
 
 static void answer(struct settling *s)
@@ -228,42 +387,69 @@ static void answer(struct settling *s)
     s->q->o.answer(s->q->o.arg, &a);
 }
 
-void queue_result(struct queue *q, uint64_t tag, const struct queue_result *r)
+/* The rows that are left go where they wait. The item may be gone afterwards. */
+static void place_rest(struct settling *s)
 {
-    /* Tags are echoed by a process that talks to strangers: unknown ones mean nothing. */
-    struct item *i = map_del(q->running, KEY(tag));
-    if (!i)
+    struct item *i = s->i;
+    if (i->n_rows == 0) {
+        queue_item_destroy(s->q, i);
         return;
-    struct destination *d = i->d;
-    uint64_t primary = d->primary;
-    struct settling s = {.q = q, .i = i, .r = r};
-    bool is_alone = is_unanimous(i, r);
-    size_t n_rows = i->n_rows;
-    for (size_t k = 0; k < n_rows; k++)
-        settle_row(&s, &i->rows[k], is_alone);
-    q->figures.n_rows -= n_rows - s.n_left;
-    i->n_rows = s.n_left;
-    answer(&s);
-    queue_slot_free(q, i);
-    if (s.rests) {
-        queue_rest(q, d);
-    } else if (s.n_delivered) {
+    }
+    /* Where a primary as a whole does not answer, its rest decides, not this message's. */
+    bool is_by_rest = s->rests && i->d->primary;
+    i->due = is_by_rest ? 0 : s->due;
+    queue_place(s->q, i, is_by_rest ? PLACE_BACKLOG : PLACE_TIMER);
+}
+
+static void note_health(struct settling *s, struct destination *d)
+{
+    if (s->rests) {
+        queue_rest(s->q, d);
+    } else if (s->has_reply) {
         d->n_failures = 0;
         d->rest_until = 0;
     }
-    if (i->n_rows == 0) {
-        queue_item_destroy(q, i);
-    } else if (s.rests && primary) {
-        i->due = 0; /* the destination's rest decides, not this message's */
-        queue_place(q, i, PLACE_BACKLOG);
-    } else {
-        i->due = s.due;
-        queue_place(q, i, PLACE_TIMER);
-    }
+}
+
+static void settle_rows(struct settling *s)
+{
+    struct item *i = s->i;
+    bool is_alone = is_unanimous(i, s->r);
+    size_t n_rows = i->n_rows;
+    for (size_t k = 0; k < n_rows; k++)
+        settle_row(s, &i->rows[k], is_alone);
+    if (s->n_held > 0)
+        tell_held(s->q, i->m->facts.id, i->m->facts.tenant, s->held_for, s->n_held, s->held_text);
+    s->n_held = 0;
+    send_back(s);
+    if (s->pass)
+        refuse_merged(s);
+    s->q->figures.n_rows -= n_rows - s->n_left;
+    i->n_rows = s->n_left;
+}
+
+bool queue_result(struct queue *q, uint64_t tag, const struct queue_result *r)
+{
+    /* Tags are echoed by a process that talks to strangers: unknown ones mean nothing. */
+    struct item *i = map_get(q->running, KEY(tag));
+    if (!i)
+        return true;
+    if (i->m->facts.id != r->message)
+        return false;
+    map_del(q->running, KEY(tag));
+    struct destination *d = i->d;
+    uint64_t primary = d->primary;
+    struct settling s = {.q = q, .i = i, .r = r};
+    settle_rows(&s);
+    answer(&s);
+    queue_slot_free(q, i);
+    note_health(&s, d);
+    place_rest(&s);
     if (primary && s.evidence != EVIDENCE_NONE)
         q->o.evidence(q->o.arg, primary, s.evidence, s.evidence_text);
-    queue_pump(q, d);
+    queue_next(q, d);
     queue_destination_settle(q, d);
+    return true;
 }
 
 uint64_t queue_job_primary(const struct queue *q, uint64_t tag)
@@ -283,12 +469,10 @@ void queue_give_up_answer(struct queue *q, uint64_t message)
 
 void queue_courier_lost(struct queue *q)
 {
-    for (;;) {
-        size_t at = 0;
-        struct slice key;
-        void *value;
-        if (!map_next(q->running, &at, &key, &value))
-            return;
+    struct slice key;
+    void *value;
+    queue_stop(q);
+    for (size_t at = 0; map_next(q->running, &at, &key, &value); at = 0) {
         struct item *i = value;
         uint64_t tag;
         memcpy(&tag, key.p, sizeof(tag));
@@ -299,9 +483,12 @@ void queue_courier_lost(struct queue *q)
                 .reply.phase = AT_DOT,
                 .text = SLICE("our delivery process ended in the middle of it")};
         /* We cannot know how far it was: perhaps it arrived. */
-        struct queue_result result = {
-            .is_sent = true, .is_ours = true, .outcomes = outcomes, .n_outcomes = i->n_rows};
-        queue_result(q, tag, &result);
+        struct queue_result result = {.message = i->m->facts.id,
+                                      .is_sent = true,
+                                      .is_ours = true,
+                                      .outcomes = outcomes,
+                                      .n_outcomes = i->n_rows};
+        must(queue_result(q, tag, &result));
         mem_free(&outcomes);
     }
 }

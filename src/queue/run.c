@@ -9,7 +9,12 @@
 
 #include <stdlib.h>
 
-enum { BATCH_ITEMS = 64, FRESH_PER_BACKLOG = 3, MEMORY_KEEP_BYTES = 256 << 20 };
+enum {
+    BATCH_ITEMS = 64,
+    FRESH_PER_BACKLOG = 3,
+    MEMORY_KEEP_BYTES = 256 << 20,
+    WRITE_AGAIN_MS = 5000,
+};
 
 /* ---- places ---- */
 
@@ -80,6 +85,14 @@ static uint32_t n_slots(struct queue *q, const struct destination *d)
     return own ? own : q->o.per_primary;
 }
 
+/* One delivery may always run, however large its message. */
+static bool is_at_ceiling(const struct queue *q, const struct item *i)
+{
+    const struct queue_figures *f = &q->figures;
+    return f->n_running >= q->o.running_max ||
+           (f->n_running > 0 && f->bytes_running + i->m->facts.bytes > q->o.running_bytes_max);
+}
+
 bool queue_slot_take(struct queue *q, struct item *i)
 {
     struct destination *d = i->d;
@@ -87,8 +100,15 @@ bool queue_slot_take(struct queue *q, struct item *i)
         return false;
     if (d->n_running >= n_slots(q, d))
         return false;
+    if (is_at_ceiling(q, i)) {
+        if (list_empty(&d->hungry))
+            list_append(&q->hungry, &d->hungry);
+        return false;
+    }
     d->n_running++;
     q->figures.n_running++;
+    q->figures.bytes_running += i->m->facts.bytes;
+    i->slot_bytes = i->m->facts.bytes;
     i->has_slot = true;
     return true;
 }
@@ -101,6 +121,23 @@ void queue_slot_free(struct queue *q, struct item *i)
     must(i->d->n_running > 0);
     i->d->n_running--;
     q->figures.n_running--;
+    q->figures.bytes_running -= i->slot_bytes;
+}
+
+void queue_next(struct queue *q, struct destination *d)
+{
+    if (list_empty(&q->hungry)) {
+        queue_pump(q, d);
+        return;
+    }
+    if (list_empty(&d->hungry))
+        list_append(&q->hungry, &d->hungry);
+    while (!list_empty(&q->hungry) && q->figures.n_running < q->o.running_max) {
+        struct destination *next = container_of(list_pop(&q->hungry), struct destination, hungry);
+        queue_pump(q, next);
+        if (!list_empty(&next->hungry))
+            return; /* no room for its message: it stands at the end again */
+    }
 }
 
 /* The destination fails as a whole: nothing more is tried there for a while. */
@@ -148,7 +185,7 @@ static void attempt_done(void *arg)
         }
         /* Nothing was begun: it waits as before. */
         queue_slot_free(q, i);
-        i->due = utc_now() + 5000;
+        i->due = utc_now() + WRITE_AGAIN_MS;
         queue_place(q, i, PLACE_TIMER);
     }
     buf_finish(&a->facts);
@@ -168,10 +205,12 @@ static void begin(struct queue *q, struct destination *d, struct list *items, si
     struct record_row *rows = mem_new(n_rows * sizeof(*rows));
     struct record_attempt facts = {
         .time = utc_now(), .destination = slice_str(d->key), .rows = rows};
+    bool must_flush = false;
     a->queue = q;
     list_init(&a->items);
     for (struct list *node; (node = list_pop(items));) {
         struct item *i = container_of(node, struct item, node);
+        must_flush |= i->noted_at == q->n_flushes;
         for (size_t k = 0; k < i->n_rows; k++)
             rows[facts.n_rows++] = (struct record_row){i->m->facts.id, i->rows[k].rcpt};
         list_append(&a->items, &i->node);
@@ -180,6 +219,10 @@ static void begin(struct queue *q, struct destination *d, struct list *items, si
     record_attempt_pack(&a->facts, &facts);
     must(!a->facts.failed); /* the batch was bounded */
     mem_free(&rows);
+    /* Never before the result of the attempt that came before it: a result closes whatever attempt
+     * stands open in the log. */
+    if (must_flush)
+        queue_flush(q);
     a->change = (struct store_change){
         .type = RECORD_ATTEMPT, .facts = buf_slice(&a->facts), .done = attempt_written, .arg = a};
     store_submit(q->o.store, &a->change);
@@ -190,12 +233,13 @@ static struct item *choose(struct queue *q, struct destination *d)
     struct item *fresh =
         list_empty(&d->fresh) ? NULL : container_of(d->fresh.next, struct item, node);
     struct item *old = d->n_backlog ? d->backlog[0] : NULL;
-    struct item *i = fresh;
     /* New mail goes first, but the backlog is never starved. */
-    if (!fresh || (old && d->n_turns++ % (FRESH_PER_BACKLOG + 1) == FRESH_PER_BACKLOG))
-        i = old;
-    if (i && !queue_slot_take(q, i))
+    bool is_turn_of_old = d->n_turns % (FRESH_PER_BACKLOG + 1) == FRESH_PER_BACKLOG;
+    struct item *i = !fresh || (old && is_turn_of_old) ? old : fresh;
+    if (!i || !queue_slot_take(q, i))
         return NULL;
+    if (fresh && old)
+        d->n_turns++; /* only a start is a turn: asking in vain must not pass over the backlog */
     return i;
 }
 
@@ -217,6 +261,22 @@ void queue_pump(struct queue *q, struct destination *d)
 
 /* ---- running ---- */
 
+/* It began, but through our own fault nothing was sent. */
+static void end_unsent(struct queue *q, struct item *i, struct slice why)
+{
+    uint64_t tag = ++q->last_tag;
+    struct queue_outcome *outcomes = mem_new(i->n_rows * sizeof(*outcomes));
+    for (size_t k = 0; k < i->n_rows; k++)
+        outcomes[k] =
+            (struct queue_outcome){.rcpt = i->rows[k].rcpt, .reply.phase = AT_NAME, .text = why};
+    struct queue_result result = {
+        .message = i->m->facts.id, .is_ours = true, .outcomes = outcomes, .n_outcomes = i->n_rows};
+    i->place = PLACE_RUNNING;
+    map_put(q->running, KEY(tag), i);
+    must(queue_result(q, tag, &result));
+    mem_free(&outcomes);
+}
+
 static void start(struct queue *q, struct item *i)
 {
     struct queue_job job = {
@@ -232,16 +292,8 @@ static void start(struct queue *q, struct item *i)
     map_put(q->running, KEY(job.tag), i);
     if (q->o.deliver(q->o.arg, &job))
         return;
-    /* The courier is away: as if it had died with this one, but certainly nothing was sent. */
-    struct queue_outcome *outcomes = mem_new(i->n_rows * sizeof(*outcomes));
-    for (size_t k = 0; k < i->n_rows; k++)
-        outcomes[k] =
-            (struct queue_outcome){.rcpt = i->rows[k].rcpt,
-                                   .reply.phase = AT_NAME,
-                                   .text = SLICE("our delivery process is starting again")};
-    struct queue_result result = {.is_ours = true, .outcomes = outcomes, .n_outcomes = i->n_rows};
-    queue_result(q, job.tag, &result);
-    mem_free(&outcomes);
+    map_del(q->running, KEY(job.tag));
+    end_unsent(q, i, SLICE("our delivery process is starting again"));
 }
 
 void queue_run(struct queue *q, struct item *i)
@@ -254,21 +306,10 @@ void queue_run(struct queue *q, struct item *i)
     q->o.fetch(q->o.arg, i->m->facts.id, i);
 }
 
-void queue_fetched(struct queue *q, void *cookie, const struct queue_facts *facts,
-                   struct queue_body *take_body, const char *why)
+/* Doubt about stored mail: not touched, not lost, a person looks at it. */
+static void hold_unreadable(struct queue *q, struct item *i, const char *why)
 {
-    struct item *i = cookie;
-    must(i->place == PLACE_FETCH);
-    if (take_body) {
-        queue_message_fill(i->m, facts);
-        if (i->m->body)
-            queue_body_unref(&take_body); /* another destination's fetch was quicker */
-        else
-            i->m->body = take_body;
-        start(q, i);
-        return;
-    }
-    /* Doubt about stored mail: not touched, not lost, a person looks at it. */
+    struct destination *d = i->d;
     for (size_t k = 0; k < i->n_rows; k++) {
         struct record_result r = {.message = i->m->facts.id,
                                   .rcpt = i->rows[k].rcpt,
@@ -278,15 +319,50 @@ void queue_fetched(struct queue *q, void *cookie, const struct queue_facts *fact
                                   .attempts = i->rows[k].attempts,
                                   .text = slice_str(why),
                                   .by = SLICE("store"),
-                                  .refusal = 1 + REFUSE_HOLD_CORRUPT};
+                                  .refusal = 1 + REFUSE_HOLD_UNREADABLE};
         queue_note_result(q, &r);
     }
-    (void)refuse(REFUSE_HOLD_CORRUPT, slice_str(i->d->key));
-    q->o.tell(q->o.arg, EVENT_ALARM, "store.unreadable", i->m->facts.tenant, slice_str(i->d->key),
+    char id[MESSAGE_ID_TEXT];
+    message_id_text(i->m->facts.id, id);
+    (void)refuse(REFUSE_HOLD_UNREADABLE, slice_str(id));
+    q->o.tell(q->o.arg, EVENT_ALARM, "store.unreadable", i->m->facts.tenant, slice_str(id),
               slice_str(why));
-    struct destination *d = i->d;
     queue_item_destroy(q, i);
+    queue_next(q, d);
     queue_destination_settle(q, d);
+}
+
+void queue_fetched(struct queue *q, const struct queue_fetched *f)
+{
+    struct item *i = f->cookie;
+    must(i->place == PLACE_FETCH);
+    switch (f->err) {
+    case ERR_OK:
+        queue_message_fill(i->m, f->facts);
+        struct queue_body *body = f->take_body;
+        if (i->m->body)
+            queue_body_unref(&body); /* another destination's fetch was quicker */
+        else
+            i->m->body = body;
+        start(q, i);
+        return;
+    case ERR_CORRUPT:
+    case ERR_GONE:
+    case ERR_INVALID:
+        hold_unreadable(q, i, f->why);
+        return;
+    case ERR_RETRY:
+    case ERR_FULL:
+    case ERR_LIMIT:
+    case ERR_EXISTS:
+    case ERR_CONFLICT:
+    case ERR_DENIED:
+    case ERR_IO:
+    case ERR_CANCELED:
+    case ERR_N:
+        break;
+    }
+    end_unsent(q, i, slice_str(f->why));
 }
 
 /* ---- time ---- */
@@ -306,5 +382,6 @@ void queue_tick(struct queue *q)
             continue;
         list_remove(&d->resting);
         queue_pump(q, d);
+        queue_destination_settle(q, d); /* perhaps only its rest kept it */
     }
 }

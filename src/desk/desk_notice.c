@@ -1,0 +1,146 @@
+/* Notices to senders (RFC 3464): to whom one may go, how many, and what it says. */
+#include "desk/desk_int.h"
+
+#include "wire/dsn.h"
+#include "wire/wire.h"
+
+enum { SENDERS_MAX = 10000, ADDRESS_MAX = 400, NOTICE_MAX = 80 << 20, MINUTE_MS = 60000 };
+
+/* To people and systems of ours that submitted it, and to strangers whose return path was proved;
+ * never to <> (design: notices). */
+static bool may_notify(const struct queue_facts *f)
+{
+    if (f->mail_from.n == 0)
+        return false;
+    return f->direction == DIRECTION_OUT || f->direction == DIRECTION_PERSON ||
+           (f->flags & MESSAGE_SENDER_PROVED);
+}
+
+/* ---- how many ---- */
+
+struct sender_count {
+    uint32_t n;
+};
+
+void desk_notices_forget(struct desk *d)
+{
+    size_t at = 0;
+    void *value;
+    while (map_next(d->notices, &at, NULL, &value))
+        mem_free(&value);
+    map_destroy(&d->notices);
+    d->notices = map_create();
+}
+
+/* A loop of notices, or a flood that somebody sends in another's name, ends here. */
+static bool is_within_limit(struct desk *d, struct slice sender)
+{
+    char key[ADDRESS_MAX];
+    size_t n = sender.n < sizeof(key) ? sender.n : sizeof(key);
+    for (size_t i = 0; i < n; i++)
+        key[i] = ascii_lower(sender.p[i]);
+    utc_ms now = utc_now();
+    if (now < d->notices_since || now >= d->notices_since + MINUTE_MS ||
+        map_size(d->notices) >= SENDERS_MAX) {
+        desk_notices_forget(d);
+        d->notices_since = now;
+    }
+    struct sender_count *count = map_get(d->notices, slice_of(key, n));
+    if (!count) {
+        count = mem_new(sizeof(*count));
+        map_put(d->notices, slice_of(key, n), count);
+    }
+    if (count->n >= refuse_row(REFUSE_NOTICES)->limit) {
+        (void)refuse(REFUSE_NOTICES, sender);
+        return false;
+    }
+    count->n++;
+    return true;
+}
+
+/* ---- what it says ---- */
+
+static void fill_rcpt(const struct queue_notice *n, size_t i, struct wire_dsn_rcpt *ret)
+{
+    const struct queue_row *row = &n->rows[i];
+    const struct queue_outcome *o = &n->outcomes[i];
+    struct slice rest, type = slice_cut(row->orcpt, ';', &rest);
+    *ret = (struct wire_dsn_rcpt){
+        .action = WIRE_DSN_FAILED,
+        .final = row->address,
+        .orcpt_type = row->orcpt.n ? type : SLICE(""),
+        .orcpt = row->orcpt.n ? rest : SLICE(""),
+        .remote_mta = n->remote,
+        .diagnostic = o->text,
+        .last_attempt = utc_now(),
+    };
+    struct wire_status status;
+    if (wire_status_parse(o->enhanced, &status) && status.class == 5)
+        ret->status = status;
+}
+
+static bool compose(struct desk *d, const struct queue_notice *n, struct buf *raw,
+                    struct wire_dsn_needs *ret)
+{
+    const struct queue_facts *f = n->facts;
+    struct arena *a = arena_create(4 << 20);
+    char id[MESSAGE_ID_TEXT];
+    struct wire_dsn_rcpt *rcpts = ARENA_ARRAY(a, struct wire_dsn_rcpt, n->n);
+    message_id_text(desk_next_id(d), id);
+    struct wire_dsn dsn = {
+        .reporting_mta = slice_str(d->o.node),
+        .from = slice_str(arena_printf(a, "postmaster@%s", d->o.node)),
+        .to = f->mail_from,
+        .message_id = slice_str(arena_printf(a, "%s@%s", id, d->o.node)),
+        .date = utc_now(),
+        .arrival = f->received,
+        .envid = f->envid,
+        .original = n->body ? queue_body_slice(n->body) : SLICE(""),
+        .with_whole = f->ret == WIRE_RET_FULL,
+        .with_utf8 = (f->flags & MESSAGE_SMTPUTF8) != 0,
+        .rcpts = rcpts,
+        .n_rcpts = n->n,
+    };
+    random_bytes(&dsn.nonce, sizeof(dsn.nonce));
+    for (size_t i = 0; i < n->n; i++)
+        fill_rcpt(n, i, &rcpts[i]);
+    *ret = wire_dsn_compose(&dsn, raw);
+    if (raw->failed && dsn.with_whole) {
+        buf_clear(raw);
+        dsn.with_whole = false;
+        *ret = wire_dsn_compose(&dsn, raw);
+    }
+    arena_destroy(&a);
+    return !raw->failed;
+}
+
+struct noticing {
+    struct desk *desk;
+    void *cookie;
+};
+
+static void notice_written(void *arg, enum err err)
+{
+    struct noticing *w = arg;
+    queue_noticed(w->desk->queue, w->cookie, err);
+    desk_late(w->desk);
+    mem_free(&w);
+}
+
+bool desk_notice(void *arg, const struct queue_notice *n)
+{
+    struct desk *d = arg;
+    struct wire_dsn_needs needs;
+    if (!may_notify(n->facts) || n->n == 0 || n->n > WIRE_DSN_RCPTS_MAX ||
+        !is_within_limit(d, n->facts->mail_from))
+        return false;
+    SCOPED(buf_finish) struct buf raw = buf_make(NOTICE_MAX);
+    if (!compose(d, n, &raw, &needs))
+        return false;
+    struct noticing *w = mem_new(sizeof(*w));
+    w->desk = d;
+    w->cookie = n->cookie;
+    desk_accept_own(d, n->facts->tenant, n->facts->mail_from, buf_slice(&raw), needs.needs_smtputf8,
+                    notice_written, w);
+    return true;
+}
