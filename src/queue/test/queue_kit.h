@@ -19,6 +19,10 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+/* No program uses all of it. */
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wunused-const-variable"
+
 enum {
     KIT_PRIMARIES = 4,
     KIT_ROWS = 4096,
