@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "daemon/child.h"
 #include "daemon/serve.h"
+#include "daemon/store_tool.h"
 
 #include <stdio.h>
 
@@ -11,6 +12,8 @@ static int help(void)
           "staffetta serve --check                judge the settings and say what is wrong\n"
           "staffetta serve --print-config         show the settings in effect\n"
           "staffetta settings --markdown          all settings, as a page\n"
+          "staffetta store verify DIR             check everything in a data directory\n"
+          "staffetta store rebuild DIR            make its index anew; the node must be stopped\n"
           "staffetta version\n"
           "\n"
           "Everything else talks to the running node; see staffetta(8).\n",
@@ -27,6 +30,8 @@ int main(int argc, char **argv)
         return serve_main(argc - 2, argv + 2);
     if (strcmp(verb, "settings") == 0)
         return settings_main(argc - 2, argv + 2);
+    if (store_tool_is_verb(argc, argv))
+        return store_tool_main(argc, argv);
     if (strcmp(verb, "version") == 0 || strcmp(verb, "--version") == 0)
         return puts("staffetta " VERSION) < 0;
     if (strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0)
