@@ -64,12 +64,21 @@ class Stage:
         self.node.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failed, *_):
+        if failed:
+            say("the node's last words:\n" + self.last_words())
         for sender in self.senders:
             if sender.running and sender.running.process.poll() is None:
                 sender.running.kill9()
         self.node.kill9()
         self.sink.kill9()
+
+    def last_words(self, n_lines=40):
+        """The end of its log without the lines that every message has."""
+        usual = "smtp.accepted", "queue.result", "smtp.refused"
+        lines = [line for line in self.node.log().splitlines()
+                 if not any(word in line for word in usual)]
+        return "\n".join(lines[-n_lines:])
 
     def companies(self):
         """One whose mail is answered after the sync, one whose senders wait for the primary."""
