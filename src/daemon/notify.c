@@ -37,20 +37,33 @@ void notify_open(void)
         (void)unsetenv("WATCHDOG_PID");
 }
 
-void notify(const char *format, ...)
+static void say(int flags, const char *format, va_list args)
 {
     char text[512];
     if (the_notify.fd < 0)
         return;
-    va_list args;
-    va_start(args, format);
     int n = vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
     must(n >= 0);
     if ((size_t)n >= sizeof(text))
         n = (int)sizeof(text) - 1;
-    (void)!sendto(the_notify.fd, text, (size_t)n, MSG_NOSIGNAL,
+    (void)!sendto(the_notify.fd, text, (size_t)n, flags | MSG_NOSIGNAL,
                   (const struct sockaddr *)&the_notify.address, the_notify.n);
+}
+
+void notify(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(MSG_DONTWAIT, format, args);
+    va_end(args);
+}
+
+void notify_surely(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(0, format, args);
+    va_end(args);
 }
 
 bool notify_has_watchdog(void)

@@ -113,7 +113,7 @@ void supervisor_changed(struct supervisor *sv)
         return;
     sv->was_ready = true;
     log_event(EV_READY, "processes=%zu", n_ready);
-    notify("READY=1");
+    notify_surely("READY=1");
 }
 
 void supervisor_refuse(struct supervisor *sv, struct process *p, struct slice why)
@@ -196,7 +196,7 @@ void supervisor_stop(struct supervisor *sv, int exit_code)
     sv->is_stopping = true;
     sv->exit_code = exit_code;
     log_event(EV_STOPPING, "processes=%zu", alive_in(sv, 0, true));
-    notify("STOPPING=1\nSTATUS=stopping");
+    notify_surely("STOPPING=1\nSTATUS=stopping");
     for (size_t i = 0; i < sv->n_processes; i++)
         net_timer_stop(sv->processes[i].again);
     next_phase(sv);
@@ -219,7 +219,7 @@ static void reload(struct supervisor *sv)
     struct settings_problems problems;
     struct settings_loaded fresh = {};
     char key[64];
-    notify("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)mono_now());
+    notify_surely("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)mono_now());
     bool is_good = settings_load(sv->o->settings_path, &fresh, &problems);
     if (is_good && !settings_may_replace(sv->loaded.settings, fresh.settings, key)) {
         settings_problem_add(&problems, settings_line(fresh.settings, key),
@@ -239,7 +239,7 @@ static void reload(struct supervisor *sv)
         refuse_reload(sv, &problems);
     }
     if (sv->was_ready)
-        notify("READY=1");
+        notify_surely("READY=1");
 }
 
 /* ---- signals and the tick ---- */
