@@ -38,8 +38,9 @@ bool courier_peer_write(struct courier_peer *p, enum smtp_phase phase, struct sl
 /* Wait for one reply; it is in p->reply then, and `*end` says it too. */
 bool courier_peer_answer(struct courier_peer *p, enum smtp_phase phase, mono_us deadline,
                          struct courier_end *end);
-/* EHLO, or HELO where that is not known; sets the abilities. */
-bool courier_peer_hello(struct courier_peer *p, mono_us deadline, struct courier_end *end);
+/* EHLO as `name`, or HELO where that is not known; sets the abilities. */
+bool courier_peer_hello(struct courier_peer *p, const char *name, mono_us deadline,
+                        struct courier_end *end);
 mono_us courier_timeout(const struct courier_network *net, enum smtp_phase phase);
 
 /* ---- one delivery -----------------------------------------------------------------------------

@@ -240,11 +240,12 @@ static bool hello_refused(const struct courier_peer *p, struct courier_end *end)
     return false;
 }
 
-bool courier_peer_hello(struct courier_peer *p, mono_us deadline, struct courier_end *end)
+bool courier_peer_hello(struct courier_peer *p, const char *name, mono_us deadline,
+                        struct courier_end *end)
 {
     char command[300];
     p->caps = (struct wire_caps){};
-    (void)snprintf(command, sizeof(command), "EHLO %.255s", p->net->hostname);
+    (void)snprintf(command, sizeof(command), "EHLO %.255s", name);
     if (!courier_peer_ask(p, SMTP_PHASE_EHLO, slice_str(command), deadline, end))
         return false;
     if (end->code == 250) {
@@ -254,7 +255,7 @@ bool courier_peer_hello(struct courier_peer *p, mono_us deadline, struct courier
     if (end->code < 500 || p->is_broken)
         return hello_refused(p, end);
     /* RFC 5321 section 3.2: a server that does not know EHLO is asked with HELO. */
-    (void)snprintf(command, sizeof(command), "HELO %.255s", p->net->hostname);
+    (void)snprintf(command, sizeof(command), "HELO %.255s", name);
     if (!courier_peer_ask(p, SMTP_PHASE_EHLO, slice_str(command), deadline, end))
         return false;
     return end->code == 250 || hello_refused(p, end);
@@ -300,7 +301,8 @@ static bool start_tls(struct courier_peer *p, const struct courier_target *t, mo
         courier_end_words(end, SMTP_PHASE_TLS, "", "%s", ei.text);
         return false;
     }
-    return courier_peer_hello(p, deadline, end); /* all that was learnt in the clear is void */
+    return courier_peer_hello(p, p->net->hostname, deadline,
+                              end); /* all that was learnt in the clear is void */
 }
 
 static bool greet(struct courier_peer *p, const struct courier_target *t, mono_us deadline,
@@ -315,7 +317,7 @@ static bool greet(struct courier_peer *p, const struct courier_target *t, mono_u
                               p->reply.code);
         return false;
     }
-    if (!courier_peer_hello(p, deadline, end))
+    if (!courier_peer_hello(p, p->net->hostname, deadline, end))
         return false;
     return start_tls(p, t, deadline, end);
 }

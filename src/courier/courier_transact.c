@@ -384,6 +384,17 @@ static bool send_data(struct transaction *t)
 /* ---- the whole
  * -------------------------------------------------------------------------------------------- */
 
+/* After XCLIENT the server is in its first state again and judges whoever says EHLO by the given
+ * address: our own name beside a stranger's address would look forged. */
+static const char *name_after_xclient(const struct courier_peer *p, struct courier_work *w)
+{
+    struct slice helo = w->job.xclient_helo;
+    bool is_name = helo.n > 0 && helo.n <= 255;
+    for (size_t i = 0; is_name && i < helo.n; i++)
+        is_name = helo.p[i] > ' ' && helo.p[i] < 0x7f;
+    return is_name ? arena_cstr(w->arena, helo) : p->net->hostname;
+}
+
 /* Before MAIL: tell the primary whose mail it is. It then greets and lists its abilities anew. */
 static bool send_xclient(struct courier_peer *p, struct courier_work *w, struct courier_end *end)
 {
@@ -415,7 +426,7 @@ static bool send_xclient(struct courier_peer *p, struct courier_work *w, struct 
     }
     (void)snprintf(p->xclient, sizeof(p->xclient), "%s", who);
     p->has_transaction = false;
-    if (courier_peer_hello(p, w->deadline, end))
+    if (courier_peer_hello(p, name_after_xclient(p, w), w->deadline, end))
         return true;
     p->is_broken = true; /* whoever greets us and then refuses EHLO is of no more use */
     return false;

@@ -362,12 +362,12 @@ static void the_primary_learns_whose_mail_it_is(void **)
     struct fake_server s;
     struct kit k;
     struct kit_job j;
-    const char *scripts[] = {">220 a\n|<EHLO|>250-a\n250-PIPELINING\n250 XCLIENT ADDR HELO\n|"
-                             "<XCLIENT ADDR=192.0.2.7 HELO=far.example\r\n|>220 a\n|<EHLO|>250-a\n"
-                             "250-PIPELINING\n250 XCLIENT ADDR HELO\n|" TAKE TAKE
-                             "<XCLIENT ADDR=IPV6:2001:db8::7 HELO=a+20b+0D+0A\r\n|>550 no\n|" TAKE
-                             "<QUIT",
-                             HELLO TAKE, NULL};
+    const char *scripts[] = {
+        ">220 a\n|<EHLO|>250-a\n250-PIPELINING\n250 XCLIENT ADDR HELO\n|"
+        "<XCLIENT ADDR=192.0.2.7 HELO=far.example\r\n|>220 a\n|<EHLO far.example\r\n|>250-a\n"
+        "250-PIPELINING\n250 XCLIENT ADDR HELO\n|" TAKE TAKE
+        "<XCLIENT ADDR=IPV6:2001:db8::7 HELO=a+20b+0D+0A\r\n|>550 no\n|" TAKE "<QUIT",
+        HELLO TAKE, NULL};
     fake_start(&s, scripts, NULL);
     kit_start(&k, tls, SECONDS(1));
     kit_begin(&k);
