@@ -25,7 +25,6 @@ void store_apply_push(struct store *s, struct apply_block *take_block)
     list_append(&s->apply.blocks, &b->node);
     s->apply.n_records += b->n;
     s->apply.bytes += b->bytes;
-    atomic_store(&s->unapplied, s->apply.n_records);
     bool must_wake = s->apply.is_sleeping || s->apply.n_records >= STORE_APPLY_MANY;
     s->apply.is_sleeping = false;
     pthread_mutex_unlock(&s->apply.lock);
@@ -244,8 +243,8 @@ static void note_applied(struct store *s, const struct list *blocks)
         s->apply.n_records -= b->n;
         s->apply.bytes -= b->bytes;
         atomic_store(&s->applied, b->end);
+        atomic_fetch_sub(&s->unapplied, b->n);
     }
-    atomic_store(&s->unapplied, s->apply.n_records);
     LIST_FOREACH (node, &s->apply.waiters) {
         if (container_of(node, struct applied_waiter, node)->pos >= atomic_load(&s->applied))
             continue;

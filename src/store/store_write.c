@@ -182,6 +182,8 @@ static void write_one(struct store *s, struct list *mine)
     struct apply_block *block = make_block(&batch);
     err = seglog_commit(s->log, &ei);
     block->end = atomic_load(&s->log->end);
+    if (err == ERR_OK)
+        atomic_fetch_add(&s->unapplied, block->n); /* whoever hears can see that it is to come */
     /* From here on the batch is durable, or will never be read: senders may hear. They hear before
      * the index, because their waiting is what people feel. */
     answer_all(s, &batch, err, &ei);

@@ -247,7 +247,7 @@ __attribute__((unused)) static bool rig_check(struct rig *r)
     struct errinfo ei;
     struct fake_state *s = mem_new(sizeof(*s));
     r->wrong = NULL;
-    if (store_figures(r->s).end > store_figures(r->s).applied)
+    if (store_backlog(r->s).unapplied > 0) /* a clean end's mark is in the log, never applied */
         (void)store_wait_applied(r->s, store_figures(r->s).end - 1, SECONDS(10));
     if (fake_state_of("d/index/index.db", s, &ei) != ERR_OK)
         r->wrong = "no index";
