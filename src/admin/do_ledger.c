@@ -59,14 +59,13 @@ static void say(struct buf *b, const struct store_sums *s, const char *off)
                  off);
     if (s->n_possible_doubles)
         buf_addf(b,
-                 " %llu deliveries may have arrived twice: `staffetta ledger doubles` lists "
-                 "them.",
-                 ull(s->n_possible_doubles));
+                 " %llu %s may have arrived twice: `staffetta ledger doubles` lists what and to "
+                 "whom.",
+                 ull(s->n_possible_doubles),
+                 s->n_possible_doubles == 1 ? "delivery" : "deliveries");
     if (s->n_unanswered)
-        buf_addf(b,
-                 " The senders of %llu messages may not know that we have them, and may send "
-                 "them again.",
-                 ull(s->n_unanswered));
+        buf_addf(b, " Of %llu %s the sender may not know that we have it, and may send it again.",
+                 ull(s->n_unanswered), s->n_unanswered == 1 ? "message" : "messages");
 }
 
 /* Company by company, as long as there is time. `off`: one that does not add up; empty: none. */

@@ -65,15 +65,26 @@ static bool write_one_row(void *arg, const struct store_row *row)
     return true;
 }
 
+/* The queue's key of a primary is "p" and its id; people know its name. */
+static void write_destination(const struct rows *r, struct slice key)
+{
+    uint64_t id = 0;
+    bool is_primary =
+        slice_starts(key, SLICE("p")) && slice_u64(slice_skip(key, 1), UINT64_MAX, &id);
+    struct slice name = is_primary ? names_primary(r->names, id) : SLICE("");
+    out_text_if(r->j, "destination", name.n ? name : key);
+}
+
 static bool write_step(void *arg, const struct record_result *r, bool is_begin,
                        struct slice destination)
 {
-    struct out *j = arg;
+    const struct rows *rows = arg;
+    struct out *j = rows->j;
     out_object(j, NULL);
     out_time(j, "time", r->time);
     out_word(j, "what", is_begin ? "begun" : r->is_attempt ? "ended" : "decided");
     out_number(j, "rcpt", r->rcpt);
-    out_text_if(j, "destination", destination);
+    write_destination(rows, destination);
     if (!is_begin) {
         if (is_disposition(r->disposition))
             out_word(j, "disposition", disposition_name(r->disposition));
@@ -130,7 +141,7 @@ enum err write_message(struct admin_call *c, const struct names *n, uint64_t id,
         return err;
     out_close(&c->json);
     out_array(&c->json, "history");
-    err = store_each_history(c->reader, id, write_step, &c->json, ei);
+    err = store_each_history(c->reader, id, write_step, &rows, ei);
     if (err != ERR_OK)
         return err;
     out_close(&c->json);

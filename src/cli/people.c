@@ -47,8 +47,9 @@ static json_t *aliases_of(struct slice list)
     return aliases;
 }
 
-/* One line's fields as a person; NULL: `why` says what is wrong. */
-static json_t *person_of(const struct buf fields[FIELDS], const char **why)
+/* One line's fields as a person; a third field that is empty says that there are no aliases, a line
+ * without one says nothing about them. NULL: `why` says what is wrong. */
+static json_t *person_of(const struct buf fields[FIELDS], size_t n_fields, const char **why)
 {
     struct slice address = slice_trim(buf_slice(&fields[0]));
     struct slice name = slice_trim(buf_slice(&fields[1]));
@@ -64,7 +65,8 @@ static json_t *person_of(const struct buf fields[FIELDS], const char **why)
     json_t *p = json_object();
     if (json_object_set_new(p, "address", json_stringn(address.p, address.n)) != 0 ||
         (name.n > 0 && json_object_set_new(p, "name", json_stringn(name.p, name.n)) != 0) ||
-        json_object_set_new(p, "aliases", aliases_of(buf_slice(&fields[2]))) != 0 ||
+        (n_fields > 2 &&
+         json_object_set_new(p, "aliases", aliases_of(buf_slice(&fields[2]))) != 0) ||
         (kind.n > 0 && json_object_set_new(p, "covered", json_boolean(!is_relayed)) != 0)) {
         json_decref(p);
         return NULL;
@@ -73,7 +75,8 @@ static json_t *person_of(const struct buf fields[FIELDS], const char **why)
 }
 
 /* Reads one line's fields; false: more than four, or quotes that make no sense. */
-static bool read_line(struct slice *rest, struct buf fields[FIELDS], unsigned *n_lines)
+static bool read_line(struct slice *rest, struct buf fields[FIELDS], size_t *n_fields,
+                      unsigned *n_lines)
 {
     const char *from = rest->p;
     bool is_good = true;
@@ -81,6 +84,7 @@ static bool read_line(struct slice *rest, struct buf fields[FIELDS], unsigned *n
         buf_clear(&fields[i]);
     for (size_t i = 0; is_good; i++) {
         is_good = i < FIELDS && next_field(rest, &fields[i]);
+        *n_fields = i + 1;
         if (!is_good || rest->n == 0 || rest->p[0] == '\n')
             break;
         *rest = slice_skip(*rest, 1);
@@ -102,19 +106,20 @@ static json_t *parse_csv(const char *file, struct slice rest)
         fields[i] = buf_make(FIELD_MAX);
     while (rest.n > 0 && !why) {
         unsigned n_lines = 0;
+        size_t n_fields = 0;
         bool is_note = rest.p[0] == '#';
         if (is_note) {
             (void)slice_cut(rest, '\n', &rest);
             line++;
             continue;
         }
-        bool is_good = read_line(&rest, fields, &n_lines);
+        bool is_good = read_line(&rest, fields, &n_fields, &n_lines);
         struct slice first = slice_trim(buf_slice(&fields[0]));
         bool is_empty = first.n == 0 && fields[1].n == 0 && fields[2].n == 0;
         bool is_head = json_array_size(persons) == 0 && slice_ieq(first, SLICE("address"));
         if (!is_good)
             why = "it has more than four fields, or a quote too few";
-        json_t *p = is_good && !is_empty && !is_head ? person_of(fields, &why) : NULL;
+        json_t *p = is_good && !is_empty && !is_head ? person_of(fields, n_fields, &why) : NULL;
         if (p) {
             why = NULL;
             (void)json_array_append_new(persons, p);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { CELL_MAX = 60, COLUMNS_MAX = 12, TEXT_MAX = 4000 };
+enum { CELL_MAX = 60, LAST_CELL_MAX = 160, COLUMNS_MAX = 12, TEXT_MAX = 4000 };
 
 void print(const struct buf *b)
 {
@@ -172,7 +172,8 @@ void show_lines(const char *lines, const json_t *object)
     print(&out);
 }
 
-static void add_cell(struct buf *b, const struct column *c, const json_t *row)
+/* The last column may be long: it pushes nothing aside. */
+static void add_cell(struct buf *b, const struct column *c, const json_t *row, bool is_last)
 {
     SCOPED(buf_finish) struct buf whole = buf_make(1 << 20);
     const json_t *v = member_at(row, c->member);
@@ -180,7 +181,7 @@ static void add_cell(struct buf *b, const struct column *c, const json_t *row)
     if (whole.n == 0)
         buf_addc(b, '-');
     else
-        add_clipped(b, buf_slice(&whole), CELL_MAX);
+        add_clipped(b, buf_slice(&whole), is_last ? LAST_CELL_MAX : CELL_MAX);
 }
 
 /* Numbers stand at the right. */
@@ -226,7 +227,7 @@ void show_table(const struct table *t, const json_t *list)
         widths[n] = width_of(columns[n].title);
         for (size_t i = 0; i < json_array_size(list); i++) {
             SCOPED(buf_finish) struct buf cell = buf_make(TEXT_MAX);
-            add_cell(&cell, &columns[n], json_array_get(list, i));
+            add_cell(&cell, &columns[n], json_array_get(list, i), rest.n == 0);
             size_t width = width_of(buf_slice(&cell));
             widths[n] = width > widths[n] ? width : widths[n];
         }
@@ -237,7 +238,7 @@ void show_table(const struct table *t, const json_t *list)
     for (size_t i = 0; i < json_array_size(list); i++) {
         for (size_t k = 0; k < n; k++) {
             SCOPED(buf_finish) struct buf cell = buf_make(TEXT_MAX);
-            add_cell(&cell, &columns[k], json_array_get(list, i));
+            add_cell(&cell, &columns[k], json_array_get(list, i), k + 1 == n);
             add_aligned(&out, buf_slice(&cell), widths[k], is_number(&columns[k], list),
                         k + 1 == n);
         }

@@ -139,8 +139,8 @@ static const struct view queue_view = {
 };
 static const struct view hold_view = {
     .tables = {{NULL, "rows",
-                "Message=message|#=rcpt|Received=received@|From=from|To=to|Why=reason|"
-                "Said last=text",
+                "Message=message|#=rcpt|Received=received@|From=from|To=to|Rule=reason|"
+                "By=by|Why=text",
                 "Nothing is held."}},
 };
 static const struct view doubles_view = {

@@ -271,7 +271,8 @@ static void shows_tables_and_lines(void **)
            "Message        #  Received             From  To                  Fate     Try  Next  "
            "Said last\n"
            "aaaaaaaaaaa7i  0  2026-11-21 21:40:00  -     anna@rossi.example  waiting    2  -     "
-           "4.3.1 evil ?[31m ? ? words that go on and on and on until n…\n"
+           "4.3.1 evil ?[31m ? ? words that go on and on and on until nobody "
+           "reads them any more\n"
            "There is more: --after aaaaaaaaaaa7i\n");
     expect(
         "tenant list --json", 0, "GET /v1/tenants",
@@ -438,8 +439,7 @@ static void reads_people_from_csv_and_json(void **)
          "eva@r.example",
          "[{\"address\":\"anna@r.example\",\"name\":\"Anna Rossi\",\"aliases\":[\"a@r.example\","
          "\"ar@r.example\"],\"covered\":true},{\"address\":\"luca@r.example\",\"name\":\"Rossi, "
-         "\\\"Luca\\\"\",\"aliases\":[],\"covered\":false},{\"address\":\"eva@r.example\","
-         "\"aliases\":[]}]"},
+         "\\\"Luca\\\"\",\"aliases\":[],\"covered\":false},{\"address\":\"eva@r.example\"}]"},
         {" [{\"address\":\"a@r.example\"}]", "[{\"address\":\"a@r.example\"}]"},
         {"{\"persons\":[]}", "[]"},
         {"", "[]"},
@@ -482,7 +482,7 @@ static void imports_into_the_only_company(void **)
     expect(line, 0, "GET /v1/tenants", "Added      1\nChanged    0\nUnchanged  0\nRemoved    0\n");
     assert_string_equal(node.asked[1],
                         "POST /v1/persons/import {\"tenant\":\"rossi\",\"persons\":[{\"address\":"
-                        "\"a@r.example\",\"aliases\":[]}],\"complete\":true,\"force\":false}");
+                        "\"a@r.example\"}],\"complete\":true,\"force\":false}");
     static const struct play two[] = {
         {"GET /v1/tenants", 200, "{\"tenants\":[{\"name\":\"rossi\"},{\"name\":\"verdi\"}]}"}};
     play(two, 1);
