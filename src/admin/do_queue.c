@@ -163,7 +163,8 @@ static void finish_order(struct ordering *o)
         return;
     }
     if (o->n_done == 0) {
-        call_fail(c, o->worst, o->why);
+        /* "Makes no sense" is about the row as it is now, not about the request. */
+        call_fail(c, o->worst == ERR_INVALID ? ERR_CONFLICT : o->worst, o->why);
         return;
     }
     out_close(&c->json);

@@ -63,7 +63,8 @@ static void decided(void *cookie, enum err err, const char *why)
 {
     struct about a = *(struct about *)cookie; /* it lies in the call's arena */
     if (err != ERR_OK) {
-        call_fail(a.c, err, why);
+        /* "Makes no sense" is about the state as it is now, not about the request. */
+        call_fail(a.c, err == ERR_INVALID ? ERR_CONFLICT : err, why);
         return;
     }
     const struct directory_primary *p = still_there(&a);

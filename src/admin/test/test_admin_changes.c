@@ -310,8 +310,8 @@ static void orders_every_recipient_of_a_message(void **)
     fake.is_late = false;
     fake_expect("POST", target, "{\"order\":\"retry\",\"rcpt\":2,\"why\":\"x\"}", 200,
                 "\"done\":1");
-    fake_expect("POST", target, "{\"order\":\"retry\",\"rcpt\":1,\"why\":\"x\"}", 400,
-                "It is delivered already.");
+    fake_expect("POST", target, "{\"order\":\"retry\",\"rcpt\":1,\"why\":\"x\"}", 409,
+                "It is delivered already. Nothing was changed.");
     fake_expect("POST", target, "{\"order\":\"retry\",\"rcpt\":9,\"why\":\"x\"}", 404,
                 "has no recipient 9");
     fake_expect("POST", target, "{\"order\":\"eat\",\"why\":\"x\"}", 400, "must be one of hold|");
