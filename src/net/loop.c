@@ -97,7 +97,8 @@ static void run_late(struct net_loop *l)
 
 void net_loop_run(struct net_loop *l)
 {
-    l->thread = pthread_self();
+    if (!pthread_equal(l->thread, pthread_self()))
+        l->thread = pthread_self(); /* others may be sending, and look at it */
     while (!atomic_load(&l->is_stopping)) {
         run_late(l);
         if (event_base_loop(l->base, EVLOOP_ONCE) < 0)
