@@ -33,19 +33,19 @@ struct admin_process {
 };
 struct admin_primary_state {
     struct continuity_primary p;
-    struct slice last_text;   /* last evidence in words */
+    struct slice last_text; /* last evidence in words */
     utc_ms last_probe;
     uint32_t probe_ms;
-    struct slice software;    /* as its banner says */
+    struct slice software; /* as its banner says */
     uint32_t size_max, abilities;
 };
 struct admin_refusal {
-    uint64_t n;               /* since the start */
-    utc_ms last;              /* 0: never */
-    const char *who;          /* last example */
+    uint64_t n;      /* since the start */
+    utc_ms last;     /* 0: never */
+    const char *who; /* last example */
 };
-struct admin_figure {         /* of another process, as it reported it */
-    const char *process;      /* "gate/1" */
+struct admin_figure {    /* of another process, as it reported it */
+    const char *process; /* "gate/1" */
     const char *name;
     uint64_t value;
 };
@@ -61,11 +61,11 @@ struct admin_host {
     uint64_t (*next_id)(void *arg); /* for new objects */
     /* The callbacks `done` may be called from within the call or later, once, on the loop; never
      * after admin_destroy. */
-    /* Write objects and mailboxes (packed copies are made), apply them to the directory when durable,
-     * wait until the index shows them, then done(cookie, err, why) on the loop. One change at a time:
-     * ERR_CONFLICT at once while another is under way is never given; they queue up (bounded:
-     * ERR_LIMIT). Admin itself has only one under way at a time, of at most 2000 objects and 12000
-     * mailboxes, about 1 MiB each when packed: an import comes in such portions. */
+    /* Write objects and mailboxes (packed copies are made), apply them to the directory when
+     * durable, wait until the index shows them, then done(cookie, err, why) on the loop. One change
+     * at a time: ERR_CONFLICT at once while another is under way is never given; they queue up
+     * (bounded: ERR_LIMIT). Admin itself has only one under way at a time, of at most 2000 objects
+     * and 12000 mailboxes, about 1 MiB each when packed: an import comes in such portions. */
     void (*put)(void *arg, const struct record_objects *objects,
                 const struct record_mailboxes *mailboxes,
                 void (*done)(void *cookie, enum err err, const char *why), void *cookie);
