@@ -10,7 +10,9 @@
 
 enum {
     FILL_BYTES = 1 << 20,
-    RETRY_S = 5, /* after a failure */
+    RETRY_S = 5,          /* after a failure */
+    LOOK_NS = 100000000,  /* is much being written? more than … */
+    BUSY_BYTES = 6 << 20, /* … this in that time */
 };
 
 enum err seglog_error(int why)
@@ -227,6 +229,24 @@ static void fill_one(struct seglog *l)
     pthread_mutex_unlock(&l->lock);
 }
 
+/* Filling a file with zeros takes as much of the disk as the mail that will go into it. While much
+ * is being written that share is better left to the writer, which can do with files that are only
+ * allocated. Under lock, which it leaves meanwhile. */
+static void wait_for_calm(struct seglog *l)
+{
+    for (bool is_busy = true; is_busy && !l->is_stopping;) {
+        struct timespec until;
+        uint64_t before = atomic_load(&l->end);
+        (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail for this clock */
+        until.tv_nsec += LOOK_NS;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        while (!l->is_stopping && pthread_cond_timedwait(&l->pool_cond, &l->lock, &until) == 0)
+            ;
+        is_busy = atomic_load(&l->end) - before > BUSY_BYTES;
+    }
+}
+
 static void *pool_main(void *arg)
 {
     struct seglog *l = arg;
@@ -234,6 +254,7 @@ static void *pool_main(void *arg)
     while (!l->is_stopping) {
         if (l->n_pool >= l->n_pool_wanted) {
             pthread_cond_wait(&l->pool_cond, &l->lock);
+            wait_for_calm(l);
             continue;
         }
         pthread_mutex_unlock(&l->lock);

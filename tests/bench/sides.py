@@ -7,6 +7,7 @@ sink) or "idle" (connections that do nothing; STARTTLS is offered).
 
 from harness import company
 from harness.peers import Postfix
+from harness.process import wait_for
 from harness.staffetta import Staffetta
 
 DOMAIN = "bench.test"
@@ -81,6 +82,8 @@ class Node(Staffetta):
         super().start()
         try:
             self._set_up()
+            # A node that has just been made prepares its files first: that is not its daily work.
+            wait_for(lambda: self.must("status")["store"]["pool"] >= 4, "the files are ready", 60)
         except Exception:
             self.kill9()
             raise
