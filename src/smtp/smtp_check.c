@@ -30,8 +30,10 @@ struct smtp_checker {
     pthread_mutex_t lock;
     pthread_cond_t cond;
     struct list jobs; /* under lock */
+    struct list done; /* under lock: judged, the loop has not seen them yet */
     size_t n_jobs;    /* under lock */
     bool is_over;     /* under lock */
+    bool is_posted;   /* under lock: a task of ours is on its way to the loop */
     pthread_t threads[WORKERS];
     size_t n_threads;
 };
@@ -145,22 +147,64 @@ static void check_free(struct check *c)
     mem_free(&c);
 }
 
-/* On the loop. */
-static void finish(void *arg)
+static void check_free_all(struct list *checks)
 {
-    struct check *c = arg;
+    for (struct list *node; (node = list_pop(checks));)
+        check_free(container_of(node, struct check, node));
+}
+
+static void checker_free(struct smtp_checker *k)
+{
+    pthread_mutex_destroy(&k->lock);
+    pthread_cond_destroy(&k->cond);
+    mem_free(&k);
+}
+
+/* On the loop: the session goes on, if it is still there. */
+static void go_on(struct check *c)
+{
     struct smtp_session *x = smtp_session_find(c->checker->server, c->ticket);
-    if (x && x->state == SMTP_CHECKING) {
-        struct smtp_transaction *t = x->t;
-        t->content = c->content;
-        c->content = buf_make(1);
-        t->is_proved = c->is_proved;
-        if (!c->results.failed)
-            t->results = arena_copy(t->arena, buf_slice(&c->results));
-        smtp_message_hand_over(x);
-        smtp_session_resume(x);
+    if (!x || x->state != SMTP_CHECKING)
+        return;
+    struct smtp_transaction *t = x->t;
+    t->content = c->content;
+    c->content = buf_make(1);
+    t->is_proved = c->is_proved;
+    if (!c->results.failed)
+        t->results = arena_copy(t->arena, buf_slice(&c->results));
+    smtp_message_hand_over(x);
+    smtp_session_resume(x);
+}
+
+static void on_done(void *arg)
+{
+    struct smtp_checker *k = arg;
+    struct list done;
+    list_init(&done);
+    pthread_mutex_lock(&k->lock);
+    for (struct list *node; (node = list_pop(&k->done));)
+        list_append(&done, node);
+    k->is_posted = false;
+    bool is_over = k->is_over;
+    pthread_mutex_unlock(&k->lock);
+    if (is_over) {
+        checker_free(k); /* destroyed while we were on our way; it was left to us */
+        return;
     }
-    check_free(c);
+    LIST_FOREACH (node, &done)
+        go_on(container_of(node, struct check, node));
+    check_free_all(&done);
+}
+
+static void post_done(struct smtp_checker *k, struct check *c)
+{
+    pthread_mutex_lock(&k->lock);
+    list_append(&k->done, &c->node);
+    bool must_post = !k->is_posted;
+    k->is_posted = true;
+    pthread_mutex_unlock(&k->lock);
+    if (must_post)
+        net_loop_post(k->server->o.loop, on_done, k);
 }
 
 static struct check *next_check(struct smtp_checker *k)
@@ -179,7 +223,7 @@ static void *work(void *arg)
     struct smtp_checker *k = arg;
     for (struct check *c; (c = next_check(k));) {
         judge(c);
-        net_loop_post(k->server->o.loop, finish, c);
+        post_done(k, c);
     }
     return NULL;
 }
@@ -191,6 +235,7 @@ struct smtp_checker *smtp_checker_create(struct smtp_server *s)
     struct smtp_checker *k = mem_new(sizeof(*k));
     k->server = s;
     list_init(&k->jobs);
+    list_init(&k->done);
     pthread_mutex_init(&k->lock, NULL);
     pthread_cond_init(&k->cond, NULL);
     for (; k->n_threads < WORKERS; k->n_threads++)
@@ -209,11 +254,11 @@ void smtp_checker_destroy(struct smtp_checker **checker)
     pthread_mutex_unlock(&k->lock);
     while (k->n_threads > 0)
         pthread_join(k->threads[--k->n_threads], NULL);
-    for (struct list *node; (node = list_pop(&k->jobs));)
-        check_free(container_of(node, struct check, node));
-    pthread_mutex_destroy(&k->lock);
-    pthread_cond_destroy(&k->cond);
-    mem_free(checker);
+    check_free_all(&k->jobs);
+    check_free_all(&k->done);
+    *checker = NULL;
+    if (!k->is_posted) /* no other thread is left */
+        checker_free(k);
 }
 
 static bool is_loopback(struct wire_ip ip)
@@ -234,7 +279,7 @@ bool smtp_check_begin(struct smtp_session *x)
 {
     struct smtp_server *s = x->server;
     struct smtp_checker *k = s->checker;
-    if (!k || x->primary || is_loopback(x->peer))
+    if (!k || x->primary || x->peer.version == 0 || is_loopback(x->peer))
         return false;
     struct check *c = mem_new(sizeof(*c));
     c->checker = k;
