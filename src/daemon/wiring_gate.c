@@ -18,6 +18,7 @@ static struct smtp_limits limits_of(const struct settings *s)
         .message_bytes = s->limits.message_bytes,
         .header_bytes = s->limits.header_bytes,
         .bytes_in_flight = s->limits.bytes_in_flight / s->gate.count,
+        .command_line_bytes = (uint32_t)s->limits.command_line_bytes,
         .connections = (uint32_t)(s->limits.connections / s->gate.count),
         .connections_per_address = (uint32_t)s->limits.connections_per_address,
         .connections_per_network = (uint32_t)s->limits.connections_per_network,

@@ -11,7 +11,7 @@
 
 #include "ipc/ipc.h"
 
-enum { SMTP_GATES_MAX = 8, SMTP_CIDRS_MAX = 32 };
+enum { SMTP_GATES_MAX = 16, SMTP_CIDRS_MAX = 32 };
 
 struct smtp_cidr {
     unsigned char bytes[16];
@@ -21,10 +21,15 @@ struct smtp_cidr {
 
 /* All values are the operator's, from the settings. Times in seconds. */
 struct smtp_limits {
-    uint64_t message_bytes, header_bytes, bytes_in_flight; /* the last for this gate */
-    uint32_t connections, connections_per_address, connections_per_network;
-    uint32_t connections_per_minute;
-    uint32_t recipients, commands, idle_commands, errors, messages, hops;
+    uint64_t message_bytes, header_bytes;
+    uint64_t bytes_in_flight;    /* of this gate: content, and input that waits */
+    uint32_t command_line_bytes; /* with CRLF */
+    uint32_t connections;        /* of this gate */
+    uint32_t connections_per_address, connections_per_network, connections_per_minute;
+    uint32_t recipients, hops;
+    /* Since the last message that was accepted: a session that brings good mail may go on. */
+    uint32_t commands, idle_commands, errors;
+    uint32_t messages;              /* in a session of a stranger */
     uint32_t command_sec, data_sec; /* RFC 5321 section 4.5.3.2: at least 300 and 180 */
     uint32_t transfer_sec;          /* the whole of one message */
 };
@@ -61,13 +66,15 @@ enum { SMTP_SHARED_BYTES = 4 << 20 };
 struct smtp_server;
 struct smtp_server *smtp_server_create(const struct smtp_options *o);
 void smtp_server_destroy(struct smtp_server **s);
-/* The link to core; NULL while core is away. The old one is closed. Takes the descriptor. */
+/* A new link to core; takes the descriptor. The old one is closed. Until core's first facts come,
+ * and while it is away, new mail is refused for the moment. */
 void smtp_server_core(struct smtp_server *s, int link_fd);
 void smtp_server_tls(struct smtp_server *s, struct net_tls *tls); /* counted; NULL: no TLS */
 void smtp_server_limits(struct smtp_server *s, const struct smtp_limits *limits);
 void smtp_server_listen(struct smtp_server *s, int listener_fd, const struct smtp_port *port);
-/* No new connections, 421 at the next command; `done` when the last session is gone, or when
- * `within` is over. */
+/* No new connections; 421 to who is between messages, who is in one may finish it, until `within`
+ * is over: then the rest gets 421 too. `done` comes from the loop, once, when the last session is
+ * gone; it may destroy the server. */
 void smtp_server_stop(struct smtp_server *s, mono_us within, void (*done)(void *arg), void *arg);
 size_t smtp_server_sessions(const struct smtp_server *s);
 

@@ -6,7 +6,6 @@ typedef void command_fn(struct smtp_session *x, struct slice args);
 #define IN(state) (1u << (state))
 enum {
     ANY = IN(SMTP_HELLO) | IN(SMTP_READY) | IN(SMTP_MAIL) | IN(SMTP_RCPT) | IN(SMTP_BDAT),
-    GREETED = IN(SMTP_READY) | IN(SMTP_MAIL) | IN(SMTP_RCPT) | IN(SMTP_BDAT),
 };
 
 static void forget_transaction(struct smtp_session *x)
@@ -124,7 +123,7 @@ static const struct {
     [WIRE_VERB_MAIL] = {IN(SMTP_READY), true, smtp_cmd_mail},
     [WIRE_VERB_RCPT] = {IN(SMTP_MAIL) | IN(SMTP_RCPT), true, smtp_cmd_rcpt},
     [WIRE_VERB_DATA] = {IN(SMTP_RCPT), true, smtp_cmd_data},
-    [WIRE_VERB_BDAT] = {GREETED, true, smtp_cmd_bdat}, /* its bytes come in any case */
+    [WIRE_VERB_BDAT] = {ANY, true, smtp_cmd_bdat}, /* its bytes come in any case */
     [WIRE_VERB_RSET] = {ANY, false, do_rset},
     [WIRE_VERB_NOOP] = {ANY, false, do_noop},
     [WIRE_VERB_QUIT] = {ANY, true, do_quit},
@@ -138,11 +137,12 @@ static const struct {
     [WIRE_VERB_HTTP] = {ANY, false, do_http},
 };
 
-/* Limits on talk: the first that is reached ends the session with a clear reply. */
+/* Limits on talk: the first that is reached ends the session with a clear reply. Who is in the
+ * middle of a message may finish it although we are stopping. */
 static bool is_too_much(struct smtp_session *x)
 {
     const struct smtp_limits *l = &x->server->o.limits;
-    if (x->server->is_stopping && x->state != SMTP_BDAT)
+    if (x->server->is_stopping && (x->state == SMTP_HELLO || x->state == SMTP_READY))
         smtp_refuse(x, REFUSE_STOPPING);
     else if (x->n_commands > l->commands)
         smtp_refuse(x, REFUSE_COMMANDS);
@@ -157,16 +157,16 @@ void smtp_command(struct smtp_session *x, struct slice line)
 {
     struct wire_command c = wire_command_parse(line);
     must(c.verb < WIRE_VERB_N);
+    x->n_commands++;
     if (!commands[c.verb].is_work)
         x->n_idle++;
     if (is_too_much(x))
         return;
+    /* Each command begins its state's time anew, also one that changes nothing. */
+    x->deadline = mono_now() + SECONDS(x->server->o.limits.command_sec);
     if (!(commands[c.verb].states & IN(x->state))) {
         smtp_refuse(x, REFUSE_SEQUENCE);
         return;
     }
     commands[c.verb].fn(x, c.args);
-    /* Each command begins its state's time anew, also one that changes nothing. */
-    if (x->state != SMTP_CLOSED)
-        x->deadline = mono_now() + SECONDS(x->server->o.limits.command_sec);
 }

@@ -3,14 +3,15 @@
 
 #include <stdio.h>
 
-enum { KNOWN_MAX = 20000, ARENA_MAX = 16 << 20 };
+/* A recipient is at most about 1 KiB in the arena, and there are at most 1,000. */
+enum { KNOWN_MAX = 10000, ARENA_MAX = 4 << 20 };
 
 /* ---- who is the peer ---- */
 
 static bool network_holds(const struct ipc_network *n, struct wire_ip ip)
 {
     size_t n_bytes = ip.version == 4 ? 4 : 16;
-    if (n->address.n != n_bytes || n->prefix > n_bytes * 8)
+    if (ip.version == 0 || n->address.n != n_bytes || n->prefix > n_bytes * 8)
         return false;
     size_t whole = n->prefix / 8, rest = n->prefix % 8;
     if (memcmp(n->address.p, ip.bytes, whole) != 0)
@@ -24,9 +25,10 @@ void smtp_session_identify(struct smtp_session *x)
 {
     struct smtp_server *s = x->server;
     char certificate[65];
-    x->tenant = x->primary = 0;
-    if (!s->has_facts)
+    if (!s->has_facts || x->facts_seen == s->n_facts)
         return;
+    x->tenant = x->primary = 0;
+    x->facts_seen = s->n_facts;
     net_stream_certificate(x->stream, certificate);
     for (uint32_t i = 0; i < s->facts.n_networks; i++) {
         const struct ipc_network *n = &s->facts.networks[i];
@@ -41,12 +43,19 @@ void smtp_session_identify(struct smtp_session *x)
     }
 }
 
+void smtp_session_doubt(struct smtp_session *x)
+{
+    x->tenant = x->primary = 0;
+    x->facts_seen = 0;
+}
+
 /* ---- transactions ---- */
 
 void smtp_transaction_create(struct smtp_session *x)
 {
     struct smtp_transaction *t = mem_new(sizeof(*t));
     t->arena = arena_create(ARENA_MAX);
+    t->asking = arena_create(ARENA_MAX);
     t->content = buf_make(x->server->o.limits.message_bytes);
     t->refusal = REFUSE_N;
     t->began = mono_now();
@@ -62,6 +71,7 @@ void smtp_transaction_destroy(struct smtp_session *x)
     x->server->bytes_in_flight -= t->counted;
     buf_finish(&t->content);
     arena_destroy(&t->arena);
+    arena_destroy(&t->asking);
     mem_free(&x->t);
 }
 
@@ -85,11 +95,12 @@ void smtp_cmd_mail(struct smtp_session *x, struct slice args)
     struct wire_mail mail;
     if (!is_good(x, wire_mail_parse(args, &mail)))
         return;
+    smtp_session_identify(x); /* not earlier: core may not have told then who is who */
     if (mail.body == WIRE_BODY_BINARYMIME) {
         smtp_refuse_text(x, REFUSE_PARAMETER, "BINARYMIME is not offered");
     } else if (mail.has_size && mail.size_bytes > l->message_bytes) {
         smtp_refuse(x, REFUSE_TOO_BIG);
-    } else if (x->n_messages >= l->messages) {
+    } else if (x->n_messages >= l->messages && x->primary == 0) {
         smtp_refuse(x, REFUSE_MESSAGES);
     } else if (!s->core || !s->has_facts) {
         smtp_refuse(x, REFUSE_NO_CORE);
@@ -104,7 +115,7 @@ void smtp_cmd_mail(struct smtp_session *x, struct slice args)
         t->envid = arena_copy(t->arena, mail.envid);
         t->ret = (uint8_t)mail.ret;
         t->is_utf8 = mail.has_smtputf8;
-        t->is_8bit = mail.body == WIRE_BODY_8BITMIME;
+        t->size_bytes = mail.size_bytes;
         smtp_session_enter(x, SMTP_MAIL);
         smtp_reply(x, "250 2.1.0", SLICE("sender ok"));
     }
@@ -130,7 +141,9 @@ static struct slice known_key(struct smtp_session *x, struct slice address, char
     return slice_of(key, n + m);
 }
 
-/* A route is kept for this generation of facts only; core judges again when it takes the mail. */
+/* A route is kept for this generation of facts only; core judges again when it takes the mail. What
+ * the primary can changes without a new generation, so that is not kept. KNOWN_MAX of them are at
+ * most about 5 MiB. */
 static void known_keep(struct smtp_session *x, struct slice address,
                        const struct ipc_rcpt_told *told)
 {
@@ -141,7 +154,7 @@ static void known_keep(struct smtp_session *x, struct slice address,
     if (map_size(s->known) >= KNOWN_MAX)
         smtp_known_clear(s);
     struct ipc_rcpt_told *copy = mem_new(sizeof(*copy));
-    *copy = *told;
+    *copy = (struct ipc_rcpt_told){.tenant = told->tenant, .primary = told->primary};
     void *old = map_put(s->known, known_key(x, address, key), copy);
     mem_free(&old);
 }
@@ -150,7 +163,11 @@ static enum refuse_id judge_route(const struct smtp_session *x, const struct ipc
 {
     const struct smtp_transaction *t = x->t;
     if (told->refusal)
-        return told->refusal <= REFUSE_N ? told->refusal - 1 : REFUSE_NO_CORE;
+        return told->refusal - 1; /* checked on arrival */
+    if (told->size_max && t->size_bytes > told->size_max)
+        return REFUSE_TOO_BIG_FOR_PRIMARY;
+    if (t->is_utf8 && (told->abilities & IPC_NO_SMTPUTF8))
+        return REFUSE_NOT_ABLE;
     if (t->has_route && (told->tenant != t->tenant || told->primary != t->primary))
         return REFUSE_ONE_PRIMARY;
     return REFUSE_N;
@@ -169,9 +186,9 @@ static void settle_rcpt(struct smtp_session *x, const struct ipc_rcpt_told *told
     t->primary = told->primary;
     t->has_route = true;
     struct smtp_rcpt *r = ARENA_NEW(t->arena, struct smtp_rcpt);
-    r->address = t->asked;
-    r->orcpt = t->asked_orcpt;
-    r->notify = t->asked_notify;
+    r->address = arena_copy(t->arena, t->asked.address);
+    r->orcpt = arena_copy(t->arena, t->asked.orcpt);
+    r->notify = t->asked.notify;
     list_append(&t->rcpts, &r->node);
     t->n_rcpts++;
     smtp_session_enter(x, SMTP_RCPT);
@@ -180,7 +197,7 @@ static void settle_rcpt(struct smtp_session *x, const struct ipc_rcpt_told *told
 
 void smtp_rcpt_told(struct smtp_session *x, const struct ipc_rcpt_told *told)
 {
-    known_keep(x, x->t->asked, told);
+    known_keep(x, x->t->asked.address, told);
     settle_rcpt(x, told);
     smtp_session_resume(x);
 }
@@ -189,7 +206,7 @@ static void ask_core(struct smtp_session *x)
 {
     struct smtp_server *s = x->server;
     struct ipc_rcpt_ask ask = {
-        .address = x->t->asked, .tenant = x->tenant, .from_primary = x->primary};
+        .address = x->t->asked.address, .tenant = x->tenant, .from_primary = x->primary};
     SCOPED(buf_finish) struct buf b = buf_make(1000);
     ipc_rcpt_ask_pack(&b, &ask);
     if (!smtp_core_send(s, IPC_T_rcpt_ask, smtp_session_ticket(x), &b)) {
@@ -210,14 +227,15 @@ void smtp_cmd_rcpt(struct smtp_session *x, struct slice args)
         smtp_refuse(x, REFUSE_RECIPIENTS);
         return;
     }
-    t->asked = arena_copy(t->arena, rcpt.to.text);
-    t->asked_notify = (uint8_t)rcpt.notify;
-    t->asked_orcpt = (struct slice){"", 0};
+    arena_reset(t->asking);
+    t->asked.address = arena_copy(t->asking, rcpt.to.text);
+    t->asked.notify = (uint8_t)rcpt.notify;
+    t->asked.orcpt = SLICE("");
     if (rcpt.orcpt.n)
-        t->asked_orcpt = slice_str(
-            arena_printf(t->arena, "%.*s;%.*s", SLICE_ARG(rcpt.orcpt_type), SLICE_ARG(rcpt.orcpt)));
+        t->asked.orcpt = slice_str(arena_printf(t->asking, "%.*s;%.*s", SLICE_ARG(rcpt.orcpt_type),
+                                                SLICE_ARG(rcpt.orcpt)));
     char key[500];
-    const struct ipc_rcpt_told *told = map_get(s->known, known_key(x, t->asked, key));
+    const struct ipc_rcpt_told *told = map_get(s->known, known_key(x, t->asked.address, key));
     if (told)
         settle_rcpt(x, told);
     else
@@ -237,11 +255,14 @@ void smtp_cmd_xclient(struct smtp_session *x, struct slice args)
         return;
     if (given.addr_kind == WIRE_XCLIENT_GIVEN)
         x->peer = given.addr;
+    else if (given.addr_kind != WIRE_XCLIENT_ABSENT)
+        x->peer = (struct wire_ip){0}; /* not known; certainly not the proxy, who may be trusted */
     smtp_transaction_destroy(x);
     mem_free(&x->helo);
-    if (given.helo.kind == WIRE_XCLIENT_GIVEN)
+    if (given.helo.kind == WIRE_XCLIENT_GIVEN && given.helo.s[0])
         x->helo = mem_str(given.helo.s);
-    smtp_session_identify(x);
+    x->is_esmtp = given.proto_kind == WIRE_XCLIENT_GIVEN && given.is_esmtp;
+    smtp_session_doubt(x);
     smtp_session_enter(x, x->helo ? SMTP_READY : SMTP_HELLO);
     SCOPED(buf_finish) struct buf text = buf_make(400);
     buf_addf(&text, "%s ESMTP Staffetta", x->server->o.node);

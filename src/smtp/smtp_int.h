@@ -35,14 +35,15 @@ struct smtp_rcpt {
 struct smtp_transaction {
     struct arena *arena;
     struct slice mail_from, envid;
+    uint64_t size_bytes; /* as MAIL announced it; 0: it did not */
     uint8_t ret;
-    bool is_utf8, is_8bit;
+    bool is_utf8;
     struct list rcpts;
     size_t n_rcpts;
     uint64_t tenant, primary; /* of the first recipient */
     bool has_route;
     struct buf content;
-    size_t counted; /* bytes of it in the gate's sum */
+    size_t counted; /* memory of it in the gate's sum */
     struct wire_data data;
     struct wire_content check;
     uint64_t chunk_left;
@@ -50,9 +51,8 @@ struct smtp_transaction {
     bool is_proved;         /* the sender was found to be who it claims to be */
     struct slice results;   /* Authentication-Results of ours */
     enum refuse_id refusal; /* why the content will be refused at its end; REFUSE_N: it will not */
-    struct slice asked;     /* recipient that core is judging */
-    struct slice asked_orcpt;
-    uint8_t asked_notify;
+    struct arena *asking; /* memory of the recipient that is judged: those refused leave nothing */
+    struct smtp_rcpt asked;
     mono_us began;
 };
 
@@ -64,15 +64,19 @@ struct smtp_session {
     struct smtp_transaction *t;
     struct buf partial; /* the beginning of a command line */
     struct wire_lines lines;
-    uint32_t slot, turn; /* the ticket: place in the table and its generation */
+    uint32_t slot, turn; /* the ticket: place in the table and number of the question */
     mono_us deadline;
     enum smtp_state state;
-    struct wire_ip peer;      /* may change by PROXY or XCLIENT */
-    struct wire_ip connected; /* who is connected, for the limits */
+    struct wire_ip peer;      /* may change by XCLIENT; version 0: not known */
+    struct wire_ip connected; /* who is connected, after PROXY; for the limits */
     char *helo;               /* NULL before HELO */
     bool is_esmtp, is_xclient, is_secure_first;
-    uint64_t tenant, primary; /* the peer speaks for this primary; 0: a stranger */
-    uint32_t n_commands, n_idle, n_errors, n_messages;
+    bool is_counted;                       /* by the limiter, as `connected` */
+    uint64_t tenant, primary;              /* the peer speaks for this primary; 0: a stranger */
+    uint32_t facts_seen;                   /* by which facts that was found; 0: not yet */
+    uint32_t n_commands, n_idle, n_errors; /* since the last accepted message */
+    uint32_t n_messages;
+    size_t n_left; /* bytes of input that wait, in the gate's sum */
 };
 
 struct smtp_limiter;
@@ -82,6 +86,7 @@ struct smtp_server {
     struct smtp_options o;
     struct net_tls *tls;
     struct net_link *core;
+    size_t core_room; /* bytes that the link takes */
     struct net_timer *tick;
     struct smtp_limiter *limiter;
     struct smtp_checker *checker; /* NULL: senders are not checked */
@@ -102,6 +107,7 @@ struct smtp_server {
     struct arena *facts_arena;
     struct ipc_facts facts;
     bool has_facts;
+    uint32_t n_facts;    /* how often core told */
     struct map *known;   /* address -> struct ipc_rcpt_told, for this generation */
     struct buf answered; /* packed ipc_answer, sent at the end of the turn */
     uint32_t n_answered;
@@ -124,10 +130,15 @@ void smtp_refuse(struct smtp_session *x, enum refuse_id id);
 void smtp_refuse_text(struct smtp_session *x, enum refuse_id id, const char *text);
 /* After an asynchronous answer: read on. */
 void smtp_session_resume(struct smtp_session *x);
-uint64_t smtp_session_ticket(const struct smtp_session *x);
+/* A ticket for a question to core or to a worker; all earlier ones are void, so that an answer that
+ * comes too late never meets another question. */
+uint64_t smtp_session_ticket(struct smtp_session *x);
+/* Who waits for the answer to this question; NULL: nobody any more. */
 struct smtp_session *smtp_session_find(struct smtp_server *s, uint64_t ticket);
 struct slice smtp_peer_text(const struct smtp_session *x); /* valid until the next call */
-void smtp_session_identify(struct smtp_session *x);        /* is the peer a primary's address? */
+/* Does the peer speak for a primary? Found out anew after smtp_session_doubt and new facts. */
+void smtp_session_identify(struct smtp_session *x);
+void smtp_session_doubt(struct smtp_session *x);
 
 /* ---- commands ---- */
 void smtp_command(struct smtp_session *x, struct slice line);
@@ -144,6 +155,9 @@ void smtp_transaction_create(struct smtp_session *x);
 void smtp_transaction_destroy(struct smtp_session *x);
 /* Content bytes in state DATA or BDAT; returns how many were used. */
 size_t smtp_content(struct smtp_session *x, struct slice bytes);
+void smtp_refuse_content(struct smtp_session *x, enum refuse_id id); /* and the transaction ends */
+
+/* ---- hand-over ---- */
 /* The content is whole: parse it, hand it to core, wait. */
 void smtp_message_hand_over(struct smtp_session *x);
 void smtp_taken(struct smtp_session *x, const struct ipc_taken *taken);
@@ -163,7 +177,8 @@ void smtp_answered(struct smtp_server *s, uint64_t message,
 /* ---- limits over all gates ---- */
 struct smtp_limiter *smtp_limiter_create(void *shared, unsigned gate);
 void smtp_limiter_destroy(struct smtp_limiter **l);
-/* REFUSE_N: welcome, and counted; otherwise the refusal. */
+/* REFUSE_N: welcome, and counted; otherwise the refusal. A peer of version 0 counts for the gate
+ * only (a proxy, before it said for whom it speaks). */
 enum refuse_id smtp_limiter_enter(struct smtp_limiter *l, const struct smtp_limits *limits,
                                   struct wire_ip peer, mono_us now);
 void smtp_limiter_leave(struct smtp_limiter *l, struct wire_ip peer);

@@ -8,13 +8,17 @@
 
 #include <stdatomic.h>
 
-enum { SLOTS = 32768, RATE_WINDOW_SEC = 60 };
+enum {
+    SLOTS = 32768,
+    RATE_WINDOW_SEC = 60,
+    CONNECTIONS_MAX = UINT16_MAX, /* of a gate: a slot counts no further */
+};
 
 struct slot {
     _Atomic uint16_t connections[SMTP_GATES_MAX];
     _Atomic uint32_t window;   /* number of the minute */
     _Atomic uint32_t n_window; /* connections in it */
-    uint8_t pad[40];
+    uint8_t pad[24];
 };
 
 struct shared {
@@ -23,7 +27,8 @@ struct shared {
     struct slot slots[SLOTS];
 };
 
-static_assert(sizeof(struct shared) <= SMTP_SHARED_BYTES, "the table fits");
+static_assert(sizeof(struct slot) == 64, "a line of the cache");
+static_assert(sizeof(struct shared) <= (size_t)SMTP_SHARED_BYTES, "the table fits");
 
 struct smtp_limiter {
     struct shared *shared;
@@ -33,9 +38,10 @@ struct smtp_limiter {
 
 struct smtp_limiter *smtp_limiter_create(void *shared, unsigned gate)
 {
+    must(gate < SMTP_GATES_MAX); /* two gates in one column would clear each other's counts */
     struct smtp_limiter *l = mem_new(sizeof(*l));
     l->shared = shared;
-    l->gate = gate % SMTP_GATES_MAX;
+    l->gate = gate;
     uint64_t seed, none = 0;
     random_bytes(&seed, sizeof(seed));
     atomic_compare_exchange_strong(&l->shared->seed, &none, seed | 1);
@@ -89,8 +95,12 @@ static uint32_t count_rate(struct slot *s, mono_us now)
 enum refuse_id smtp_limiter_enter(struct smtp_limiter *l, const struct smtp_limits *limits,
                                   struct wire_ip peer, mono_us now)
 {
-    if (l->n_here >= limits->connections)
+    if (l->n_here >= limits->connections || l->n_here >= CONNECTIONS_MAX)
         return REFUSE_CONN_TOTAL;
+    if (peer.version == 0) {
+        l->n_here++;
+        return REFUSE_N;
+    }
     struct slot *address = address_slot(l, peer), *network = network_slot(l, peer);
     if (sum(address) >= limits->connections_per_address)
         return REFUSE_CONN_ADDRESS;
@@ -108,6 +118,8 @@ void smtp_limiter_leave(struct smtp_limiter *l, struct wire_ip peer)
 {
     must(l->n_here > 0);
     l->n_here--;
+    if (peer.version == 0)
+        return;
     atomic_fetch_sub_explicit(&address_slot(l, peer)->connections[l->gate], 1,
                               memory_order_relaxed);
     atomic_fetch_sub_explicit(&network_slot(l, peer)->connections[l->gate], 1,

@@ -5,7 +5,7 @@
 
 #include <unistd.h>
 
-enum { FACTS_BYTES = 1 << 20, LINK_SLACK = 64 << 20 };
+enum { FACTS_BYTES = 1 << 20, LINK_SLACK = 64 << 20, ANSWERS_MAX = 5000 };
 
 /* ---- to core ---- */
 
@@ -19,6 +19,8 @@ bool smtp_core_send(struct smtp_server *s, enum ipc_type type, uint64_t tag, str
 static void send_answered(struct net_late *late)
 {
     struct smtp_server *s = container_of(late, struct smtp_server, answer_late);
+    if (s->n_answered == 0)
+        return;
     SCOPED(buf_finish) struct buf b = buf_make(IPC_LIST_FRAME_MAX);
     buf_u32(&b, s->n_answered);
     buf_adds(&b, buf_slice(&s->answered));
@@ -27,14 +29,15 @@ static void send_answered(struct net_late *late)
     s->n_answered = 0;
 }
 
-/* The streams' own writes are asked for earlier in the turn, so they happen before this is sent. */
+/* Sent at the end of the turn, many together. */
 void smtp_answered(struct smtp_server *s, uint64_t message, bool is_written)
 {
     struct ipc_answer a = {.message = message, .is_written = is_written};
     ipc_answer_pack(&s->answered, &a);
-    if (++s->n_answered >= 5000)
+    if (++s->n_answered == ANSWERS_MAX)
         send_answered(&s->answer_late);
-    net_loop_late(s->o.loop, &s->answer_late);
+    else
+        net_loop_late(s->o.loop, &s->answer_late);
 }
 
 static void send_refusals(struct smtp_server *s)
@@ -67,11 +70,25 @@ static void send_figures(struct smtp_server *s)
 
 /* ---- from core ---- */
 
+/* 1 + an id that has words for a peer of SMTP, or 0 for none. */
+static bool is_refusal(uint32_t refusal)
+{
+    if (refusal == 0)
+        return true;
+    if (refusal > REFUSE_N)
+        return false;
+    const char *code = refuse_row(refusal - 1)->code;
+    return (code[0] == '4' || code[0] == '5') && strlen(code) > 4;
+}
+
 static bool take_facts(struct smtp_server *s, struct slice payload)
 {
     struct ipc_facts facts;
+    if (payload.n > FACTS_BYTES)
+        return false;
     struct arena *arena = arena_create(2 * FACTS_BYTES);
-    if (!ipc_facts_unpack(arena_copy(arena, payload), arena, &facts) || facts.refusal > REFUSE_N) {
+    if (!ipc_facts_unpack(arena_copy(arena, payload), arena, &facts) ||
+        !is_refusal(facts.refusal)) {
         arena_destroy(&arena);
         return false;
     }
@@ -81,13 +98,14 @@ static bool take_facts(struct smtp_server *s, struct slice payload)
     s->facts_arena = arena;
     s->facts = facts;
     s->has_facts = true;
+    s->n_facts = s->n_facts == UINT32_MAX ? 1 : s->n_facts + 1;
     return true;
 }
 
 static bool take_rcpt_told(struct smtp_server *s, const struct net_frame *f)
 {
     struct ipc_rcpt_told told;
-    if (!ipc_rcpt_told_unpack(f->payload, NULL, &told) || told.refusal > REFUSE_N)
+    if (!ipc_rcpt_told_unpack(f->payload, NULL, &told) || !is_refusal(told.refusal))
         return false;
     struct smtp_session *x = smtp_session_find(s, f->tag);
     if (x && x->state == SMTP_ASKING)
@@ -98,14 +116,14 @@ static bool take_rcpt_told(struct smtp_server *s, const struct net_frame *f)
 static bool take_taken(struct smtp_server *s, const struct net_frame *f)
 {
     struct ipc_taken taken;
-    if (!ipc_taken_unpack(f->payload, NULL, &taken) || taken.refusal > REFUSE_N ||
+    if (!ipc_taken_unpack(f->payload, NULL, &taken) || !is_refusal(taken.refusal) ||
         (taken.refusal == 0 && taken.message == 0) ||
-        (taken.code && (taken.code < 400 || taken.code > 599)))
-        return false;
+        (taken.code && (taken.code < 500 || taken.code > 599)))
+        return false; /* only a final refusal by the primary is passed through */
     struct smtp_session *x = smtp_session_find(s, f->tag);
     if (x && x->state == SMTP_TAKING)
         smtp_taken(x, &taken);
-    else if (taken.message && taken.refusal == 0)
+    else if (taken.refusal == 0)
         smtp_answered(s, taken.message, false); /* the client left: it does not know */
     return true;
 }
@@ -149,16 +167,16 @@ void smtp_core_lost(struct smtp_server *s)
         smtp_transaction_destroy(x);
         smtp_session_enter(x, SMTP_READY);
         smtp_refuse(x, REFUSE_NO_CORE);
-        smtp_session_resume(x);
     }
 }
 
 void smtp_server_core(struct smtp_server *s, int link_fd)
 {
     smtp_core_lost(s);
+    s->core_room = s->o.limits.bytes_in_flight + LINK_SLACK;
     struct net_link_options o = {
         .frame_max = IPC_LIST_FRAME_MAX,
-        .queue_max = s->o.limits.bytes_in_flight + LINK_SLACK,
+        .queue_max = s->core_room,
         .frame = on_frame,
         .closed = on_core_closed,
         .arg = s,
@@ -169,13 +187,17 @@ void smtp_server_core(struct smtp_server *s, int link_fd)
 
 /* ---- time ---- */
 
-static void stop_if_over(struct smtp_server *s, mono_us now)
+/* Why a session ends now; REFUSE_N: it goes on. */
+static enum refuse_id overdue(const struct smtp_session *x, mono_us now)
 {
-    if (!s->is_stopping || !s->stopped || (now < s->stop_at && s->n_sessions > 0))
-        return;
-    void (*stopped)(void *) = s->stopped;
-    s->stopped = NULL;
-    stopped(s->stopped_arg);
+    const struct smtp_server *s = x->server;
+    bool is_between = x->state == SMTP_HELLO || x->state == SMTP_READY;
+    if (s->is_stopping && (is_between || now >= s->stop_at))
+        return REFUSE_STOPPING; /* who is in a message may finish it while there is time */
+    if (now <= x->deadline)
+        return REFUSE_N;
+    bool is_ours = x->state == SMTP_ASKING || x->state == SMTP_CHECKING || x->state == SMTP_TAKING;
+    return is_ours ? REFUSE_NO_CORE : REFUSE_TIMEOUT;
 }
 
 static void on_tick(void *arg)
@@ -184,20 +206,20 @@ static void on_tick(void *arg)
     mono_us now = mono_now();
     LIST_FOREACH (node, &s->sessions) {
         struct smtp_session *x = container_of(node, struct smtp_session, node);
-        /* Stopping: who is between messages is told now, who is in one may finish it. */
-        bool is_between = x->state == SMTP_HELLO || x->state == SMTP_READY;
-        if (s->is_stopping && is_between)
-            smtp_refuse(x, REFUSE_STOPPING);
-        else if (now > x->deadline)
-            smtp_refuse(x, REFUSE_TIMEOUT);
-        else
+        enum refuse_id refusal = overdue(x, now);
+        if (refusal == REFUSE_N)
             continue;
-        smtp_session_end(x);
+        smtp_refuse(x, refusal);
+        smtp_session_end(x); /* a message that core takes all the same is reported as unanswered */
     }
     send_refusals(s);
     send_figures(s);
-    stop_if_over(s, now);
     net_timer_set(s->tick, s->is_stopping ? MILLISECONDS(50) : SECONDS(1));
+    if (!s->is_stopping || !s->stopped || s->n_sessions > 0)
+        return;
+    void (*stopped)(void *) = s->stopped;
+    s->stopped = NULL;
+    stopped(s->stopped_arg); /* it may destroy the server */
 }
 
 /* ---- the server ---- */
@@ -224,7 +246,6 @@ void smtp_server_destroy(struct smtp_server **server)
     struct smtp_server *s = *server;
     if (!s)
         return;
-    s->stopped = NULL;
     smtp_checker_destroy(&s->checker);
     LIST_FOREACH (node, &s->sessions)
         smtp_session_end(container_of(node, struct smtp_session, node));
