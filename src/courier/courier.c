@@ -434,7 +434,7 @@ struct courier *courier_create(const struct courier_options *o)
 static void not_tried(struct courier *c, struct courier_work *work, const char *why)
 {
     struct courier_end end;
-    courier_end_words(&end, SMTP_PHASE_NAME, "", "not tried: %s", why);
+    courier_end_words(&end, SMTP_PHASE_NONE, "", "not tried: %s", why);
     courier_work_decide_rest(work, &end);
     c->o.done(c->o.done_arg, work->tag, &work->result);
     courier_work_destroy(&work);

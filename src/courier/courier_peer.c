@@ -54,6 +54,7 @@ mono_us courier_timeout(const struct courier_network *net, enum smtp_phase phase
         return t->data;
     case SMTP_PHASE_DOT:
         return t->dot;
+    case SMTP_PHASE_NONE:
     case SMTP_PHASE_N:
         break;
     }

@@ -41,6 +41,7 @@ enum ipc_job_kind { IPC_JOB_PRIMARY = 1, IPC_JOB_WORLD = 2 };
 enum ipc_tls { IPC_TLS_MAY = 0, IPC_TLS_MUST = 1, IPC_TLS_VERIFY = 2, IPC_TLS_NEVER = 3 };
 /* Where a conversation with a mail server ended. */
 enum smtp_phase {
+    SMTP_PHASE_NONE = 0, /* not tried, for a reason of ours: says nothing about the destination */
     SMTP_PHASE_NAME = 1, /* resolving the destination */
     SMTP_PHASE_CONNECT,
     SMTP_PHASE_BANNER,

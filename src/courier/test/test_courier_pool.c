@@ -449,6 +449,7 @@ static void more_jobs_than_allowed_are_answered_at_once(void **)
         kit_send(&k, i, kit_job(&j, hole.port, 1), MESSAGE);
     assert_int_equal(k.n_results, 1);
     assert_int_equal(k.tag[0], 4);
+    assert_int_equal(k.result[0].outcomes[0].phase, SMTP_PHASE_NONE);
     assert_int_equal(k.result[0].outcomes[0].code, 0);
     kit_finish(&k);
     fake_stop(&hole);

@@ -30,7 +30,8 @@ static void the_first_is_the_soonest_whatever_leaves(void **)
             if (!is_in[i])
                 continue;
             assert_ptr_equal(heap[items[i].heap_at], &items[i]);
-            assert_true(heap[0]->due <= items[i].due);
+            size_t at = items[i].heap_at;
+            assert_true(heap[(at > 0 ? at - 1 : 0) / 2]->due <= items[i].due);
         }
     }
     mem_free(&heap);
