@@ -76,6 +76,17 @@ struct accept {
     void *done_arg;
 };
 
+/* A message that is being judged and laid out. */
+struct taking {
+    struct desk *d;
+    const struct ipc_take *take;
+    struct accept *a;
+    struct directory_route *routes; /* one for each recipient */
+    uint64_t tenant, primary;
+    bool is_inward, is_cut_through;
+    uint32_t n_ours; /* times it was here already */
+};
+
 struct figure {
     char process[24], name[80];
     uint64_t value;
@@ -166,6 +177,16 @@ enum refuse_id desk_judge_rcpt(struct desk *d, struct slice address, uint64_t fr
 bool desk_is_known(struct desk *d, const struct store_row *row);
 void desk_queue_answer(void *arg, const struct queue_answer *a);
 void desk_pending_tick(struct desk *d, mono_us now);
+
+/* ---- desk_judge.c: may this message be taken, and with which headers ---- */
+enum refuse_id desk_judge(struct taking *t);
+/* Puts ours before the body; returns how many bytes. */
+uint32_t desk_add_prefix(struct taking *t, struct queue_body **body);
+
+/* ---- desk_rows.c: rows and deliveries of a message ---- */
+void desk_fill_rows(struct taking *t, struct record_message *m);
+void desk_plan(struct taking *t, struct record_message *m);
+struct slice desk_domain_of(struct slice address);
 
 /* ---- desk_accept.c: a message becomes durable ---- */
 void desk_take(struct gate *g, uint64_t tag, const struct ipc_take *take,
