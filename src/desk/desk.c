@@ -82,8 +82,7 @@ void desk_event(struct desk *d, enum event_class class, const char *name, uint64
                                  .subject = at_most(subject, 300),
                                  .text = at_most(text, 2000),
                                  .by = at_most(by, 200)};
-    log_event(lines[class], "name=%s subject=%s text=\"%.*s\"", name, log_text(subject),
-              SLICE_ARG(text));
+    log_event(lines[class], "name=%s subject=%s text=%s", name, log_text(subject), log_text(text));
     struct event_change *e = mem_new(sizeof(*e));
     e->facts = buf_make(4000);
     record_event_pack(&e->facts, &facts);
@@ -254,14 +253,42 @@ void desk_send_facts(struct desk *d)
 
 /* ---- room for new mail ---- */
 
+static bool is_below(const struct store_figures *f, uint32_t percent)
+{
+    return f->disk_total_bytes && f->disk_free_bytes < f->disk_total_bytes / 100 * percent;
+}
+
 static uint32_t reason_to_close(struct desk *d)
 {
     struct store_figures f = store_figures(d->store);
+    /* Opens again a little above the line, or it would open and close each second. */
+    bool was_low = d->closed_for == 1 + REFUSE_DISK_LOW;
     if (store_recovered(d->store)->is_damaged || f.is_failed)
         return 1 + REFUSE_STORE_FAILED;
-    if (f.disk_total_bytes && f.disk_free_bytes < f.disk_total_bytes / 100 * d->o.free_percent)
+    if (is_below(&f, d->o.free_percent + was_low))
         return 1 + REFUSE_DISK_LOW;
     return 0;
+}
+
+/* The alarm comes before the refusal. */
+static void look_at_disk(struct desk *d)
+{
+    struct store_figures f = store_figures(d->store);
+    bool is_low = is_below(&f, d->o.alarm_percent + d->is_disk_alarmed);
+    if (is_low == d->is_disk_alarmed)
+        return;
+    SCOPED(buf_finish) struct buf text = buf_make(1000);
+    d->is_disk_alarmed = is_low;
+    buf_addf(&text, "%llu of %llu MiB are free where the mail lies.",
+             (unsigned long long)(f.disk_free_bytes >> 20),
+             (unsigned long long)(f.disk_total_bytes >> 20));
+    if (is_low)
+        buf_addf(&text,
+                 " Below %u %% new mail is asked to wait; reading and delivering go on. "
+                 "Make room or add some.",
+                 d->o.free_percent);
+    desk_event(d, is_low ? EVENT_ALARM : EVENT_INFO, is_low ? "disk.low" : "disk.fine", 0,
+               SLICE("disk"), buf_slice(&text), SLICE("core"));
 }
 
 static void look_at_room(struct desk *d)
@@ -285,7 +312,8 @@ static void stop_if_done(struct desk *d, mono_us now)
 {
     if (!d->stopped)
         return;
-    bool is_idle = d->n_accepting == 0 && queue_figures(d->queue).n_running == 0;
+    bool is_idle = d->n_accepting == 0 && d->n_jobs == 0 && !d->is_changing &&
+                   queue_figures(d->queue).n_running == 0;
     if (!is_idle && now < d->stop_at)
         return;
     void (*stopped)(void *) = d->stopped;
@@ -302,6 +330,7 @@ static void on_tick(void *arg)
     if (d->n_ticks % 5 == 0)
         desk_state_tick(d, now);
     if (d->n_ticks % 10 == 0) {
+        look_at_disk(d);
         look_at_room(d);
         own_refusals(d);
         desk_retention_tick(d, now);
@@ -320,7 +349,8 @@ static bool load_object(void *arg, const struct record_object *o)
     struct errinfo ei;
     if (o->kind == OBJECT_STATE)
         desk_state_load(d, o);
-    else if (o->kind == OBJECT_KEY && o->body.n == SIGN_TRACE_KEY) {
+    else if (o->kind == OBJECT_KEY && !o->is_removed && slice_eq(o->name, SLICE("trace")) &&
+             o->body.n == SIGN_TRACE_KEY) {
         memcpy(d->trace_key, o->body.p, SIGN_TRACE_KEY);
         d->has_trace_key = true;
     } else if (directory_apply(d->directory, o, &ei) != ERR_OK)
@@ -551,15 +581,59 @@ void desk_stop(struct desk *d, mono_us within, void (*done)(void *arg), void *ar
     desk_send_facts(d);
 }
 
+static void free_values(struct map **m)
+{
+    size_t at = 0;
+    void *value;
+    while (map_next(*m, &at, NULL, &value))
+        mem_free(&value);
+    map_destroy(m);
+}
+
+static void close_links(struct desk *d)
+{
+    struct peer *peers[] = {&d->courier, &d->liaison, &d->door};
+    for (size_t i = 0; i < GATES_MAX; i++) {
+        struct gate *g = &d->gates[i];
+        net_link_close(&g->link);
+        desk_gate_clear(g);
+        map_destroy(&g->told);
+        map_destroy(&g->uploads);
+    }
+    desk_door_closed(&d->door, NULL);
+    for (size_t i = 0; i < sizeof(peers) / sizeof(peers[0]); i++) {
+        net_link_close(&peers[i]->link);
+        map_destroy(&peers[i]->uploads);
+    }
+}
+
 void desk_destroy(struct desk **desk)
 {
     struct desk *d = *desk;
     if (!d)
         return;
+    net_timer_destroy(&d->tick);
     queue_flush(d->queue);
     desk_write_answered(d);
     desk_workers_stop(d);
     store_close(&d->store);
-    /* Everything else is memory, and the process ends here. */
-    *desk = NULL;
+    /* From here on it is memory only. */
+    list_remove(&d->late.node);
+    close_links(d);
+    admin_destroy(&d->admin);
+    queue_destroy(&d->queue);
+    for (struct list *node; (node = list_pop(&d->pending));) {
+        struct accept *a = container_of(node, struct accept, node);
+        mem_free(&a);
+    }
+    desk_change_clear(d);
+    desk_state_clear(d);
+    desk_notices_forget(d);
+    map_destroy(&d->notices);
+    map_destroy(&d->waiting);
+    free_values(&d->mailboxes);
+    directory_destroy(&d->directory);
+    mem_free(&d->answered);
+    mem_free(&d->unanswered);
+    mem_free(desk);
 }

@@ -19,7 +19,8 @@ struct desk_options {
     uint64_t message_bytes;
     uint64_t bytes_in_flight; /* of all gates */
     uint32_t queue_items, per_destination, per_primary;
-    uint32_t hops_ours; /* times a message may pass through us */
+    uint32_t hops_ours;    /* times a message may pass through us */
+    mono_us answer_within; /* a sender waits for its primary's answer at most so long; 0: 20 s */
     void *arg;
     void (*nonsense)(void *arg, enum ipc_role peer, unsigned number, const char *why);
     void (*progress)(void *arg, unsigned percent);

@@ -11,7 +11,15 @@
 
 #include <stdio.h>
 
-enum { ARENA_MAX = 4 << 20, ANSWER_SECONDS = 20, HEADROOM = 2048 };
+enum {
+    ARENA_MAX = 4 << 20,
+    ANSWER_SECONDS = 20,
+    HEADROOM = 2048,
+    /* What a record may say about its message; with the bytes it stays below STORE_RECORD_MAX. */
+    FACTS_MAX = STORE_RECORD_MAX - STORE_INLINE_MAX - 64,
+    CHUNKS_MAX = 64,
+    EXTENT_BYTES = 20,
+};
 
 /* ---- writing ---- */
 
@@ -32,6 +40,79 @@ static void log_accept(const struct accept *a)
               a->record->n_rcpts, log_text(a->record->rcpts[0].address));
 }
 
+static enum refuse_id refusal_for(enum err err)
+{
+    switch (err) {
+    case ERR_FULL:
+        return REFUSE_DISK_LOW;
+    case ERR_LIMIT: /* more than a record holds: it would never go */
+        return REFUSE_TOO_BIG;
+    case ERR_OK:
+    case ERR_RETRY:
+    case ERR_GONE:
+    case ERR_EXISTS:
+    case ERR_CONFLICT:
+    case ERR_DENIED:
+    case ERR_INVALID:
+    case ERR_CORRUPT:
+    case ERR_IO:
+    case ERR_CANCELED:
+    case ERR_N:
+        break;
+    }
+    return REFUSE_STORE_FAILED;
+}
+
+/* Rows that are held from the first moment on. */
+static void announce_held(const struct accept *a)
+{
+    char id[MESSAGE_ID_TEXT];
+    const struct record_rcpt *first = NULL;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < a->record->n_rcpts; i++) {
+        const struct record_rcpt *row = &a->record->rcpts[i];
+        if (row->disposition != DISPOSITION_HELD || n++ > 0)
+            continue;
+        first = row;
+    }
+    if (!first)
+        return;
+    const struct refuse_row *why = refuse((enum refuse_id)(first->refusal - 1), first->address);
+    SCOPED(buf_finish) struct buf text = buf_make(2000);
+    message_id_text(a->id, id);
+    buf_addf(&text,
+             "Message %s is held for %u recipient%s, first " SLICE_FMT
+             ": %s. Nothing is lost. Give "
+             "them mailboxes here or a primary, then release it.",
+             id, n, n == 1 ? "" : "s", SLICE_ARG(first->address), why->text);
+    desk_event(a->desk, EVENT_ALARM, "queue.held", a->record->tenant, slice_str(id),
+               buf_slice(&text), SLICE("desk"));
+}
+
+/* Its sender's reply, if one waits for it, or none yet. True: `a` goes on waiting. */
+static bool answer(struct accept *a)
+{
+    struct desk *d = a->desk;
+    if (a->err == ERR_OK && a->is_waiting) {
+        mono_us within = d->o.answer_within ? d->o.answer_within : SECONDS(ANSWER_SECONDS);
+        a->deadline = mono_now() + within;
+        list_append(&d->pending, &a->node);
+        map_put(d->waiting, KEY(a->id), a);
+        return true;
+    }
+    uint32_t refusal = 0;
+    if (a->err != ERR_OK) {
+        enum refuse_id why = refusal_for(a->err);
+        (void)refuse(why, SLICE("core"));
+        refusal = 1 + why;
+    }
+    if (a->gate)
+        desk_tell(a, refusal, NULL);
+    else if (!refusal)
+        desk_note_answer(d, a->id, true); /* our own words have no sender that waits */
+    return false;
+}
+
 /* On the loop, after the sync (or the failure). */
 static void accepted(void *arg)
 {
@@ -40,25 +121,17 @@ static void accepted(void *arg)
     struct queue_message *m = a->m;
     struct queue_body *body = a->body;
     bool is_kept = a->err == ERR_OK;
-    bool is_pending = is_kept && a->is_waiting;
     a->body = NULL;
     d->n_accepting--;
-    if (is_kept)
+    if (is_kept) {
         log_accept(a);
+        announce_held(a);
+    }
     if (a->done)
         a->done(a->done_arg, a->err);
     accept_free(a);
-    if (is_pending) {
-        a->deadline = mono_now() + SECONDS(ANSWER_SECONDS);
-        list_append(&d->pending, &a->node);
-        map_put(d->waiting, KEY(a->id), a);
-    } else {
-        if (a->gate)
-            desk_tell(a, is_kept ? 0 : 1 + REFUSE_STORE_FAILED, NULL);
-        else if (is_kept)
-            desk_note_answer(d, a->id, true); /* our own words have no sender that waits */
+    if (!answer(a))
         mem_free(&a);
-    }
     if (is_kept)
         queue_accepted(d->queue, m, body); /* the answer may come in this very call */
     else
@@ -79,7 +152,8 @@ static void submit(struct accept *a)
 {
     struct slice whole = queue_body_slice(a->body);
     size_t in_chunks = a->n_chunks * (size_t)STORE_CHUNK_BYTES;
-    a->facts = buf_make(STORE_RECORD_MAX - STORE_INLINE_MAX);
+    a->facts = buf_make(FACTS_MAX);
+    desk_assign_places(a->desk, a->record);
     record_message_pack(&a->facts, a->record);
     a->change = (struct store_change){.type = RECORD_MESSAGE,
                                       .id = a->id,
@@ -87,12 +161,17 @@ static void submit(struct accept *a)
                                       .done = written,
                                       .arg = a};
     a->change.body[0] = slice_skip(whole, in_chunks);
-    if (a->facts.failed) { /* thousands of recipients with longest addresses: more than a record */
-        a->err = ERR_LIMIT;
-        desk_post(a->desk, accepted, a);
-        return;
-    }
+    must(!a->facts.failed); /* is_storable */
     store_submit(a->desk->store, &a->change);
+}
+
+/* Thousands of recipients with longest addresses, or a message of more chunks than a record names,
+ * have no place in the log. Looked at before the first byte is written. */
+static bool is_storable(const struct accept *a)
+{
+    SCOPED(buf_finish) struct buf facts = buf_make(FACTS_MAX - CHUNKS_MAX * EXTENT_BYTES);
+    record_message_pack(&facts, a->record);
+    return !facts.failed && (a->body->n - 1) / STORE_CHUNK_BYTES <= CHUNKS_MAX;
 }
 
 /* ---- large messages: chunks first, then the record that names them ---- */
@@ -138,6 +217,11 @@ static void submit_chunks(struct accept *a)
 static void write_accept(struct accept *a)
 {
     a->desk->n_accepting++;
+    if (!is_storable(a)) {
+        a->err = ERR_LIMIT;
+        desk_post(a->desk, accepted, a);
+        return;
+    }
     if (a->body->n > STORE_INLINE_MAX)
         submit_chunks(a);
     else
@@ -191,8 +275,15 @@ static void fill_record(struct taking *t, struct record_message *m)
     }
 }
 
-static struct queue_message *make_message(const struct record_message *m)
+static struct queue_message *make_message(struct arena *arena, const struct record_message *m)
 {
+    char *merged = arena_new(arena, m->n_rcpts * sizeof(uint16_t));
+    size_t n = 0;
+    for (uint32_t i = 0; i < m->n_rcpts; i++)
+        if (m->rcpts[i].disposition == DISPOSITION_MERGED) {
+            merged[n++] = (char)(i & 0xff);
+            merged[n++] = (char)(i >> 8);
+        }
     struct queue_facts facts = {.id = m->id,
                                 .tenant = m->tenant,
                                 .direction = m->direction,
@@ -203,7 +294,8 @@ static struct queue_message *make_message(const struct record_message *m)
                                 .mail_from = m->mail_from,
                                 .envid = m->envid,
                                 .client = m->client,
-                                .helo = m->helo};
+                                .helo = m->helo,
+                                .merged = slice_of(merged, n)};
     return queue_message_create(&facts);
 }
 
@@ -240,7 +332,7 @@ void desk_take(struct gate *g, uint64_t tag, const struct ipc_take *take,
     fill_record(&t, a->record);
     a->record->prefix_bytes = desk_add_prefix(&t, &a->body);
     a->record->bytes = a->body->n;
-    a->m = make_message(a->record);
+    a->m = make_message(a->arena, a->record);
     desk_plan(&t, a->record);
     write_accept(a);
 }
@@ -270,8 +362,10 @@ void desk_accept_own(struct desk *d, uint64_t tenant, struct slice to, struct sl
     list_init(&a->node);
     t.routes = ARENA_NEW(a->arena, struct directory_route);
     (void)queue_body_add(&a->body, raw, UINT32_MAX / 2);
-    /* Known: to its primary; otherwise to the world. It is never refused: it is our own word. */
-    if (desk_judge_rcpt(d, to, 0, &t.routes[0]) == REFUSE_N && t.routes[0].domain) {
+    /* A domain of ours: to its primary, also for somebody we do not know (a printer that sends);
+     * otherwise to the world. It is never refused: it is our own word. */
+    (void)desk_judge_rcpt(d, to, 0, &t.routes[0]);
+    if (t.routes[0].domain) {
         t.is_inward = true;
         t.primary = t.routes[0].primary;
         t.tenant = t.routes[0].domain->tenant;
@@ -282,7 +376,7 @@ void desk_accept_own(struct desk *d, uint64_t tenant, struct slice to, struct sl
     a->record->direction = DIRECTION_NOTICE;
     a->record->prefix_bytes = desk_add_prefix(&t, &a->body);
     a->record->bytes = a->body->n;
-    a->m = make_message(a->record);
+    a->m = make_message(a->arena, a->record);
     desk_plan(&t, a->record);
     write_accept(a);
 }

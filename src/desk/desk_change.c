@@ -31,16 +31,27 @@ struct change {
 
 static void next_change(struct desk *d);
 
-static void change_end(struct change *c)
+static void change_free(struct change *c)
 {
-    struct desk *d = c->desk;
-    c->done(c->cookie, c->err, c->err == ERR_OK ? "" : c->why.text);
     buf_finish(&c->objects);
     buf_finish(&c->mailboxes);
     queue_body_unref(&c->body);
     arena_destroy(&c->arena);
     mem_free(&c);
+}
+
+static void change_tell(struct change *c)
+{
+    c->done(c->cookie, c->err, c->err == ERR_OK ? "" : c->why.text);
+    change_free(c);
+}
+
+/* The one whose turn it was: the next may go. */
+static void change_end(struct change *c)
+{
+    struct desk *d = c->desk;
     d->is_changing = false;
+    change_tell(c);
     next_change(d);
 }
 
@@ -65,6 +76,10 @@ static void take_over(struct change *c)
     if (c->mailboxes.n && record_mailboxes_unpack(buf_slice(&c->mailboxes), c->arena, &mailboxes))
         for (uint32_t i = 0; i < mailboxes.n_mailboxes; i++) {
             const struct record_mailbox *m = &mailboxes.mailboxes[i];
+            if (m->is_removed) {
+                void *old = map_del(d->mailboxes, KEY(m->id));
+                mem_free(&old);
+            }
             if (m->is_removed || map_get(d->mailboxes, KEY(m->id)))
                 continue;
             struct mailbox *box = mem_new(sizeof(*box));
@@ -226,24 +241,39 @@ static struct change *change_create(struct desk *d,
     return c;
 }
 
+static enum err may_begin(struct change *c)
+{
+    if (c->err != ERR_OK)
+        return c->err;
+    if (n_changes(c->desk) >= CHANGES_MAX)
+        return err_set(&c->why, ERR_LIMIT, "too many changes at once; try again in a moment");
+    if (c->objects.failed || c->mailboxes.failed)
+        return err_set(&c->why, ERR_LIMIT,
+                       "too much for one change; send it in parts of a few thousand entries");
+    return ERR_OK;
+}
+
 static void begin_change(struct change *c)
 {
-    if (n_changes(c->desk) >= CHANGES_MAX)
-        c->err = err_set(&c->why, ERR_LIMIT, "too many changes at once; try again in a moment");
-    else if (c->objects.failed || c->mailboxes.failed)
-        c->err = err_set(&c->why, ERR_LIMIT,
-                         "too much for one change; send it in parts of a few thousand entries");
-    else if (!c->is_order && c->objects.n + c->mailboxes.n == 0)
-        c->err = ERR_OK; /* nothing to change: done */
-    else {
-        list_append(&c->desk->changes, &c->node);
-        next_change(c->desk);
+    c->err = may_begin(c);
+    if (c->err != ERR_OK || (!c->is_order && c->objects.n + c->mailboxes.n == 0)) {
+        change_tell(c); /* refused, or nothing to change */
         return;
     }
-    bool was_changing = c->desk->is_changing;
-    struct desk *d = c->desk;
-    change_end(c);
-    d->is_changing = was_changing;
+    list_append(&c->desk->changes, &c->node);
+    next_change(c->desk);
+}
+
+/* What is once in the log is applied for good, so bodies that the directory cannot read are refused
+ * before. */
+static void check_objects(struct change *c, const struct record_objects *objects)
+{
+    struct directory *scratch = directory_create();
+    for (uint32_t i = 0; i < objects->n_objects && c->err == ERR_OK; i++)
+        c->err = directory_apply(scratch, &objects->objects[i], &c->why);
+    if (c->err != ERR_OK)
+        c->err = ERR_INVALID;
+    directory_destroy(&scratch);
 }
 
 void desk_put(void *arg, const struct record_objects *objects,
@@ -253,6 +283,8 @@ void desk_put(void *arg, const struct record_objects *objects,
     struct change *c = change_create(arg, done, cookie);
     if (objects && objects->n_objects)
         record_objects_pack(&c->objects, objects);
+    if (objects)
+        check_objects(c, objects);
     if (mailboxes && mailboxes->n_mailboxes)
         record_mailboxes_pack(&c->mailboxes, mailboxes);
     begin_change(c);
@@ -270,4 +302,10 @@ void desk_order(void *arg, enum queue_order what, uint64_t message, uint16_t rcp
     c->by = arena_copy(c->arena, by);
     c->reason = arena_copy(c->arena, why);
     begin_change(c);
+}
+
+void desk_change_clear(struct desk *d)
+{
+    for (struct list *node; (node = list_pop(&d->changes));)
+        change_free(container_of(node, struct change, node));
 }

@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum { REQUESTS_MAX = 256, UPLOADS_MAX = 200, UPLOAD_BYTES_MAX = 64 << 20 };
+
 struct request {
     struct worker_job job;
     struct desk *desk;
-    struct net_link *link; /* compared, never used when it is another one now */
+    uint32_t turn; /* of the link: a new door did not ask */
     uint64_t tag;
     struct buf body;
     struct arena *arena;
@@ -19,6 +21,7 @@ struct request {
 
 static void request_free(struct request *q)
 {
+    q->desk->door.n_requests--;
     buf_finish(&q->body);
     buf_finish(&q->answer);
     arena_destroy(&q->arena);
@@ -27,21 +30,20 @@ static void request_free(struct request *q)
 
 static void send_answer(struct request *q, uint16_t status, const char *type, struct slice body)
 {
-    struct desk *d = q->desk;
+    struct net_link *link = q->desk->door.link;
     struct ipc_response response = {
         .status = status, .type = slice_str(type), .bytes = (uint32_t)body.n};
-    if (d->door.link && d->door.link == q->link) {
-        for (struct slice left = body; left.n > 0;) {
-            size_t n = left.n < IPC_CONTENT_MAX ? left.n : IPC_CONTENT_MAX;
-            if (net_link_send(q->link, IPC_T_content, q->tag, slice_of(left.p, n), SLICE("")) !=
-                ERR_OK)
-                break; /* the door notices the missing bytes and says so */
-            left = slice_skip(left, n);
-        }
-        SCOPED(buf_finish) struct buf b = buf_make(1000);
-        ipc_response_pack(&b, &response);
-        (void)desk_send(q->link, IPC_T_response, q->tag, &b);
+    if (!link || q->turn != q->desk->door.turn)
+        return;
+    for (struct slice left = body; left.n > 0;) {
+        size_t n = left.n < IPC_CONTENT_MAX ? left.n : IPC_CONTENT_MAX;
+        if (net_link_send(link, IPC_T_content, q->tag, slice_of(left.p, n), SLICE("")) != ERR_OK)
+            break; /* the door notices the missing bytes and says so */
+        left = slice_skip(left, n);
     }
+    SCOPED(buf_finish) struct buf b = buf_make(1000);
+    ipc_response_pack(&b, &response);
+    (void)desk_send(link, IPC_T_response, q->tag, &b);
 }
 
 static void answered_on_loop(void *arg, uint16_t status, const char *type, struct slice body)
@@ -95,7 +97,9 @@ static bool take_request(struct peer *p, struct net_frame *f)
     struct arena *arena = arena_create(1 << 20);
     struct buf *body = map_del(p->uploads, KEY(f->tag));
     struct slice payload = arena_copy(arena, f->payload);
-    if (!ipc_request_unpack(payload, arena, &in) || in.bytes != (body ? body->n : 0)) {
+    p->bytes_uploading -= body ? body->n : 0;
+    if (p->n_requests >= REQUESTS_MAX || !ipc_request_unpack(payload, arena, &in) ||
+        in.bytes != (body ? body->n : 0)) {
         arena_destroy(&arena);
         if (body)
             buf_finish(body);
@@ -104,7 +108,8 @@ static bool take_request(struct peer *p, struct net_frame *f)
     }
     struct request *q = mem_new(sizeof(*q));
     q->desk = p->desk;
-    q->link = p->link;
+    q->turn = p->turn;
+    p->n_requests++;
     q->tag = f->tag;
     q->arena = arena;
     q->body = body ? *body : buf_make(1);
@@ -123,7 +128,8 @@ static bool take_content(struct peer *p, struct net_frame *f)
 {
     struct buf *body = map_get(p->uploads, KEY(f->tag));
     if (f->payload.n == 0 || f->payload.n > IPC_CONTENT_MAX ||
-        (!body && map_size(p->uploads) > 200))
+        p->bytes_uploading + f->payload.n > UPLOAD_BYTES_MAX ||
+        (!body && map_size(p->uploads) >= UPLOADS_MAX))
         return false;
     if (!body) {
         body = mem_new(sizeof(*body));
@@ -131,6 +137,7 @@ static bool take_content(struct peer *p, struct net_frame *f)
         map_put(p->uploads, KEY(f->tag), body);
     }
     buf_adds(body, f->payload);
+    p->bytes_uploading += body->failed ? 0 : f->payload.n;
     return !body->failed;
 }
 
@@ -162,6 +169,8 @@ void desk_door_closed(void *arg, struct net_link *)
     size_t at = 0;
     void *value;
     net_link_close(&p->link);
+    p->turn++;
+    p->bytes_uploading = 0;
     while (map_next(p->uploads, &at, NULL, &value)) {
         struct buf *body = value;
         buf_finish(body);

@@ -7,7 +7,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { ANSWERS_MAX = 20000, HEADROOM = 2048 };
+enum {
+    ANSWERS_MAX = 20000,
+    HEADROOM = 2048,
+    UPLOADS_MAX = 20000, /* more than a gate can have sessions */
+    TOLD_MAX = 100000,   /* replies that it has not spoken about yet */
+    UPLOAD_SLACK = 16 << 20,
+};
 
 static char is_told; /* a value for the set of told messages */
 
@@ -90,6 +96,7 @@ static bool take_rcpt_ask(struct gate *g, struct net_frame *f)
         told.tenant = route.domain->tenant;
         told.primary = route.primary;
         told.size_max = p ? p->size_max : 0;
+        told.abilities = p ? (uint8_t)p->abilities : 0;
     } else {
         told.tenant = ask.tenant;
     }
@@ -104,17 +111,22 @@ static bool take_rcpt_ask(struct gate *g, struct net_frame *f)
 static bool take_content(struct gate *g, struct net_frame *f)
 {
     struct desk *d = g->desk;
-    if (f->payload.n == 0 || f->payload.n > IPC_CONTENT_MAX)
+    /* The gate keeps to these limits itself; one that does not is broken. */
+    if (f->payload.n == 0 || f->payload.n > IPC_CONTENT_MAX ||
+        g->bytes_uploading + f->payload.n > d->o.bytes_in_flight + UPLOAD_SLACK)
         return false;
     struct queue_body *body = map_get(g->uploads, KEY(f->tag));
+    if (!body && map_size(g->uploads) >= UPLOADS_MAX)
+        return false;
     if (!body)
         body = queue_body_create(HEADROOM, 0);
     if (!queue_body_add(&body, f->payload, (uint32_t)d->o.message_bytes)) {
+        g->bytes_uploading -= body->n;
         map_del(g->uploads, KEY(f->tag));
         queue_body_unref(&body);
-        return false; /* a gate that lets through more than the limit is broken */
+        return false;
     }
-    d->bytes_uploading += f->payload.n;
+    g->bytes_uploading += f->payload.n;
     map_put(g->uploads, KEY(f->tag), body); /* it may have moved */
     return true;
 }
@@ -123,7 +135,7 @@ static struct queue_body *end_upload(struct gate *g, uint64_t tag)
 {
     struct queue_body *body = map_del(g->uploads, KEY(tag));
     if (body)
-        g->desk->bytes_uploading -= body->n;
+        g->bytes_uploading -= body->n;
     return body;
 }
 
@@ -133,7 +145,8 @@ static bool take_take(struct gate *g, struct net_frame *f)
     struct queue_body *body = end_upload(g, f->tag);
     struct arena *arena = arena_create(1 << 20);
     bool is_good = ipc_take_unpack(f->payload, arena, &take) && take.n_rcpts > 0 &&
-                   take.n_fields == 1 && take.bytes == (body ? body->n : 0);
+                   take.n_fields == 1 && take.bytes == (body ? body->n : 0) &&
+                   map_size(g->told) < TOLD_MAX;
     if (is_good)
         desk_take(g, f->tag, &take, body ? body : queue_body_create(HEADROOM, 0));
     else
@@ -264,7 +277,6 @@ void desk_gate_lost(struct gate *g)
 {
     size_t at = 0;
     struct slice key;
-    void *value;
     net_link_close(&g->link);
     g->turn++;
     while (map_next(g->told, &at, &key, NULL)) {
@@ -272,15 +284,22 @@ void desk_gate_lost(struct gate *g)
         memcpy(&message, key.p, sizeof(message));
         desk_note_answer(g->desk, message, false);
     }
-    map_destroy(&g->told);
-    g->told = map_create();
-    for (at = 0; map_next(g->uploads, &at, NULL, &value);) {
+    desk_gate_clear(g);
+}
+
+void desk_gate_clear(struct gate *g)
+{
+    size_t at = 0;
+    void *value;
+    while (map_next(g->uploads, &at, NULL, &value)) {
         struct queue_body *body = value;
-        g->desk->bytes_uploading -= body->n;
         queue_body_unref(&body);
     }
+    map_destroy(&g->told);
     map_destroy(&g->uploads);
+    g->told = map_create();
     g->uploads = map_create();
+    g->bytes_uploading = 0;
 }
 
 /* ---- telling ---- */
@@ -296,6 +315,9 @@ void desk_tell(struct accept *a, uint32_t refusal, const struct queue_answer *an
         taken.text = answer->text;
     }
     bool is_kept = refusal == 0;
+    /* It is in the log, but its sender was refused: nobody waits to hear of it any more. */
+    if (answer && answer->is_refused)
+        desk_note_answer(d, a->id, true);
     SCOPED(buf_finish) struct buf b = buf_make(2000);
     ipc_taken_pack(&b, &taken);
     if (!g || a->turn != g->turn || !g->link || !desk_send(g->link, IPC_T_taken, a->tag, &b)) {

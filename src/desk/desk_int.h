@@ -23,7 +23,8 @@ struct gate {
     unsigned number;
     uint32_t turn;       /* of the link: answers to an older one are not sent */
     struct map *uploads; /* tag -> struct queue_body being filled */
-    struct map *told;    /* ids of messages whose 250 is on its way */
+    uint64_t bytes_uploading;
+    struct map *told; /* ids of messages whose 250 is on its way */
 };
 
 /* Another process that core talks with. */
@@ -32,7 +33,10 @@ struct peer {
     struct net_link *link;
     enum ipc_role role;
     unsigned number;
+    uint32_t turn;       /* of the link: answers to an older one are not sent */
     struct map *uploads; /* door: tag -> struct buf of a request's body */
+    size_t bytes_uploading;
+    unsigned n_requests; /* door: that have no answer yet */
 };
 
 struct mailbox {
@@ -51,6 +55,8 @@ struct desk_primary {
     mono_us next_probe;
     uint32_t probe_ms, size_max, abilities;
     bool is_probing;
+    bool is_by_hand;     /* a person said emergency: only a person ends it */
+    mono_us probe_until; /* an answer that comes later does not come */
     struct list waiters; /* struct probe_waiter: people who asked for a probe */
 };
 
@@ -128,16 +134,15 @@ struct desk {
     struct ipc_process processes[64];
     size_t n_processes;
     uint32_t closed_for; /* 1 + refuse_id; 0: open */
-    uint64_t told_generation;
+    bool is_disk_alarmed;
     bool is_stopping;
     mono_us stop_at;
     void (*stopped)(void *arg);
     void *stopped_arg;
     utc_ms started;
-    uint64_t n_accepting; /* messages and changes not yet durable */
+    uint64_t n_accepting; /* messages not yet durable */
     struct list changes;  /* struct change, one at a time */
     bool is_changing;
-    uint64_t bytes_uploading;
     struct map *notices; /* sender -> how many notices since then */
     utc_ms notices_since;
     bool is_retaining;
@@ -150,6 +155,7 @@ struct desk {
     bool is_work_over; /* under work_lock */
     pthread_t workers[4];
     size_t n_workers;
+    size_t n_jobs; /* given to workers, not finished */
 };
 
 /* ---- desk.c ---- */
@@ -169,6 +175,7 @@ void desk_take_figures(struct desk *d, const char *process, struct slice payload
 void desk_gate_frame(void *arg, struct net_link *link, struct net_frame *f);
 void desk_gate_closed(void *arg, struct net_link *link);
 void desk_gate_lost(struct gate *g);
+void desk_gate_clear(struct gate *g); /* uploads and what it was told: forgotten */
 void desk_write_answered(struct desk *d);
 void desk_note_answer(struct desk *d, uint64_t message, bool is_written);
 enum refuse_id desk_judge_rcpt(struct desk *d, struct slice address, uint64_t from_primary,
@@ -186,6 +193,8 @@ uint32_t desk_add_prefix(struct taking *t, struct queue_body **body);
 /* ---- desk_rows.c: rows and deliveries of a message ---- */
 void desk_fill_rows(struct taking *t, struct record_message *m);
 void desk_plan(struct taking *t, struct record_message *m);
+/* When the record goes to the store: numbers in the mailboxes where its rows lie. */
+void desk_assign_places(struct desk *d, struct record_message *m);
 struct slice desk_domain_of(struct slice address);
 
 /* ---- desk_accept.c: a message becomes durable ---- */
@@ -227,6 +236,7 @@ void desk_probe(void *arg, uint64_t primary,
                 void (*done)(void *cookie, enum err err, const char *text), void *cookie);
 bool desk_state(void *arg, uint64_t primary, struct admin_primary_state *ret);
 void desk_state_load(struct desk *d, const struct record_object *o);
+void desk_state_clear(struct desk *d); /* memory only */
 
 /* ---- desk_change.c: changes of the administration ---- */
 void desk_put(void *arg, const struct record_objects *objects,
@@ -235,6 +245,7 @@ void desk_put(void *arg, const struct record_objects *objects,
 void desk_order(void *arg, enum queue_order what, uint64_t message, uint16_t rcpt, struct slice by,
                 struct slice why, void (*done)(void *cookie, enum err err, const char *why_not),
                 void *cookie);
+void desk_change_clear(struct desk *d); /* what waits is forgotten */
 
 /* ---- desk_door.c: requests ---- */
 void desk_door_frame(void *arg, struct net_link *link, struct net_frame *f);

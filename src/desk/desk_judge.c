@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { TRACES_KEPT = 20 };
+enum { TRACES_KEPT = 20, PREFIX_BYTES = 700 /* of ours, about */ };
 
 /* ---- headers of ours ---- */
 
@@ -129,7 +129,8 @@ static enum refuse_id judge_sender(struct taking *t)
         return REFUSE_NOT_YOUR_DOMAIN;
     if (!is_domain_of(t->d, p->tenant, take->fields[0].from_address))
         return REFUSE_NOT_YOUR_DOMAIN;
-    t->tenant = p->tenant;
+    if (!t->is_inward)
+        t->tenant = p->tenant;
     return REFUSE_N;
 }
 
@@ -138,7 +139,7 @@ static enum refuse_id judge_abilities(struct taking *t)
     const struct desk_primary *p = t->primary ? desk_primary(t->d, t->primary) : NULL;
     if (!p || !(p->abilities & IPC_ABILITIES_KNOWN))
         return REFUSE_N;
-    if (p->size_max && t->a->body->n > p->size_max)
+    if (p->size_max && (uint64_t)t->a->body->n + PREFIX_BYTES > p->size_max)
         return REFUSE_TOO_BIG_FOR_PRIMARY;
     if ((t->take->flags & MESSAGE_SMTPUTF8) && (p->abilities & IPC_NO_SMTPUTF8))
         return REFUSE_NOT_ABLE;
@@ -168,7 +169,12 @@ static enum refuse_id judge_rcpts(struct taking *t)
             t->is_cut_through = r->domain->facts.is_cut_through;
         }
     }
-    return t->is_inward ? REFUSE_N : judge_sender(t);
+    if (!t->is_inward)
+        return judge_sender(t);
+    /* Between two companies that are both here it is outward mail all the same. */
+    const struct directory_primary *p =
+        take->from_primary ? directory_primary(t->d->directory, take->from_primary) : NULL;
+    return p && p->tenant != t->tenant ? judge_sender(t) : REFUSE_N;
 }
 
 enum refuse_id desk_judge(struct taking *t)

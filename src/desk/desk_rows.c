@@ -3,7 +3,9 @@
 
 #include "wire/wire.h"
 
-/* ---- rows ---- */
+enum { ROWS_MAX = 2000 }; /* of a message in the log */
+
+/* ---- places in mailboxes ---- */
 
 static struct mailbox *inbox_of(struct desk *d, const struct directory_person *p)
 {
@@ -12,15 +14,31 @@ static struct mailbox *inbox_of(struct desk *d, const struct directory_person *p
     return map_get(d->mailboxes, KEY(p->facts.inbox));
 }
 
-/* A place in the continuity mailbox, at once and always. */
-static void place_in(struct mailbox *box, struct record_rcpt *row)
+static uint64_t inbox_id(struct desk *d, const struct directory_person *p)
 {
-    if (!box)
-        return;
-    row->mailbox = box->id;
-    row->uid = box->uid_next++;
-    row->modseq = ++box->modseq;
+    const struct mailbox *box = inbox_of(d, p);
+    return box ? box->id : 0;
 }
+
+/* Numbers in the order of the log: a large message, whose chunks are written first, must not come
+ * with a smaller number after somebody has seen the larger one. A record that is not kept leaves a
+ * gap, nothing else. */
+void desk_assign_places(struct desk *d, struct record_message *m)
+{
+    for (uint32_t i = 0; i < m->n_rcpts; i++) {
+        struct record_rcpt *row = &m->rcpts[i];
+        struct mailbox *box = row->mailbox ? map_get(d->mailboxes, KEY(row->mailbox)) : NULL;
+        if (row->mailbox && !box && row->disposition == DISPOSITION_DELIVERED) {
+            row->disposition = DISPOSITION_HELD; /* hosted, and removed this moment */
+            row->refusal = 1 + REFUSE_HOLD_NO_MAILBOX;
+        }
+        row->mailbox = box ? box->id : 0;
+        row->uid = box ? box->uid_next++ : 0;
+        row->modseq = box ? ++box->modseq : 0;
+    }
+}
+
+/* ---- rows ---- */
 
 static int row_of_person(const struct record_message *m, const struct directory_person *p)
 {
@@ -30,15 +48,19 @@ static int row_of_person(const struct record_message *m, const struct directory_
     return -1;
 }
 
+/* `*ret_has_all` becomes false when somebody has no copy here. */
 static void add_members(struct taking *t, struct record_message *m, uint32_t group_row,
-                        const struct directory_group *g, uint32_t max)
+                        uint32_t max, bool *ret_has_all)
 {
+    const struct directory_group *g = t->routes[group_row].group;
     for (uint32_t k = 0; k < g->facts.n_members && m->n_rcpts < max; k++) {
         struct directory_route route;
         struct slice member = g->facts.members[k].text;
         if (directory_judge(t->d->directory, member, utc_now(), &route) != DIRECTORY_KNOWN ||
-            !route.person)
+            !route.person) {
+            *ret_has_all = false;
             continue;
+        }
         bool has_it = false;
         for (uint32_t i = 0; i < m->n_rcpts; i++)
             has_it |= m->rcpts[i].person == route.person->id && m->rcpts[i].mailbox;
@@ -50,8 +72,31 @@ static void add_members(struct taking *t, struct record_message *m, uint32_t gro
                                     .disposition = DISPOSITION_MERGED,
                                     .parent = (uint16_t)(group_row + 1)};
         if (!has_it)
-            place_in(inbox_of(t->d, route.person), row);
+            row->mailbox = inbox_id(t->d, route.person);
+        *ret_has_all &= has_it || row->mailbox;
     }
+}
+
+/* Child rows for the members of all groups among the recipients. */
+static void add_groups(struct taking *t, struct record_message *m, uint32_t max)
+{
+    uint64_t n_rows = t->take->n_rcpts;
+    for (uint32_t i = 0; i < t->take->n_rcpts; i++) {
+        const struct directory_group *g = t->routes[i].group;
+        bool has_all = true;
+        if (!g)
+            continue;
+        n_rows += g->facts.n_members;
+        add_members(t, m, i, max, &has_all);
+        has_all &= n_rows <= max;
+        /* Hosted: nobody expands the group but us. */
+        if (t->is_inward && !t->primary && has_all) {
+            m->rcpts[i].disposition = DISPOSITION_DELIVERED;
+            m->rcpts[i].refusal = 0;
+        }
+    }
+    if (n_rows > max)
+        (void)refuse(REFUSE_GROUP_COPIES, m->rcpts[0].address);
 }
 
 static uint32_t count_rows(const struct taking *t)
@@ -60,7 +105,7 @@ static uint32_t count_rows(const struct taking *t)
     for (uint32_t i = 0; i < t->take->n_rcpts; i++)
         if (t->routes[i].group)
             n += t->routes[i].group->facts.n_members;
-    return n < 2000 ? n : 2000;
+    return n < ROWS_MAX ? n : ROWS_MAX;
 }
 
 void desk_fill_rows(struct taking *t, struct record_message *m)
@@ -82,13 +127,14 @@ void desk_fill_rows(struct taking *t, struct record_message *m)
             row->disposition = DISPOSITION_MERGED; /* two addresses of one mailbox: once */
             continue;
         }
-        place_in(inbox_of(t->d, r->person), row);
-        if (t->is_inward && !t->primary) /* hosted: the mailbox here is the mailbox */
-            row->disposition = row->mailbox ? DISPOSITION_DELIVERED : DISPOSITION_HELD;
+        row->mailbox = inbox_id(t->d, r->person);
+        if (!t->is_inward || t->primary)
+            continue;
+        /* Hosted: the mailbox here is the mailbox. */
+        row->disposition = row->mailbox ? DISPOSITION_DELIVERED : DISPOSITION_HELD;
+        row->refusal = row->mailbox ? 0 : 1 + REFUSE_HOLD_NO_MAILBOX;
     }
-    for (uint32_t i = 0; i < take->n_rcpts; i++)
-        if (t->routes[i].group)
-            add_members(t, m, i, t->routes[i].group, max);
+    add_groups(t, m, max);
 }
 
 /* ---- planning deliveries ---- */

@@ -23,11 +23,12 @@ struct probe_waiter {
     void *cookie;
 };
 
-/* Until plans belong to primaries: give back as soon as the primary answers. */
-static struct continuity_plan the_plan(void)
+/* Until plans belong to primaries: give back as soon as the primary answers; but what a person
+ * began only a person ends. */
+static struct continuity_plan the_plan(const struct desk_primary *p)
 {
     struct continuity_plan plan = continuity_plan_default;
-    plan.is_return_auto = true;
+    plan.is_return_auto = !p->is_by_hand;
     plan.good_for_ready = 1;
     plan.ready_over_sec = 0;
     return plan;
@@ -82,6 +83,7 @@ static void write_state(struct desk *d, const struct desk_primary *p, struct sli
     struct desk_state_body b = {.state = (uint8_t)p->p.state,
                                 .since = p->p.since,
                                 .first_bad = p->p.first_bad,
+                                .is_by_hand = p->is_by_hand,
                                 .by = slice_of(by.p, by.n < 200 ? by.n : 200),
                                 .why = slice_of(why.p, why.n < 600 ? why.n : 600)};
     desk_state_body_pack(&body, &b);
@@ -108,11 +110,14 @@ void desk_state_load(struct desk *d, const struct record_object *o)
 {
     struct desk_state_body b;
     struct desk_primary *p = desk_primary(d, o->id);
-    if (!p || o->is_removed || !desk_state_body_unpack(o->body, NULL, &b) || b.state >= STATE_N)
+    if (!p || o->is_removed || !desk_state_body_unpack(o->body, NULL, &b) ||
+        b.state < STATE_STANDBY || b.state >= STATE_N)
         return;
     p->p.state = b.state;
     p->p.since = b.since;
-    p->p.first_bad = b.first_bad;
+    p->is_by_hand = b.is_by_hand != 0;
+    /* While we were away nobody looked: that time proves nothing, the count begins anew. */
+    p->p.first_bad = b.state == STATE_SUSPECT ? utc_now() : b.first_bad;
 }
 
 static const char *advice(enum continuity_state s)
@@ -154,15 +159,31 @@ static void announce(struct desk *d, struct desk_primary *p, enum continuity_sta
                buf_slice(&text), by);
 }
 
+static void announce_ready(struct desk *d, const struct desk_primary *p)
+{
+    const struct directory_primary *facts = directory_primary(d->directory, p->id);
+    struct slice name = facts ? facts->facts.name : SLICE("?");
+    SCOPED(buf_finish) struct buf text = buf_make(2000);
+    buf_addf(&text,
+             SLICE_FMT " answers again. A person declared the emergency, so a person ends it: "
+                       "`staffetta state return` gives back what was kept.",
+             SLICE_ARG(name));
+    desk_event(d, EVENT_NOTICE, "primary.ready", facts ? facts->tenant : 0, name, buf_slice(&text),
+               SLICE("probe"));
+}
+
 static void step(struct desk *d, struct desk_primary *p, enum continuity_evidence e,
                  struct slice why, struct slice by, void (*done)(void *, enum err, const char *),
                  void *cookie)
 {
-    struct continuity_plan plan = the_plan();
+    struct continuity_plan plan = the_plan(p);
     enum continuity_state old = p->p.state;
     bool was_open = continuity_way(&p->p) == WAY_OPEN;
     unsigned actions = continuity_step(&p->p, e, utc_now(), &plan);
+    if (actions & ACTION_READY)
+        announce_ready(d, p);
     if (actions & ACTION_STATE_CHANGED) {
+        p->is_by_hand = e == EVIDENCE_SAY_EMERGENCY;
         announce(d, p, old, by, why);
         write_state(d, p, by, why, done, cookie);
         p->next_probe = 0;
@@ -179,15 +200,15 @@ void desk_evidence(void *arg, uint64_t primary, enum continuity_evidence e, stru
 {
     struct desk *d = arg;
     struct desk_primary *p = desk_primary(d, primary);
-    if (!p)
+    /* No delivery begins in an emergency: this one began before it, and says nothing about now.
+     * Probes decide when it is over. */
+    if (!p || p->p.state == STATE_EMERGENCY)
         return;
     if (e == EVIDENCE_BAD) {
         snprintf(p->last_text, sizeof(p->last_text), "%.*s", SLICE_ARG(text));
         if (p->p.n_bad == 0)
             p->next_probe = 0; /* look for ourselves at once */
     }
-    /* One good delivery in an emergency proves nothing about people's mailboxes, but here probe and
-     * delivery count alike. */
     step(d, p, e, text, SLICE("deliveries"), NULL, NULL);
 }
 
@@ -243,6 +264,7 @@ static bool send_probe(struct desk *d, struct desk_primary *p)
     SCOPED(buf_finish) struct buf b = buf_make(10000);
     ipc_probe_pack(&b, &probe);
     p->is_probing = desk_send(d->liaison.link, IPC_T_probe, p->id, &b);
+    p->probe_until = mono_now() + MILLISECONDS(2 * PROBE_TIMEOUT_MS);
     return p->is_probing;
 }
 
@@ -351,12 +373,22 @@ static mono_us probe_interval(const struct desk_primary *p)
     return is_well ? SECONDS(PROBE_WELL_SECONDS) : MILLISECONDS(PROBE_ILL_MS);
 }
 
+/* Our own process forgot it: no evidence, and the next probe must not wait for it for ever. */
+static void give_up_probe(struct desk_primary *p, mono_us now)
+{
+    if (!p->is_probing || now < p->probe_until)
+        return;
+    p->is_probing = false;
+    answer_waiters(p, ERR_RETRY, "our probing process gave no answer; try again");
+}
+
 void desk_state_tick(struct desk *d, mono_us now)
 {
     const struct directory_primary *facts;
     size_t at = 0;
     while ((facts = directory_next_primary(d->directory, &at))) {
         struct desk_primary *p = desk_primary(d, facts->id);
+        give_up_probe(p, now);
         if (facts->facts.n_hosts && !p->is_probing && now >= p->next_probe && send_probe(d, p))
             p->next_probe = now + probe_interval(p);
         step(d, p, EVIDENCE_NONE, SLICE("no sign of life for long enough"), SLICE("clock"), NULL,
@@ -377,4 +409,19 @@ bool desk_state(void *arg, uint64_t primary, struct admin_primary_state *ret)
                                         .size_max = p->size_max,
                                         .abilities = p->abilities};
     return true;
+}
+
+void desk_state_clear(struct desk *d)
+{
+    size_t at = 0;
+    void *value;
+    while (map_next(d->primaries, &at, NULL, &value)) {
+        struct desk_primary *p = value;
+        for (struct list *node; (node = list_pop(&p->waiters));) {
+            struct probe_waiter *w = container_of(node, struct probe_waiter, node);
+            mem_free(&w);
+        }
+        mem_free(&p);
+    }
+    map_destroy(&d->primaries);
 }

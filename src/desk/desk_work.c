@@ -6,6 +6,7 @@ enum { WORKERS = 3 };
 static void finish(void *arg)
 {
     struct worker_job *job = arg;
+    job->desk->n_jobs--;
     job->finish(job);
 }
 
@@ -19,15 +20,22 @@ static struct worker_job *next_job(struct desk *d)
     return node ? container_of(node, struct worker_job, node) : NULL;
 }
 
+/* Tried again with each job: what a disk refuses now it may give in a minute. */
+static void open_reader(const struct desk *d, struct store_reader **reader)
+{
+    struct errinfo ei;
+    if (!*reader && store_reader_open(d->o.data, reader, &ei) != ERR_OK)
+        log_event(EV_STORE_TROUBLE, "what=\"the index cannot be read\" why=%s",
+                  log_text(slice_str(ei.text)));
+}
+
 static void *work_on(void *arg)
 {
     struct desk *d = arg;
     struct store_reader *reader = NULL;
-    struct errinfo ei;
-    if (store_reader_open(d->o.data, &reader, &ei) != ERR_OK)
-        log_event(EV_STORE_TROUBLE, "what=\"the index cannot be read\" why=%s",
-                  log_text(slice_str(ei.text)));
+    open_reader(d, &reader);
     for (struct worker_job *job; (job = next_job(d));) {
+        open_reader(d, &reader);
         job->work(job, reader); /* reader may be NULL: the job says so to whoever asked */
         desk_post(d, finish, job);
     }
@@ -52,11 +60,14 @@ void desk_workers_stop(struct desk *d)
     pthread_mutex_unlock(&d->work_lock);
     while (d->n_workers > 0)
         pthread_join(d->workers[--d->n_workers], NULL);
+    pthread_cond_destroy(&d->work_cond);
+    pthread_mutex_destroy(&d->work_lock);
 }
 
 void desk_work(struct desk *d, struct worker_job *job)
 {
     job->desk = d;
+    d->n_jobs++;
     pthread_mutex_lock(&d->work_lock);
     list_append(&d->work, &job->node);
     pthread_cond_signal(&d->work_cond);

@@ -1,0 +1,458 @@
+/* Mail through the desk: taken, durable, delivered, answered; and again after a start. */
+#include "desk_kit.h"
+
+static const struct kit_mail to_anna = {.rcpts = {"anna@example.test"}};
+
+static void mail_is_taken_delivered_and_accounted_for(void **)
+{
+    kit_found((struct kit_company){0});
+    uint64_t id = kit_accept(kit->gate, &to_anna);
+    struct kit_job j;
+    kit_job(&j);
+    assert_int_equal(j.job.message, id);
+    assert_int_equal(j.job.kind, IPC_JOB_PRIMARY);
+    assert_int_equal(j.job.n_hosts, 1);
+    assert_int_equal(j.job.n_rcpts, 1);
+    assert_true(slice_eq(j.job.rcpts[0].address, SLICE("anna@example.test")));
+    kit_result(&j, kit_good);
+    kit_await(id, 0, DISPOSITION_DELIVERED);
+    kit_job_free(&j);
+    kit_answered(kit->gate, id, true);
+    kit_check_sums();
+}
+
+static void no_reply_leaves_before_the_sync(void **)
+{
+    kit_found((struct kit_company){0});
+    disk_set(true, false);
+    uint64_t tag = kit_send(kit->gate, &to_anna);
+    disk_wait_for_sync();
+    struct kit_frame f = {0};
+    while (kit_get(kit->gate, &f, KIT_QUIET_MS))
+        assert_int_not_equal(f.type, IPC_T_taken);
+    kit_expect_quiet(kit->courier); /* nor does a delivery begin */
+    disk_set(false, false);
+    assert_int_equal(kit_taken(kit->gate, tag).refusal, 0);
+    kit_end_job(kit_good);
+    kit_frame_free(&f);
+}
+
+static void a_sender_waits_for_the_primarys_reply(void **)
+{
+    kit_found((struct kit_company){.is_cut_through = true});
+    uint64_t tag = kit_send(kit->gate, &to_anna);
+    struct kit_job j;
+    kit_job(&j);
+    kit_expect_quiet(kit->gate);
+    kit_result(&j, kit_good);
+    assert_int_equal(kit_taken(kit->gate, tag).message, j.job.message);
+    kit_await(j.job.message, 0, DISPOSITION_DELIVERED);
+    kit_job_free(&j);
+}
+
+static void a_refusal_of_the_content_goes_to_the_sender(void **)
+{
+    kit_found((struct kit_company){.is_cut_through = true});
+    uint64_t tag = kit_send(
+        kit->gate, &(struct kit_mail){.rcpts = {"anna@example.test", "info@example.test"}});
+    struct kit_job j;
+    kit_job(&j);
+    kit_result(&j, kit_content);
+    struct ipc_taken taken = kit_taken(kit->gate, tag);
+    assert_int_equal(taken.message, 0);
+    assert_int_equal(taken.refusal, 1 + REFUSE_CONTENT_REFUSED);
+    assert_int_equal(taken.code, 554);
+    assert_true(slice_eq(taken.enhanced, SLICE("5.6.0")));
+    kit_await(j.job.message, 0, DISPOSITION_REFUSED);
+    kit_await(j.job.message, 1, DISPOSITION_REFUSED); /* her alias goes with it */
+    kit_check_sums();
+    assert_true(kit_is_answered(j.job.message)); /* nobody waits to hear of it */
+    kit_job_free(&j);
+}
+
+static void a_sender_does_not_wait_for_ever(void **)
+{
+    kit_found((struct kit_company){.is_cut_through = true});
+    uint64_t tag = kit_send(kit->gate, &to_anna);
+    struct kit_job j;
+    kit_job(&j);
+    assert_int_equal(kit_taken(kit->gate, tag).message, j.job.message); /* after its time */
+    kit_result(&j, kit_content);
+    kit_await(j.job.message, 0, DISPOSITION_HELD); /* too late to pass it through */
+    kit_await_event("queue.held");
+    kit_job_free(&j);
+}
+
+static void a_large_message_arrives_byte_for_byte(void **)
+{
+    kit_found((struct kit_company){0});
+    uint64_t id =
+        kit_accept(kit->gate, &(struct kit_mail){.rcpts = {"anna@example.test"}, .size = 3 << 20});
+    struct kit_job j;
+    kit_job(&j);
+    assert_int_equal(j.job.message, id);
+    assert_true(j.content.n > 3 << 20);
+    for (size_t i = 18; i < 3 << 20; i++)
+        if (j.content.p[j.content.n - (3 << 20) + i] != (char)('a' + i / 7 % 26))
+            fail_msg("byte %zu is another one", i);
+    kit_result(&j, kit_silent);
+    kit_job_free(&j);
+    /* And again from the store, after a start. */
+    kit_await(id, 0, DISPOSITION_WAITING);
+    kit_restart();
+    kit_job(&j);
+    for (size_t i = 18; i < 3 << 20; i++)
+        if (j.content.p[j.content.n - (3 << 20) + i] != (char)('a' + i / 7 % 26))
+            fail_msg("byte %zu is another one after the start", i);
+    kit_result(&j, kit_good);
+    kit_await(id, 0, DISPOSITION_DELIVERED);
+    kit_job_free(&j);
+}
+
+static void a_message_without_a_byte_is_a_message(void **)
+{
+    kit_found((struct kit_company){0});
+    uint64_t id =
+        kit_accept(kit->gate, &(struct kit_mail){.rcpts = {"anna@example.test"}, .body = ""});
+    kit_end_job(kit_good);
+    kit_await(id, 0, DISPOSITION_DELIVERED);
+}
+
+static void what_waits_is_there_after_a_start(void **)
+{
+    uint64_t ids[3];
+    kit_found((struct kit_company){0});
+    fd_close(&kit->courier);
+    for (int i = 0; i < 3; i++)
+        ids[i] = kit_accept(
+            kit->gate, &(struct kit_mail){.rcpts = {"anna@example.test", "luca@example.test"}});
+    kit_restart();
+    for (int i = 0; i < 3; i++) {
+        struct kit_job j;
+        kit_job(&j);
+        assert_int_equal(j.job.message, ids[i]); /* the oldest first */
+        assert_int_equal(j.job.n_rcpts, 2);      /* one delivery for both */
+        assert_true(slice_eq(j.job.mail_from, SLICE("sender@outside.test")));
+        assert_non_null(memmem(j.content.p, j.content.n, kit_body, sizeof(kit_body) - 1));
+        kit_result(&j, kit_good);
+        kit_job_free(&j);
+    }
+    for (int i = 0; i < 3; i++)
+        kit_await(ids[i], 1, DISPOSITION_DELIVERED);
+    kit_check_sums();
+}
+
+static void a_lost_courier_leaves_a_possible_double(void **)
+{
+    kit_found((struct kit_company){0});
+    uint64_t id = kit_accept(kit->gate, &to_anna);
+    struct kit_job j;
+    struct kit_rows rows;
+    kit_job(&j);
+    kit_job_free(&j);
+    fd_close(&kit->courier);
+    kit_await(id, 0, DISPOSITION_WAITING);
+    kit_rows_of(id, &rows);
+    assert_true(rows.rows[0].is_possible_double);
+    assert_int_equal(rows.rows[0].last.attempts, 1);
+}
+
+static void a_courier_that_could_not_try_is_no_evidence(void **)
+{
+    kit_found((struct kit_company){0});
+    for (int i = 0; i < 4; i++) {
+        uint64_t id = kit_accept(kit->gate, &to_anna);
+        kit_end_job((struct kit_reply){SMTP_PHASE_NONE, 0, "", false});
+        kit_await(id, 0, DISPOSITION_WAITING);
+    }
+    assert_false(kit_has_event("primary.suspect"));
+}
+
+/* ---- groups, aliases, mailboxes ---- */
+
+static void a_group_has_a_row_for_each_member_and_one_delivery(void **)
+{
+    struct kit_rows rows;
+    kit_found((struct kit_company){0});
+    uint64_t id = kit_accept(kit->gate, &(struct kit_mail){.rcpts = {"sales@example.test"}});
+    struct kit_job j;
+    kit_job(&j);
+    assert_int_equal(j.job.n_rcpts, 1);
+    kit_result(&j, kit_good);
+    kit_job_free(&j);
+    kit_await(id, 0, DISPOSITION_DELIVERED);
+    kit_rows_of(id, &rows);
+    assert_int_equal(rows.n, 3);
+    for (int i = 1; i < 3; i++) {
+        assert_int_equal(rows.rows[i].facts.parent, 1);
+        assert_int_equal(rows.rows[i].last.disposition, DISPOSITION_MERGED);
+        assert_int_equal(rows.rows[i].facts.mailbox, i == 1 ? KIT_BOX_ANNA : KIT_BOX_LUCA);
+        assert_int_equal(rows.rows[i].facts.uid, 1);
+    }
+    kit_check_sums();
+}
+
+static void two_aliases_of_one_person_are_one_delivery(void **)
+{
+    struct kit_rows rows;
+    kit_found((struct kit_company){0});
+    uint64_t id = kit_accept(
+        kit->gate, &(struct kit_mail){.rcpts = {"anna@example.test", "INFO@Example.Test",
+                                                "anna+bills@example.test", "luca@example.test"}});
+    struct kit_job j;
+    kit_job(&j);
+    assert_int_equal(j.job.n_rcpts, 2);
+    kit_result(&j, kit_good);
+    kit_job_free(&j);
+    kit_await(id, 0, DISPOSITION_DELIVERED);
+    kit_rows_of(id, &rows);
+    assert_int_equal(rows.n, 4);
+    assert_int_equal(rows.rows[1].last.disposition, DISPOSITION_MERGED);
+    assert_int_equal(rows.rows[2].last.disposition, DISPOSITION_MERGED);
+    assert_int_equal(rows.rows[3].last.disposition, DISPOSITION_DELIVERED);
+    kit_check_sums();
+}
+
+static void hosted_mail_is_delivered_by_being_here(void **)
+{
+    struct kit_rows rows;
+    kit_found((struct kit_company){0});
+    uint64_t id = kit_accept(kit->gate, &(struct kit_mail){.rcpts = {"sara@hosted.test"}});
+    kit_expect_quiet(kit->courier);
+    kit_await(id, 0, DISPOSITION_DELIVERED);
+    kit_rows_of(id, &rows);
+    assert_int_equal(rows.rows[0].facts.mailbox, KIT_BOX_SARA);
+}
+
+static void hosted_mail_without_a_mailbox_is_held_and_announced(void **)
+{
+    struct kit_rows rows;
+    kit_found((struct kit_company){0});
+    uint64_t id = kit_accept(
+        kit->gate, &(struct kit_mail){.rcpts = {"boxless@hosted.test", "sara@hosted.test"}});
+    kit_await(id, 0, DISPOSITION_HELD);
+    kit_await(id, 1, DISPOSITION_DELIVERED);
+    kit_rows_of(id, &rows);
+    assert_int_equal(rows.rows[0].facts.refusal, 1 + REFUSE_HOLD_NO_MAILBOX);
+    kit_await_event("queue.held");
+    kit_check_sums();
+}
+
+static bool check_order(void *arg, const struct store_entry *e)
+{
+    struct {
+        uint32_t uid;
+        uint64_t modseq;
+        unsigned n;
+    } *last = arg;
+    assert_true(last->n == 0 || (e->uid < last->uid && e->modseq < last->modseq));
+    last->uid = e->uid;
+    last->modseq = e->modseq;
+    last->n++;
+    return true;
+}
+
+/* Whoever asks for changes again and again must see each number only after all smaller ones. */
+static void numbers_in_a_mailbox_grow_in_the_order_of_the_log(void **)
+{
+    static const struct kit_mail large = {.rcpts = {"anna@example.test"}, .size = 2 << 20};
+    uint64_t ids[2] = {0, 0};
+    struct kit_rows rows[2];
+    kit_found((struct kit_company){0});
+    disk_set(true, false);
+    uint64_t first = kit_send(kit->gate, &large); /* its chunks are written first */
+    disk_wait_for_sync();
+    uint64_t second = kit_send(kit->gate, &to_anna);
+    usleep(50000);
+    disk_set(false, false);
+    for (int i = 0; i < 2; i++) {
+        struct kit_frame f = {0};
+        struct ipc_taken taken;
+        kit_expect(kit->gate, IPC_T_taken, &f);
+        assert_true(ipc_taken_unpack(f.payload, NULL, &taken));
+        assert_true(f.tag == first || f.tag == second);
+        ids[i] = taken.message; /* in the order of their records */
+        kit_frame_free(&f);
+    }
+    assert_true(ids[0] > ids[1]); /* the small one was quicker */
+    for (int i = 0; i < 2; i++) {
+        kit_end_job(kit_good);
+        kit_await(ids[i], 0, DISPOSITION_DELIVERED);
+        kit_rows_of(ids[i], &rows[i]);
+    }
+    assert_true(rows[0].rows[0].facts.uid < rows[1].rows[0].facts.uid);
+    assert_true(rows[0].rows[0].facts.modseq < rows[1].rows[0].facts.modseq);
+}
+
+static void entries_of_a_mailbox_go_on_after_a_start(void **)
+{
+    struct {
+        uint32_t uid;
+        uint64_t modseq;
+        unsigned n;
+    } last = {0, 0, 0};
+    struct errinfo ei;
+    kit_found((struct kit_company){0});
+    uint64_t id = 0;
+    for (int i = 0; i < 4; i++) {
+        if (i == 2)
+            kit_restart();
+        id = kit_accept(kit->gate, &to_anna);
+        kit_end_job(kit_good);
+    }
+    kit_await(id, 0, DISPOSITION_DELIVERED);
+    struct store_reader *reader = kit_reader();
+    assert_int_equal(store_each_entry(reader, KIT_BOX_ANNA, 0, 0, check_order, &last, &ei), ERR_OK);
+    store_reader_close(&reader);
+    assert_int_equal(last.n, 4);
+}
+
+/* ---- who knows that we have it ---- */
+
+static void replies_that_reached_the_sender_are_written_down(void **)
+{
+    kit_found((struct kit_company){0});
+    uint64_t a = kit_accept(kit->gate, &to_anna);
+    uint64_t b = kit_accept(kit->gate, &to_anna);
+    uint64_t c = kit_accept(kit->gate, &to_anna);
+    kit_answered(kit->gate, a, true);
+    kit_answered(kit->gate, b, false);
+    for (int i = 0; i < 3; i++)
+        kit_end_job(kit_good);
+    kit_await(c, 0, DISPOSITION_DELIVERED);
+    fd_close(&kit->gate); /* it says nothing about the third */
+    kit_stop();
+    assert_true(kit_is_answered(a));
+    assert_false(kit_is_answered(b));
+    assert_false(kit_is_answered(c));
+    kit_start();
+}
+
+static void a_gate_speaks_only_for_its_own_messages(void **)
+{
+    kit_found((struct kit_company){0});
+    int other = kit_link(IPC_GATE, 2);
+    uint64_t id = kit_accept(kit->gate, &to_anna);
+    kit_answered(other, id, true);
+    assert_int_equal(kit_ask(other, "anna@example.test", 0), REFUSE_N); /* it was read */
+    kit_end_job(kit_good);
+    kit_await(id, 0, DISPOSITION_DELIVERED);
+    fd_close(&kit->gate);
+    kit_stop();
+    assert_false(kit_is_answered(id));
+    (void)close(other);
+    kit_start();
+}
+
+static void a_gate_that_dies_while_its_sender_waits_leaves_it_unanswered(void **)
+{
+    kit_found((struct kit_company){.is_cut_through = true});
+    (void)kit_send(kit->gate, &to_anna);
+    struct kit_job j;
+    kit_job(&j);
+    fd_close(&kit->gate);
+    kit->gate = kit_link(IPC_GATE, 1); /* its successor did not ask */
+    kit_result(&j, kit_good);
+    kit_await(j.job.message, 0, DISPOSITION_DELIVERED);
+    kit_expect_quiet(kit->gate);
+    kit_stop();
+    assert_false(kit_is_answered(j.job.message));
+    kit_job_free(&j);
+    kit_start();
+}
+
+/* ---- notices ---- */
+
+static const struct kit_mail to_the_world = {.rcpts = {"who@world.test"},
+                                             .mail_from = "anna@example.test",
+                                             .from_address = "anna@example.test",
+                                             .from_primary = KIT_PRIMARY};
+
+static void what_the_world_refuses_comes_back_with_a_notice(void **)
+{
+    kit_found((struct kit_company){0});
+    uint64_t id = kit_accept(kit->gate, &to_the_world);
+    kit_end_job(kit_unknown);
+    struct kit_job j;
+    kit_job(&j); /* the notice */
+    assert_int_equal(j.job.mail_from.n, 0);
+    assert_int_equal(j.job.kind, IPC_JOB_PRIMARY);
+    assert_true(slice_eq(j.job.rcpts[0].address, SLICE("anna@example.test")));
+    assert_non_null(memmem(j.content.p, j.content.n, "who@world.test", 14));
+    assert_non_null(memmem(j.content.p, j.content.n, "5.1.1", 5));
+    kit_await(id, 0, DISPOSITION_RETURNED);
+    kit_result(&j, kit_good);
+    kit_await(j.job.message, 0, DISPOSITION_DELIVERED);
+    kit_job_free(&j);
+    kit_check_sums();
+}
+
+static void a_notice_for_somebody_unknown_of_a_domain_of_ours_goes_to_its_primary(void **)
+{
+    struct kit_mail printer = to_the_world;
+    printer.mail_from = "printer@example.test";
+    kit_found((struct kit_company){0});
+    (void)kit_accept(kit->gate, &printer);
+    kit_end_job(kit_unknown);
+    struct kit_job j;
+    kit_job(&j);
+    assert_int_equal(j.job.kind, IPC_JOB_PRIMARY);
+    kit_result(&j, kit_good);
+    kit_job_free(&j);
+}
+
+static void a_flood_of_notices_to_one_sender_is_held_instead(void **)
+{
+    unsigned limit = (unsigned)refuse_row(REFUSE_NOTICES)->limit;
+    uint64_t id = 0;
+    kit_found((struct kit_company){0});
+    for (unsigned i = 0; i < limit + 1; i++) {
+        id = kit_accept(kit->gate, &to_the_world);
+        kit_end_job(kit_unknown);
+        if (i < limit)
+            kit_end_job(kit_good); /* the notice */
+    }
+    kit_await(id, 0, DISPOSITION_HELD);
+    kit_expect_quiet(kit->courier);
+    kit_await_event("queue.held");
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
+#define TEST_IMPATIENT(f) cmocka_unit_test_setup_teardown(f, setup_impatient, kit_teardown)
+
+static int setup_impatient(void **state)
+{
+    kit_answer_within = MILLISECONDS(50);
+    int result = kit_setup(state);
+    kit_answer_within = 0;
+    return result;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(mail_is_taken_delivered_and_accounted_for),
+        TEST(no_reply_leaves_before_the_sync),
+        TEST(a_sender_waits_for_the_primarys_reply),
+        TEST(a_refusal_of_the_content_goes_to_the_sender),
+        TEST_IMPATIENT(a_sender_does_not_wait_for_ever),
+        TEST(a_large_message_arrives_byte_for_byte),
+        TEST(a_message_without_a_byte_is_a_message),
+        TEST(what_waits_is_there_after_a_start),
+        TEST(a_lost_courier_leaves_a_possible_double),
+        TEST(a_courier_that_could_not_try_is_no_evidence),
+        TEST(a_group_has_a_row_for_each_member_and_one_delivery),
+        TEST(two_aliases_of_one_person_are_one_delivery),
+        TEST(hosted_mail_is_delivered_by_being_here),
+        TEST(hosted_mail_without_a_mailbox_is_held_and_announced),
+        TEST(numbers_in_a_mailbox_grow_in_the_order_of_the_log),
+        TEST(entries_of_a_mailbox_go_on_after_a_start),
+        TEST(replies_that_reached_the_sender_are_written_down),
+        TEST(a_gate_speaks_only_for_its_own_messages),
+        TEST(a_gate_that_dies_while_its_sender_waits_leaves_it_unanswered),
+        TEST(what_the_world_refuses_comes_back_with_a_notice),
+        TEST(a_notice_for_somebody_unknown_of_a_domain_of_ours_goes_to_its_primary),
+        TEST(a_flood_of_notices_to_one_sender_is_held_instead),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
