@@ -12,7 +12,7 @@ def add(node, primary_at, people, *, tenant="rossi", primary="exchange", domain=
     wanted = [word for network in networks for word in ("--network", network)]
     node.must("primary", "add", primary, "--tenant", tenant, "--host", f"{host}:{port}", *wanted)
     node.must("domain", "add", domain, "--tenant", tenant, "--primary", primary,
-              *(["--cut-through"] if cut_through else []), *domain_options)
+              "--cut-through" if cut_through else "--no-cut-through", *domain_options)
     import_people(node, people, tenant=tenant, covered=covered, complete=complete)
 
 
