@@ -125,15 +125,18 @@ class Stage:
     # the node
 
     def drained(self, seconds=90):
-        """Waits until nothing waits any more; gives the ledger's sums."""
-        def empty():
-            code, ledger = self.node.cli("ledger")
-            if code != 0 or ledger is None:
-                return None
-            total = ledger["total"]
-            return ledger if total["waiting"] == 0 and total["attempting"] == 0 else None
+        """Waits until nothing waits any more and the index has come to rest (it may be a little
+        behind the log); gives what the ledger says."""
+        last = None
 
-        return wait_for(empty, "the queue is empty", seconds, pause=0.3)
+        def empty():
+            nonlocal last
+            code, ledger = self.node.cli("ledger")
+            is_same, last = ledger == last, ledger
+            total = ledger["total"] if code == 0 and ledger else {"waiting": 1}
+            return ledger if is_same and not total["waiting"] and not total["attempting"] else None
+
+        return wait_for(empty, "the queue is empty", seconds, pause=0.7)
 
     def stop(self):
         """A clean stop, after which the books can be read."""
