@@ -96,23 +96,6 @@ static struct order *order_create(struct queue *q, struct queue_order_done done)
 
 /* ---- the row ---- */
 
-/* The item that has this row here. NULL when it does not wait. */
-static struct item *find_row(struct queue *q, uint64_t message, uint16_t rcpt, size_t *ret_k)
-{
-    struct queue_message *m = queue_message_find(q, message);
-    if (!m)
-        return NULL;
-    LIST_FOREACH (node, &m->items) {
-        struct item *i = container_of(node, struct item, in_message);
-        for (size_t k = 0; k < i->n_rows; k++)
-            if (i->rows[k].rcpt == rcpt) {
-                *ret_k = k;
-                return i;
-            }
-    }
-    return NULL;
-}
-
 static bool is_resting_place(const struct item *i)
 {
     return i->place == PLACE_FRESH || i->place == PLACE_BACKLOG || i->place == PLACE_TIMER;
@@ -234,7 +217,11 @@ enum err queue_order(struct queue *q, const struct queue_decision *x, struct que
                      struct errinfo *ei)
 {
     size_t k = 0;
-    struct item *i = find_row(q, x->row->message, x->row->rcpt, &k);
+    struct item *i = queue_row_find(q, x->row->message, x->row->rcpt, &k);
+    if (q->n_unwritten > 0)
+        return err_set(ei, ERR_RETRY,
+                       "the disk refuses to take what became of deliveries; nothing can be decided "
+                       "before it does. Look at the store's alarms, then try again.");
     enum err err = refuse_order(x, i, ei);
     if (err != ERR_OK)
         return err;

@@ -184,6 +184,22 @@ void queue_item_say(struct item *i, struct slice why)
         i->why = mem_str(text);
 }
 
+struct item *queue_row_find(const struct queue *q, uint64_t message, uint16_t rcpt, size_t *ret_k)
+{
+    const struct queue_message *m = queue_message_find(q, message);
+    if (!m)
+        return NULL;
+    LIST_FOREACH (node, &m->items) {
+        struct item *i = container_of(node, struct item, in_message);
+        for (size_t k = 0; k < i->n_rows; k++)
+            if (i->rows[k].rcpt == rcpt) {
+                *ret_k = k;
+                return i;
+            }
+    }
+    return NULL;
+}
+
 static struct item *sibling_at_rest(const struct item *i, enum item_place place)
 {
     LIST_FOREACH (node, &i->m->items) {
@@ -245,6 +261,7 @@ struct queue *queue_create(const struct queue_options *o)
     list_init(&q->resting);
     list_init(&q->hungry);
     list_init(&q->notices);
+    list_init(&q->unwritten);
     return q;
 }
 
@@ -276,6 +293,7 @@ void queue_destroy(struct queue **queue)
         struct notice_wait *w = container_of(node, struct notice_wait, node);
         w->drop(w);
     }
+    queue_forget_unwritten(q);
     map_destroy(&q->messages);
     map_destroy(&q->destinations);
     map_destroy(&q->running);
@@ -370,13 +388,18 @@ void queue_load(struct queue *q, const struct store_row *row, bool is_known)
     queue_item_rest(q, queue_item_of(q, row, &facts, is_known));
 }
 
-void queue_start(struct queue *q)
+void queue_pump_all(struct queue *q)
 {
     size_t at = 0;
     void *value;
-    q->is_started = true;
     while (map_next(q->destinations, &at, NULL, &value))
         queue_pump(q, value);
+}
+
+void queue_start(struct queue *q)
+{
+    q->is_started = true;
+    queue_pump_all(q);
 }
 
 void queue_stop(struct queue *q)

@@ -76,9 +76,12 @@ struct queue {
     uint64_t last_tag;
     struct item **timers; /* heap by due */
     size_t n_timers, cap_timers;
-    struct list resting; /* destinations whose rest will end */
-    struct list hungry;  /* destinations that wait for a slot of all, in turn */
-    struct list notices; /* struct notice_wait */
+    struct list resting;   /* destinations whose rest will end */
+    struct list hungry;    /* destinations that wait for a slot of all, in turn */
+    struct list notices;   /* struct notice_wait */
+    struct list unwritten; /* results that the disk refused; result.c */
+    uint32_t n_unwritten;  /* of these, with those that are being written again */
+    utc_ms write_again;
     bool is_started;
     uint64_t n_flushes; /* 1 + how often results were written */
     struct arena *results_arena;
@@ -108,6 +111,8 @@ struct destination *queue_destination_find(const struct queue *q, uint64_t prima
 void queue_message_fill(struct queue_message *m, const struct queue_facts *f);
 void queue_message_keep(struct queue *q, struct queue_message *m);
 struct queue_message *queue_message_find(const struct queue *q, uint64_t id);
+/* The item that has this row here, and its place in it. NULL when it does not wait. */
+struct item *queue_row_find(const struct queue *q, uint64_t message, uint16_t rcpt, size_t *ret_k);
 
 /* ---- heap.c: heaps of items ---- */
 typedef bool item_before_fn(const struct item *a, const struct item *b);
@@ -121,6 +126,7 @@ void queue_heap_del(struct item **heap, size_t *n, struct item *i, item_before_f
 void queue_place(struct queue *q, struct item *i, enum item_place place);
 void queue_unplace(struct queue *q, struct item *i);
 void queue_pump(struct queue *q, struct destination *d);
+void queue_pump_all(struct queue *q);
 void queue_slot_free(struct queue *q, struct item *i);
 bool queue_slot_take(struct queue *q, struct item *i);
 /* A slot became free: those that waited for one of all go first, then `d`. */
@@ -134,5 +140,7 @@ void queue_rest(struct queue *q, struct destination *d);
 bool queue_notice(struct queue *q, struct queue_notice *notice, struct notice_wait *w);
 /* One row's fate onto the list that queue_flush writes. Slices are copied. */
 void queue_note_result(struct queue *q, const struct record_result *r);
+void queue_write_again(struct queue *q); /* each tick: what the disk refused, once it is time */
+void queue_forget_unwritten(struct queue *q);
 
 #endif

@@ -9,24 +9,111 @@
 
 /* ---- writing results ---- */
 
+enum { RESULTS_AGAIN_MS = 1000 };
+
 struct written {
     struct store_change change;
+    struct list node; /* in queue->unwritten */
     struct queue *queue;
     struct buf facts;
+    enum err err;
+    bool is_again;
 };
 
-static void results_free(void *arg)
+static void results_free(struct written *w)
 {
-    struct written *w = arg;
     buf_finish(&w->facts);
     mem_free(&w);
 }
 
-/* A result that could not be written leaves its attempt open: after the next start it is listed as
- * a possible double and tried again. The store has raised its alarm already. */
-static void results_written(struct store_change *change, enum err, const struct errinfo *)
+static bool is_overtaken(struct queue *q, const struct record_result *r)
 {
-    results_free(change->arg);
+    size_t k;
+    const struct item *i = queue_row_find(q, r->message, r->rcpt, &k);
+    return i && i->place != PLACE_FRESH && i->place != PLACE_BACKLOG && i->place != PLACE_TIMER;
+}
+
+/* What was submitted behind the results before anybody knew that they are not written may have
+ * reached the log: an attempt that has begun since, which a result of the one before would close,
+ * or a person's decision. The attempt before then has no result: the index calls it a possible
+ * double, which is as much as we know. */
+static void drop_overtaken(struct queue *q, struct written *w)
+{
+    SCOPED(arena_destroy) struct arena *a = arena_create(16 << 20);
+    struct record_results all = {};
+    must(record_results_unpack(buf_slice(&w->facts), a, &all)); /* we packed it */
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < all.n_results; i++)
+        if (!is_overtaken(q, &all.results[i]))
+            all.results[n++] = all.results[i];
+    if (n == all.n_results)
+        return;
+    struct buf facts = buf_make(STORE_RECORD_MAX);
+    all.n_results = n;
+    record_results_pack(&facts, &all);
+    must(!facts.failed);
+    buf_finish(&w->facts);
+    w->facts = facts;
+}
+
+/* On the loop. Until everything that is known is written, no attempt begins and nobody decides
+ * anything: the order in the log stays the order in which it happened. */
+static void results_settled(void *arg)
+{
+    struct written *w = arg;
+    struct queue *q = w->queue;
+    if (w->err == ERR_OK) {
+        results_free(w);
+        if (--q->n_unwritten == 0)
+            queue_pump_all(q);
+        return;
+    }
+    if (!w->is_again) {
+        w->is_again = true;
+        q->n_unwritten++;
+        drop_overtaken(q, w);
+    }
+    list_append(&q->unwritten, &w->node);
+    q->write_again = utc_now() + RESULTS_AGAIN_MS;
+}
+
+static void results_written(struct store_change *change, enum err err, const struct errinfo *)
+{
+    struct written *w = change->arg;
+    if (err == ERR_OK && !w->is_again) { /* nearly always; here, not on the busy loop */
+        results_free(w);
+        return;
+    }
+    w->err = err;
+    w->queue->o.post(w->queue->o.arg, results_settled, w);
+}
+
+static void results_submit(struct written *w)
+{
+    w->change = (struct store_change){.type = RECORD_RESULT,
+                                      .is_lazy = true,
+                                      .facts = buf_slice(&w->facts),
+                                      .done = results_written,
+                                      .arg = w};
+    store_submit(w->queue->o.store, &w->change);
+}
+
+void queue_write_again(struct queue *q)
+{
+    struct list now;
+    if (list_empty(&q->unwritten) || utc_now() < q->write_again)
+        return;
+    list_init(&now);
+    for (struct list *node; (node = list_pop(&q->unwritten));)
+        list_append(&now, node);
+    for (struct list *node; (node = list_pop(&now));)
+        results_submit(container_of(node, struct written, node));
+}
+
+void queue_forget_unwritten(struct queue *q)
+{
+    for (struct list *node; (node = list_pop(&q->unwritten));)
+        results_free(container_of(node, struct written, node));
 }
 
 void queue_note_result(struct queue *q, const struct record_result *r)
@@ -57,15 +144,11 @@ void queue_flush(struct queue *q)
     w->facts = buf_make(STORE_RECORD_MAX);
     record_results_pack(&w->facts, &all);
     must(!w->facts.failed); /* 1000 results of bounded text */
-    w->change = (struct store_change){.type = RECORD_RESULT,
-                                      .is_lazy = true,
-                                      .facts = buf_slice(&w->facts),
-                                      .done = results_written,
-                                      .arg = w};
     q->n_results = 0;
     q->n_flushes++;
     arena_reset(q->results_arena);
-    store_submit(q->o.store, &w->change);
+    list_init(&w->node);
+    results_submit(w);
 }
 
 /* ---- judging ---- */

@@ -248,8 +248,9 @@ void queue_pump(struct queue *q, struct destination *d)
     struct list batch;
     size_t n_rows = 0, n = 0;
     list_init(&batch);
-    for (struct item *i; q->is_started && n < BATCH_ITEMS && n_rows < 2000 && (i = choose(q, d));
-         n++) {
+    if (!q->is_started || q->n_unwritten > 0)
+        return;
+    for (struct item *i; n < BATCH_ITEMS && n_rows < 2000 && (i = choose(q, d)); n++) {
         queue_unplace(q, i);
         i->place = PLACE_ATTEMPT;
         n_rows += i->n_rows;
@@ -370,6 +371,7 @@ void queue_fetched(struct queue *q, const struct queue_fetched *f)
 void queue_tick(struct queue *q)
 {
     utc_ms now = utc_now();
+    queue_write_again(q);
     while (q->n_timers && q->timers[0]->due <= now) {
         struct item *i = q->timers[0];
         queue_unplace(q, i);

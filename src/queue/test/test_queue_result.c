@@ -5,6 +5,7 @@
 enum { FIVE_DAYS = 5 * 24 * 3600 };
 
 static const struct kit_reply not_for_you = {AT_RCPT, 554, 5, 7, 1, false};
+static const struct kit_reply kit_busy = {AT_RCPT, 451, 4, 3, 0, false};
 static const struct kit_reply cut_at_dot = {AT_DOT, 0, 0, 0, 0, true};
 
 /* ---- fates ---- */
@@ -398,14 +399,67 @@ static void results_of_one_turn_are_one_record(void **)
     assert_int_equal(kit->n_result_records, before + 1);
 }
 
-static void a_result_that_is_not_written_leaves_its_attempt_open(void **)
+static void results_that_the_disk_refuses_are_written_when_it_takes_them(void **)
 {
+    static const enum err refusals[] = {ERR_FULL, ERR_IO, ERR_IO};
     uint64_t id = kit_mail(&(struct kit_mail){.primary = 1});
     assert_true(kit_result(kit_job_of(id), &kit_good, 1));
     queue_flush(kit->q);
-    assert_true(kit_write_one(ERR_IO));
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        assert_true(kit_write_one(refusals[i]));
+        kit_settle();
+        assert_true(kit_row(id, 0)->is_attempting);
+        queue_tick(kit->q);
+        assert_true(list_empty(&kit->submitted)); /* not at once again */
+        kit_later(2);
+        queue_tick(kit->q);
+    }
     kit_settle();
-    assert_true(kit_row(id, 0)->is_attempting); /* the next start lists it */
+    assert_false(kit_row(id, 0)->is_attempting);
+    assert_int_equal(kit_disposition(id, 0), DISPOSITION_DELIVERED);
+    kit_expect_empty();
+}
+
+static void nothing_begins_before_what_is_known_is_written(void **)
+{
+    uint64_t first = kit_mail(&(struct kit_mail){.primary = 1});
+    assert_true(kit_result(kit_job_of(first), &kit_good, 1));
+    queue_flush(kit->q);
+    assert_true(kit_write_one(ERR_FULL));
+    kit_run_posts();
+    kit->way[1] = WAY_CLOSED;
+    uint64_t second = kit_mail(&(struct kit_mail){.primary = 1});
+    kit->way[1] = WAY_OPEN;
+    queue_wake(kit->q, 1);
+    kit_settle();
+    assert_null(kit_job_of(second));
+    kit_later(2);
+    queue_tick(kit->q);
+    kit_settle();
+    assert_int_equal(kit_disposition(first, 0), DISPOSITION_DELIVERED);
+    assert_non_null(kit_job_of(second));
+    assert_true(kit_result(kit_job_of(second), &kit_good, 1));
+    kit_settle();
+    kit_expect_empty();
+}
+
+/* The attempt was on its way before anybody knew: it must not be closed by what came before it. */
+static void a_result_that_was_overtaken_is_not_written(void **)
+{
+    uint64_t id = kit_mail(&(struct kit_mail){.primary = 1});
+    assert_true(kit_result(kit_job_of(id), &kit_busy, 1));
+    queue_wake(kit->q, 1); /* result and attempt stand in the store's queue */
+    assert_true(kit_write_one(ERR_IO));
+    assert_true(kit_write_one(ERR_OK));
+    kit_settle();
+    assert_true(kit_row(id, 0)->is_attempting && kit_row(id, 0)->is_double);
+    kit_later(2);
+    queue_tick(kit->q);
+    kit_settle();
+    assert_true(kit_row(id, 0)->is_attempting);
+    assert_true(kit_result(kit_job_of(id), &kit_good, 1));
+    kit_settle();
+    assert_int_equal(kit_disposition(id, 0), DISPOSITION_DELIVERED);
     kit_expect_empty();
 }
 
@@ -457,7 +511,9 @@ int main(void)
         TEST(who_has_its_250_gets_no_refusal),
         TEST(without_a_slot_nobody_waits),
         TEST(results_of_one_turn_are_one_record),
-        TEST(a_result_that_is_not_written_leaves_its_attempt_open),
+        TEST(results_that_the_disk_refuses_are_written_when_it_takes_them),
+        TEST(nothing_begins_before_what_is_known_is_written),
+        TEST(a_result_that_was_overtaken_is_not_written),
         TEST(longest_texts_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
