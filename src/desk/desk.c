@@ -45,6 +45,24 @@ static void on_late(struct net_late *late)
     desk_write_answered(d);
 }
 
+static void on_uncork(struct net_late *late)
+{
+    struct desk *d = container_of(late, struct desk, uncork);
+    d->is_corked = false;
+    store_uncork(d->store);
+}
+
+/* A turn brings messages of many sessions: they share a batch and its sync. One alone pays nothing
+ * for it but the rest of its turn. */
+void desk_turn(struct desk *d)
+{
+    if (d->is_corked)
+        return;
+    d->is_corked = true;
+    store_cork(d->store);
+    net_loop_late(d->o.loop, &d->uncork);
+}
+
 void desk_late(struct desk *d)
 {
     net_loop_late(d->o.loop, &d->late);
@@ -457,6 +475,8 @@ static void init_memory(struct desk *d)
     list_init(&d->changes);
     list_init(&d->late.node);
     d->late.fn = on_late;
+    list_init(&d->uncork.node);
+    d->uncork.fn = on_uncork;
     d->started = utc_now();
     for (unsigned i = 0; i < GATES_MAX; i++) {
         struct gate *g = &d->gates[i];

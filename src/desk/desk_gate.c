@@ -255,6 +255,7 @@ static bool (*const handlers[IPC_T_N])(struct gate *g, struct net_frame *f) = {
 void desk_gate_frame(void *arg, struct net_link *, struct net_frame *f)
 {
     struct gate *g = arg;
+    desk_turn(g->desk);
     bool is_good = f->fd < 0 && ipc_may_send(f->type, IPC_GATE, IPC_CORE) && handlers[f->type] &&
                    handlers[f->type](g, f);
     if (f->fd >= 0)

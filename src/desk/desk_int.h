@@ -122,6 +122,8 @@ struct desk {
     struct map *waiting;   /* message id -> struct accept of the same */
     struct record_id *answered, *unanswered;
     uint32_t n_answered, n_unanswered;
+    struct net_late uncork; /* end of turn: what was submitted in it goes into one batch */
+    bool is_corked;
     struct net_late late; /* end of turn: write what was gathered */
     struct net_timer *tick;
     unsigned n_ticks;
@@ -160,6 +162,7 @@ struct desk {
 
 /* ---- desk.c ---- */
 uint64_t desk_next_id(struct desk *d);
+void desk_turn(struct desk *d); /* something arrived: gather what this turn submits */
 void desk_late(struct desk *d); /* write answered, results … at the end of this turn */
 bool desk_send(struct net_link *link, enum ipc_type type, uint64_t tag, struct buf *payload);
 void desk_peer_nonsense(struct desk *d, enum ipc_role role, unsigned number, const char *why);

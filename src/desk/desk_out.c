@@ -176,6 +176,7 @@ void desk_courier_frame(void *arg, struct net_link *, struct net_frame *f)
 {
     struct peer *p = arg;
     struct desk *d = p->desk;
+    desk_turn(d);
     bool is_good = f->fd < 0 && ipc_may_send(f->type, IPC_COURIER, IPC_CORE);
     if (f->fd >= 0)
         (void)close(f->fd);

@@ -77,6 +77,11 @@ struct store_change {
 /* Any thread; never blocks on the disk. Changes become durable in this order. */
 void store_submit(struct store *s, struct store_change *change);
 
+/* Between the two, changes wait for each other: whoever submits several in one turn of its loop gets
+ * them into one batch and one sync. Not a delay: the caller goes on at once. Not nested. */
+void store_cork(struct store *s);
+void store_uncork(struct store *s);
+
 /* Bytes and changes that wait to be written: callers refuse new mail above their ceiling. */
 struct store_backlog {
     size_t bytes, changes;  /* not yet durable */

@@ -56,6 +56,7 @@ struct store {
             WRITER_NAPS
         } writer;                   /* under lock; naps: a timer runs */
         bool is_closing, has_ended; /* under lock */
+        bool is_corked;             /* under lock */
         pthread_t thread;
     } queue;
     _Atomic size_t waiting_bytes, waiting_changes;

@@ -11,6 +11,33 @@ static size_t change_bytes(const struct store_change *c)
     return SEGLOG_RECORD_HEAD + seglog_payload_bytes(c);
 }
 
+/* Under lock. */
+static bool is_wake_due(const struct store *s, bool is_urgent)
+{
+    if (s->queue.is_corked)
+        return false;
+    return s->queue.writer == WRITER_SLEEPS || (s->queue.writer == WRITER_NAPS && is_urgent);
+}
+
+void store_cork(struct store *s)
+{
+    pthread_mutex_lock(&s->queue.lock);
+    s->queue.is_corked = true;
+    pthread_mutex_unlock(&s->queue.lock);
+}
+
+void store_uncork(struct store *s)
+{
+    pthread_mutex_lock(&s->queue.lock);
+    s->queue.is_corked = false;
+    bool must_wake = !list_empty(&s->queue.waiting) && is_wake_due(s, s->queue.n_urgent > 0);
+    if (must_wake)
+        s->queue.writer = WRITER_AWAKE;
+    pthread_mutex_unlock(&s->queue.lock);
+    if (must_wake)
+        pthread_cond_signal(&s->queue.cond);
+}
+
 void store_submit(struct store *s, struct store_change *c)
 {
     bool must_wake = false;
@@ -27,8 +54,7 @@ void store_submit(struct store *s, struct store_change *c)
             s->queue.lazy_since = mono_now();
         list_append(&s->queue.waiting, &c->node);
         s->queue.n_urgent += c->is_lazy ? 0 : 1;
-        must_wake =
-            s->queue.writer == WRITER_SLEEPS || (s->queue.writer == WRITER_NAPS && !c->is_lazy);
+        must_wake = is_wake_due(s, !c->is_lazy);
         if (must_wake)
             s->queue.writer = WRITER_AWAKE; /* one wake is enough for all that follow */
     }
