@@ -37,7 +37,6 @@ struct gate_kit {
     struct net_tls tls;
     int n_peers;
     /* core */
-    bool is_core_there;
     enum core_way rcpt_way, take_way;
     enum refuse_id refusal;
     uint64_t generation;
@@ -53,10 +52,9 @@ struct gate_kit {
     } uploads[GATE_UPLOADS];
     struct core_message messages[GATE_MESSAGES];
     size_t n_messages;
-    size_t n_told;      /* messages told as accepted */
-    size_t n_asked;     /* questions about recipients */
-    size_t n_nonsense;  /* what the gate called nonsense */
-    uint64_t n_refused; /* counted refusals that were reported */
+    size_t n_told;     /* messages told as accepted */
+    size_t n_asked;    /* questions about recipients */
+    size_t n_nonsense; /* what the gate called nonsense */
     bool is_stopped;
 };
 
@@ -81,11 +79,10 @@ static inline void core_facts(struct gate_kit *k)
 
 static inline void core_forget_uploads(struct gate_kit *k)
 {
-    for (int i = 0; i < GATE_UPLOADS; i++)
-        if (k->uploads[i].is_used) {
-            buf_finish(&k->uploads[i].content);
-            k->uploads[i].is_used = false;
-        }
+    for (int i = 0; i < GATE_UPLOADS; i++) {
+        buf_finish(&k->uploads[i].content);
+        k->uploads[i].is_used = false;
+    }
 }
 
 static inline void core_forget_question(struct gate_kit *k)
@@ -99,13 +96,11 @@ static inline void core_begin(struct gate_kit *k)
     core_forget_question(k);
     core_forget_uploads(k);
     smtp_server_core(k->server, 0);
-    k->is_core_there = true;
     core_facts(k);
 }
 
 static inline void core_die(struct gate_kit *k)
 {
-    k->is_core_there = false;
     core_forget_question(k);
     fake_link_cut();
 }
@@ -197,6 +192,12 @@ static inline struct buf *core_upload(struct gate_kit *k, uint64_t tag)
     return &k->uploads[free].content;
 }
 
+static inline void core_upload_end(struct gate_kit *k, uint64_t tag)
+{
+    for (int i = 0; i < GATE_UPLOADS; i++)
+        k->uploads[i].is_used = k->uploads[i].is_used && k->uploads[i].tag != tag;
+}
+
 static inline void core_message_free(struct core_message *m)
 {
     buf_finish(&m->content);
@@ -216,10 +217,8 @@ static inline struct core_message *core_keep(struct gate_kit *k, const struct fa
     struct core_message *m = &k->messages[k->n_messages++];
     struct buf *content = core_upload(k, f->tag);
     *m = (struct core_message){.id = ++last_id, .tag = f->tag, .content = *content};
-    *content = buf_make(1);
-    for (int i = 0; i < GATE_UPLOADS; i++)
-        if (k->uploads[i].is_used && k->uploads[i].tag == f->tag)
-            k->uploads[i].is_used = false;
+    *content = buf_make(GATE_TEXT_MAX);
+    core_upload_end(k, f->tag);
     m->payload = buf_make(f->n + 1);
     m->arena = arena_create(8 << 20);
     buf_add(&m->payload, f->payload, f->n);
@@ -256,16 +255,6 @@ static inline void core_note_answers(struct gate_kit *k, const struct fake_frame
     arena_destroy(&arena);
 }
 
-static inline void core_note_refusals(struct gate_kit *k, const struct fake_frame *f)
-{
-    struct ipc_refusals all;
-    struct arena *arena = arena_create(1 << 20);
-    must(ipc_refusals_unpack(slice_of(f->payload, f->n), arena, &all));
-    for (uint32_t i = 0; i < all.n_refusals; i++)
-        k->n_refused += all.refusals[i].n;
-    arena_destroy(&arena);
-}
-
 static inline void core_hear(struct gate_kit *k, const struct fake_frame *f)
 {
     must(ipc_may_send(f->type, IPC_GATE, IPC_CORE));
@@ -282,10 +271,8 @@ static inline void core_hear(struct gate_kit *k, const struct fake_frame *f)
             core_answer_take(k, f, k->take_way);
     } else if (f->type == IPC_T_answered) {
         core_note_answers(k, f);
-    } else if (f->type == IPC_T_refusals) {
-        core_note_refusals(k, f);
     } else {
-        must(f->type == IPC_T_figures);
+        must(f->type == IPC_T_refusals || f->type == IPC_T_figures);
     }
 }
 

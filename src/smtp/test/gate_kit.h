@@ -38,7 +38,6 @@ static inline void gate_nonsense(void *arg, const char *why)
     struct gate_kit *k = arg;
     (void)why;
     k->n_nonsense++;
-    k->is_core_there = false;
 }
 
 /* ---- turns ---- */

@@ -287,7 +287,6 @@ static void before_the_first_facts_nothing_is_taken(void **)
     smtp_server_core(k.server, 0); /* linked, and silent */
     expect(&k, peer, EHLO MAIL, "250 451");
     core_facts(&k);
-    k.is_core_there = true;
     expect(&k, peer, MAIL RCPT, "250 250");
     finish(&k);
 }
