@@ -63,6 +63,8 @@ static void answered_on_worker(void *arg, uint16_t status, const char *type, str
 static void request_work(struct worker_job *job, struct store_reader *reader)
 {
     struct request *q = container_of(job, struct request, job);
+    /* Whoever heard our 250 and asks then sees the message. */
+    desk_catch_up(job->desk);
     if (reader)
         admin_work(job->desk->admin, reader, &q->r, answered_on_worker, q);
 }

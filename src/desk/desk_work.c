@@ -1,7 +1,7 @@
 /* Worker threads: reading the index and bodies, so that the loop never waits for the disk. */
 #include "desk/desk_int.h"
 
-enum { WORKERS = 3 };
+enum { WORKERS = 3, CATCH_UP_SECONDS = 10 };
 
 static void finish(void *arg)
 {
@@ -41,6 +41,13 @@ static void *work_on(void *arg)
     }
     store_reader_close(&reader);
     return NULL;
+}
+
+void desk_catch_up(struct desk *d)
+{
+    uint64_t end = store_figures(d->store).end;
+    if (end > 0)
+        (void)store_wait_applied(d->store, end - 1, SECONDS(CATCH_UP_SECONDS));
 }
 
 void desk_workers_start(struct desk *d)
