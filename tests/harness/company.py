@@ -4,13 +4,15 @@ import json
 
 
 def add(node, primary_at, people, *, tenant="rossi", primary="exchange", domain="example.test",
-        cut_through=False, covered=True, networks=(), complete=True, domain_options=()):
+        cut_through=False, covered=True, networks=(), complete=True, domain_options=(),
+        primary_options=()):
     """`primary_at`: (address, port) of its mail system; `people`: addresses. Returns nothing; every
     command has to succeed."""
     host, port = primary_at
     node.must("tenant", "add", tenant)
     wanted = [word for network in networks for word in ("--network", network)]
-    node.must("primary", "add", primary, "--tenant", tenant, "--host", f"{host}:{port}", *wanted)
+    node.must("primary", "add", primary, "--tenant", tenant, "--host", f"{host}:{port}", *wanted,
+              *primary_options)
     node.must("domain", "add", domain, "--tenant", tenant, "--primary", primary,
               "--cut-through" if cut_through else "--no-cut-through", *domain_options)
     import_people(node, people, tenant=tenant, covered=covered, complete=complete)

@@ -35,6 +35,8 @@ def _scalar(value):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return str(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_scalar(item) for item in value)}]"
     text = str(value)
     plain = text and all(c.isalnum() or c in "/._- " for c in text) and text == text.strip() \
         and text[0] not in "-"
