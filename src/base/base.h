@@ -23,21 +23,19 @@ _Noreturn void must_failed(const char *condition, const char *file, int line);
 /* ---- the world's refusals ---------------------------------------------------------------- */
 
 /* Codes name the caller's next step, not the cause; the cause is the text in errinfo. */
-enum [[nodiscard]] err {
-    ERR_OK = 0,
-    ERR_RETRY,    /* try again later, nothing is wrong with the request */
-    ERR_FULL,     /* no room: disk, queue, buffer */
-    ERR_LIMIT,    /* a ceiling that somebody set */
-    ERR_GONE,     /* the thing does not exist (any more) */
-    ERR_EXISTS,   /* it exists already */
-    ERR_CONFLICT, /* somebody was quicker; look again */
-    ERR_DENIED,   /* not allowed */
-    ERR_INVALID,  /* the request makes no sense; do not repeat it */
-    ERR_CORRUPT,  /* stored data is damaged: stop touching it, tell somebody */
-    ERR_IO,       /* the device or the network failed */
-    ERR_CANCELED, /* we are stopping */
-    ERR_N
-};
+enum [[nodiscard]] err{ERR_OK = 0,
+                       ERR_RETRY,    /* try again later, nothing is wrong with the request */
+                       ERR_FULL,     /* no room: disk, queue, buffer */
+                       ERR_LIMIT,    /* a ceiling that somebody set */
+                       ERR_GONE,     /* the thing does not exist (any more) */
+                       ERR_EXISTS,   /* it exists already */
+                       ERR_CONFLICT, /* somebody was quicker; look again */
+                       ERR_DENIED,   /* not allowed */
+                       ERR_INVALID,  /* the request makes no sense; do not repeat it */
+                       ERR_CORRUPT,  /* stored data is damaged: stop touching it, tell somebody */
+                       ERR_IO,       /* the device or the network failed */
+                       ERR_CANCELED, /* we are stopping */
+                       ERR_N};
 
 struct errinfo {
     char text[256]; /* what happened, for a person; always terminated */
@@ -107,10 +105,10 @@ void buf_add(struct buf *b, const void *p, size_t n);
 void buf_adds(struct buf *b, struct slice s);
 void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-char *buf_room(struct buf *b, size_t n); /* n writable bytes at the end, or NULL and failed */
+char *buf_room(struct buf *b, size_t n);   /* n writable bytes at the end, or NULL and failed */
 void buf_reserve(struct buf *b, size_t n); /* memory for n bytes in all, within the ceiling */
-void buf_drop(struct buf *b, size_t n);  /* remove the first n bytes */
-const char *buf_cstr(struct buf *b);     /* terminated; "" if failed; valid until the next change */
+void buf_drop(struct buf *b, size_t n);    /* remove the first n bytes */
+const char *buf_cstr(struct buf *b); /* terminated; "" if failed; valid until the next change */
 struct slice buf_slice(const struct buf *b);
 
 /* Little-endian numbers and length-prefixed bytes, for disk and ipc records. */
@@ -138,8 +136,8 @@ struct slice read_bytes(struct reader *r, size_t max); /* borrowed from the inpu
  * arena_new stops the process. Under ASan freed chunks are poisoned by free itself. */
 struct arena;
 struct arena *arena_create(size_t max);
-void arena_destroy(struct arena **a); /* takes NULL */
-void arena_reset(struct arena *a);    /* forget everything, keep one chunk */
+void arena_destroy(struct arena **a);       /* takes NULL */
+void arena_reset(struct arena *a);          /* forget everything, keep one chunk */
 void *arena_new(struct arena *a, size_t n); /* zeroed, aligned to 16 */
 void *arena_try(struct arena *a, size_t n); /* the same, or NULL at the ceiling */
 size_t arena_used(const struct arena *a);
@@ -165,7 +163,7 @@ void list_init(struct list *l);
 bool list_empty(const struct list *l);
 void list_append(struct list *head, struct list *node);
 void list_prepend(struct list *head, struct list *node);
-void list_remove(struct list *node); /* and points it to itself: removing twice is harmless */
+void list_remove(struct list *node);      /* and points it to itself: removing twice is harmless */
 struct list *list_pop(struct list *head); /* first node or NULL */
 #define container_of(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 #define LIST_FOREACH(it, head)                                                                     \
@@ -207,7 +205,7 @@ struct utc_text utc_rfc5322(utc_ms t); /* Sat, 21 Nov 2026 21:40:00 +0000 */
 
 /* ---- random, digests --------------------------------------------------------------------- */
 
-void random_bytes(void *p, size_t n); /* getrandom; usable inside every sandbox */
+void random_bytes(void *p, size_t n);                   /* getrandom; usable inside every sandbox */
 uint32_t crc32c(uint32_t crc, const void *p, size_t n); /* Castagnoli; start with 0, chainable */
 void base32_text(const void *p, size_t n, char *ret);   /* lower case a-z2-7, terminated, no pad */
 

@@ -39,10 +39,18 @@ enum err err_prefix(struct errinfo *ei, enum err code, const char *format, ...)
 const char *err_name(enum err code)
 {
     static const char *const names[] = {
-        [ERR_OK] = "ok",           [ERR_RETRY] = "retry",       [ERR_FULL] = "full",
-        [ERR_LIMIT] = "limit",     [ERR_GONE] = "gone",         [ERR_EXISTS] = "exists",
-        [ERR_CONFLICT] = "conflict", [ERR_DENIED] = "denied",   [ERR_INVALID] = "invalid",
-        [ERR_CORRUPT] = "corrupt", [ERR_IO] = "io",             [ERR_CANCELED] = "canceled",
+        [ERR_OK] = "ok",
+        [ERR_RETRY] = "retry",
+        [ERR_FULL] = "full",
+        [ERR_LIMIT] = "limit",
+        [ERR_GONE] = "gone",
+        [ERR_EXISTS] = "exists",
+        [ERR_CONFLICT] = "conflict",
+        [ERR_DENIED] = "denied",
+        [ERR_INVALID] = "invalid",
+        [ERR_CORRUPT] = "corrupt",
+        [ERR_IO] = "io",
+        [ERR_CANCELED] = "canceled",
     };
     static_assert(sizeof(names) / sizeof(names[0]) == ERR_N, "a name for every error");
     return (unsigned)code < ERR_N ? names[code] : "unknown";

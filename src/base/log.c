@@ -33,8 +33,10 @@ static struct {
     atomic_int most;        /* enum log_level */
     bool has_journal;       /* set once: prefix lines with <priority> */
     char process[32];       /* set once */
-} the_log = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER,
-             .most = LOG_INFO, .process = "-"};
+} the_log = {.lock = PTHREAD_MUTEX_INITIALIZER,
+             .wake = PTHREAD_COND_INITIALIZER,
+             .most = LOG_INFO,
+             .process = "-"};
 
 static void write_all(const char *p, size_t n)
 {

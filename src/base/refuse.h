@@ -22,13 +22,13 @@ enum refuse_id {
 #undef REFUSE
 
 struct refuse_row {
-    const char *name;        /* "smtp.recipients" */
-    const char *owner;       /* room that refuses */
-    uint64_t limit;          /* default value; 0: not a number */
-    const char *unit;        /* of the limit, or "" */
+    const char *name;  /* "smtp.recipients" */
+    const char *owner; /* room that refuses */
+    uint64_t limit;    /* default value; 0: not a number */
+    const char *unit;  /* of the limit, or "" */
     enum refuse_class class;
-    const char *code;        /* reply code and enhanced code: "452 4.5.3" */
-    const char *text;        /* the reason in words, as sent to the peer */
+    const char *code; /* reply code and enhanced code: "452 4.5.3" */
+    const char *text; /* the reason in words, as sent to the peer */
 };
 
 const struct refuse_row *refuse_row(enum refuse_id id);

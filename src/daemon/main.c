@@ -6,8 +6,11 @@
 
 #include <stdio.h>
 
-static int help(void)
+/* What runs without a node comes first; then the commands that talk to one. */
+static int help(int argc, char **argv)
 {
+    if (argc > 2)
+        return cli_main(argc, argv);
     fputs("staffetta serve [--config FILE]        run a node in the foreground\n"
           "staffetta serve --check                judge the settings and say what is wrong\n"
           "staffetta serve --print-config         show the settings in effect\n"
@@ -15,10 +18,11 @@ static int help(void)
           "staffetta store verify DIR             check everything in a data directory\n"
           "staffetta store rebuild DIR            make its index anew; the node must be stopped\n"
           "staffetta version\n"
-          "\n"
-          "Everything else talks to the running node; see staffetta(8).\n",
+          "\n",
           stdout);
-    return 0;
+    char verb[] = "help";
+    char *words[] = {argv[0], verb, NULL};
+    return cli_main(2, words);
 }
 
 int main(int argc, char **argv)
@@ -35,6 +39,6 @@ int main(int argc, char **argv)
     if (strcmp(verb, "version") == 0 || strcmp(verb, "--version") == 0)
         return puts("staffetta " VERSION) < 0;
     if (strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0)
-        return help();
+        return help(argc, argv);
     return cli_main(argc, argv);
 }

@@ -28,8 +28,7 @@ static void door_start(struct child *c)
     struct door_state *s = child_state(c);
     struct web_options o = {.admin_fd = -1,
                             .metrics_fd = -1,
-                            .n_requests_max =
-                                (unsigned)child_settings(c)->limits.admin_requests,
+                            .n_requests_max = (unsigned)child_settings(c)->limits.admin_requests,
                             .names = s->names,
                             .nonsense = on_nonsense,
                             .arg = c};

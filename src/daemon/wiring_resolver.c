@@ -6,7 +6,8 @@
 enum { ASKERS_MAX = 24 };
 
 /* The root's trust anchors as IANA publishes them (KSK-2017, KSK-2024). Only with the internet at
- * hand: a closed network has no signed root to begin from, and everything in it would look forged. */
+ * hand: a closed network has no signed root to begin from, and everything in it would look forged.
+ */
 static const char root_anchors[] =
     ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n"
     ". IN DS 38696 8 2 683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16\n";

@@ -54,7 +54,8 @@ const struct directory_primary *directory_primary(const struct directory *d, uin
 const struct directory_person *directory_person(const struct directory *d, uint64_t id);
 const struct directory_domain *directory_domain(const struct directory *d, struct slice name);
 const struct directory_group *directory_group(const struct directory *d, struct slice address);
-/* Who has exactly this address (canonical), as main one or as alias; no rule of the domain counts. */
+/* Who has exactly this address (canonical), as main one or as alias; no rule of the domain counts.
+ */
 const struct directory_person *directory_person_at(const struct directory *d, struct slice address);
 /* By what people call it; tenant 0: any. NULL when there is none. */
 uint64_t directory_find(const struct directory *d, enum object_kind kind, uint64_t tenant,

@@ -36,7 +36,12 @@ enum ipc_settings_kind {
     IPC_SETTINGS_TRUST_ANCHOR,
     IPC_SETTINGS_SETTINGS,
 };
-enum ipc_ability { IPC_NO_8BITMIME = 1, IPC_NO_SMTPUTF8 = 2, IPC_NO_DSN = 4, IPC_ABILITIES_KNOWN = 128 };
+enum ipc_ability {
+    IPC_NO_8BITMIME = 1,
+    IPC_NO_SMTPUTF8 = 2,
+    IPC_NO_DSN = 4,
+    IPC_ABILITIES_KNOWN = 128
+};
 enum ipc_job_kind { IPC_JOB_PRIMARY = 1, IPC_JOB_WORLD = 2 };
 enum ipc_tls { IPC_TLS_MAY = 0, IPC_TLS_MUST = 1, IPC_TLS_VERIFY = 2, IPC_TLS_NEVER = 3 };
 /* Where a conversation with a mail server ended. */
@@ -56,10 +61,10 @@ enum smtp_phase {
 const char *smtp_phase_name(uint8_t phase);
 enum ipc_name_status {
     IPC_NAME_OK = 1,
-    IPC_NAME_NO_NAME = 2,   /* NXDOMAIN */
+    IPC_NAME_NO_NAME = 2, /* NXDOMAIN */
     IPC_NAME_NO_DATA = 3,
-    IPC_NAME_BOGUS = 4,     /* DNSSEC says forged: as unusable as no answer */
-    IPC_NAME_FAILED = 5,    /* no usable answer in time */
+    IPC_NAME_BOGUS = 4,  /* DNSSEC says forged: as unusable as no answer */
+    IPC_NAME_FAILED = 5, /* no usable answer in time */
 };
 
 #define IPC_PARTS

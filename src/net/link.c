@@ -22,16 +22,16 @@ struct net_link {
     struct buf in;           /* loop only: what is not yet a whole frame */
     int fds[FDS_MAX];        /* loop only: descriptors that came and wait for their frame */
     size_t n_fds;
-    bool is_paused;          /* loop only */
-    bool is_reaping;         /* loop only: closed from inside a callback, freed late */
-    bool is_busy;            /* loop only: a callback of ours is running */
+    bool is_paused;  /* loop only */
+    bool is_reaping; /* loop only: closed from inside a callback, freed late */
+    bool is_busy;    /* loop only: a callback of ours is running */
     pthread_mutex_t lock;
-    int fd;                  /* set once; closed by the loop under lock */
-    struct buf out;          /* under lock */
-    size_t out_at;           /* under lock: bytes of `out` that are gone already */
-    bool is_closed;          /* under lock */
-    bool is_waiting;         /* under lock: the loop waits for the socket to be writable */
-    bool is_posted;          /* under lock: a task of ours is under way to the loop */
+    int fd;          /* set once; closed by the loop under lock */
+    struct buf out;  /* under lock */
+    size_t out_at;   /* under lock: bytes of `out` that are gone already */
+    bool is_closed;  /* under lock */
+    bool is_waiting; /* under lock: the loop waits for the socket to be writable */
+    bool is_posted;  /* under lock: a task of ours is under way to the loop */
 };
 
 static void want(struct net_link *k)
@@ -131,7 +131,9 @@ static ssize_t receive(struct net_link *k, char *p, size_t n)
         return recv(k->fd, p, n, 0);
     char control[CMSG_SPACE(sizeof(int) * 4)];
     struct iovec iov = {p, n};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
                        .msg_controllen = sizeof(control)};
     ssize_t got = recvmsg(k->fd, &m, MSG_CMSG_CLOEXEC);
     for (struct cmsghdr *c = got < 0 ? NULL : CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
@@ -324,7 +326,9 @@ enum err net_link_send_fd(struct net_link *k, uint16_t type, uint64_t tag, struc
     buf_adds(&b, payload);
     char control[CMSG_SPACE(sizeof(int))] = {0};
     struct iovec iov = {b.p, b.n};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
                        .msg_controllen = sizeof(control)};
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     c->cmsg_level = SOL_SOCKET;

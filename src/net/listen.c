@@ -49,10 +49,9 @@ static void accept_again(void *arg)
         net_watch_want(li->watch, NET_READ);
 }
 
-struct net_listener *net_listener_create(struct net_loop *l, int fd,
-                                         void (*fn)(void *arg, int fd,
-                                                    const struct sockaddr_storage *peer),
-                                         void *arg)
+struct net_listener *
+net_listener_create(struct net_loop *l, int fd,
+                    void (*fn)(void *arg, int fd, const struct sockaddr_storage *peer), void *arg)
 {
     struct net_listener *li = mem_new(sizeof(*li));
     li->fd = fd;

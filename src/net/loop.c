@@ -214,8 +214,8 @@ void net_watch_want(struct net_watch *w, int what)
     w->wanted = what;
     if (!what)
         return;
-    short events = (short)(EV_PERSIST | (what & NET_READ ? EV_READ : 0) |
-                           (what & NET_WRITE ? EV_WRITE : 0));
+    short events =
+        (short)(EV_PERSIST | (what & NET_READ ? EV_READ : 0) | (what & NET_WRITE ? EV_WRITE : 0));
     must(event_assign(w->event, w->loop->base, w->fd, events, on_watch, w) == 0);
     must(event_add(w->event, NULL) == 0);
 }

@@ -50,8 +50,8 @@ struct net_frame {
 
 struct net_link;
 struct net_link_options {
-    size_t frame_max;  /* payload; longer is nonsense and closes the link */
-    size_t queue_max;  /* bytes that wait to be sent; more is ERR_FULL */
+    size_t frame_max; /* payload; longer is nonsense and closes the link */
+    size_t queue_max; /* bytes that wait to be sent; more is ERR_FULL */
     bool takes_fds;
     void (*frame)(void *arg, struct net_link *link, struct net_frame *frame);
     void (*closed)(void *arg, struct net_link *link); /* the peer is gone, or sent nonsense */
@@ -62,7 +62,8 @@ struct net_link *net_link_open(struct net_loop *l, int fd, const struct net_link
 /* No callback any more after this; what waits to be sent is lost. */
 void net_link_close(struct net_link **link);
 /* Any thread. The payload is `a` then `b`. On the loop's thread the bytes leave at the end of the
- * turn, together; on others at once. ERR_FULL over queue_max (nothing is queued); ERR_GONE closed. */
+ * turn, together; on others at once. ERR_FULL over queue_max (nothing is queued); ERR_GONE closed.
+ */
 enum err net_link_send(struct net_link *link, uint16_t type, uint64_t tag, struct slice a,
                        struct slice b);
 /* With a descriptor, which stays the caller's. Blocks shortly if it must. Loop thread. */
@@ -80,10 +81,9 @@ void net_link_pause(struct net_link *link, bool is_paused);
  * non-blocking, TCP_NODELAY descriptor and owns it. */
 struct net_listener;
 struct sockaddr_storage;
-struct net_listener *net_listener_create(struct net_loop *l, int fd,
-                                         void (*fn)(void *arg, int fd,
-                                                    const struct sockaddr_storage *peer),
-                                         void *arg);
+struct net_listener *
+net_listener_create(struct net_loop *l, int fd,
+                    void (*fn)(void *arg, int fd, const struct sockaddr_storage *peer), void *arg);
 void net_listener_pause(struct net_listener *li, bool is_paused);
 void net_listener_destroy(struct net_listener **li);
 

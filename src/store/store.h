@@ -14,10 +14,10 @@ struct store_files; /* the replaceable file layer: store_files.h */
 
 enum {
     STORE_SEGMENT_BYTES = 64 << 20,
-    STORE_RECORD_MAX = 2 << 20,   /* payload of one record */
-    STORE_INLINE_MAX = 1 << 20,   /* bytes of a message in its own record; the rest are chunks */
+    STORE_RECORD_MAX = 2 << 20, /* payload of one record */
+    STORE_INLINE_MAX = 1 << 20, /* bytes of a message in its own record; the rest are chunks */
     STORE_CHUNK_BYTES = 1 << 20,
-    STORE_BATCH_BYTES = 4 << 20,  /* a batch takes no more than this (but at least one change) */
+    STORE_BATCH_BYTES = 4 << 20, /* a batch takes no more than this (but at least one change) */
 };
 
 struct store_options {
@@ -43,8 +43,8 @@ struct store_recovery {
     uint64_t n_unanswered;       /* messages whose sender may not know that we have them */
     uint64_t n_possible_doubles; /* attempts without a result: each is listed by the reader */
     uint64_t n_aside;
-    uint64_t last_id;            /* largest id of a message or object ever used */
-    bool is_damaged;             /* ERR_CORRUPT somewhere: open for reading only */
+    uint64_t last_id; /* largest id of a message or object ever used */
+    bool is_damaged;  /* ERR_CORRUPT somewhere: open for reading only */
     struct errinfo damage;
 };
 
@@ -60,32 +60,32 @@ void store_close(struct store **s);
 
 /* One change. The caller embeds it, keeps it and its bytes alive until `done` is called. */
 struct store_change {
-    struct list node;       /* the store's */
-    uint16_t type;          /* enum record_type */
-    bool is_lazy;           /* asks for no sync of its own (done all the same only after one) */
-    uint64_t id;            /* message, or 0 */
-    struct slice facts;     /* the packed payload of record.def */
-    struct slice body[3];   /* RECORD_MESSAGE and RECORD_CHUNK only: stored bytes, in order */
+    struct list node;     /* the store's */
+    uint16_t type;        /* enum record_type */
+    bool is_lazy;         /* asks for no sync of its own (done all the same only after one) */
+    uint64_t id;          /* message, or 0 */
+    struct slice facts;   /* the packed payload of record.def */
+    struct slice body[3]; /* RECORD_MESSAGE and RECORD_CHUNK only: stored bytes, in order */
     /* Called on the writing thread, in the order of store_submit; may submit, must not block.
      * ERR_OK: durable. Not kept: ERR_IO, ERR_FULL the disk (ERR_FULL passes by itself),
      * ERR_CORRUPT the store is damaged, ERR_LIMIT over STORE_RECORD_MAX, ERR_CANCELED closing. */
     void (*done)(struct store_change *change, enum err err, const struct errinfo *ei);
-    void *arg;              /* the caller's */
-    uint64_t pos;           /* set before done: position of the record */
+    void *arg;    /* the caller's */
+    uint64_t pos; /* set before done: position of the record */
 };
 
 /* Any thread; never blocks on the disk. Changes become durable in this order. */
 void store_submit(struct store *s, struct store_change *change);
 
-/* Between the two, changes wait for each other: whoever submits several in one turn of its loop gets
- * them into one batch and one sync. Not a delay: the caller goes on at once. Not nested. */
+/* Between the two, changes wait for each other: whoever submits several in one turn of its loop
+ * gets them into one batch and one sync. Not a delay: the caller goes on at once. Not nested. */
 void store_cork(struct store *s);
 void store_uncork(struct store *s);
 
 /* Bytes and changes that wait to be written: callers refuse new mail above their ceiling. */
 struct store_backlog {
-    size_t bytes, changes;  /* not yet durable */
-    size_t unapplied;       /* records durable but not in the index */
+    size_t bytes, changes; /* not yet durable */
+    size_t unapplied;      /* records durable but not in the index */
 };
 struct store_backlog store_backlog(struct store *s);
 

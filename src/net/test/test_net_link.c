@@ -40,8 +40,12 @@ static void on_closed(void *arg, struct net_link *)
 
 static struct net_link *open_end(struct seen *s, int fd, bool takes_fds)
 {
-    struct net_link_options o = {.frame_max = 1 << 20, .queue_max = 64 << 20, .frame = on_frame,
-                                 .closed = on_closed, .arg = s, .takes_fds = takes_fds};
+    struct net_link_options o = {.frame_max = 1 << 20,
+                                 .queue_max = 64 << 20,
+                                 .frame = on_frame,
+                                 .closed = on_closed,
+                                 .arg = s,
+                                 .takes_fds = takes_fds};
     return net_link_open(s->loop, fd, &o);
 }
 
@@ -88,8 +92,8 @@ static void a_full_queue_says_no_and_loses_nothing(void **)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
     struct net_loop *loop = net_loop_create();
     struct seen a = {.loop = loop}, b = {.loop = loop, .is_in_order = true};
-    struct net_link_options o = {.frame_max = 1000, .queue_max = 10000, .frame = on_frame,
-                                 .closed = on_closed, .arg = &a};
+    struct net_link_options o = {
+        .frame_max = 1000, .queue_max = 10000, .frame = on_frame, .closed = on_closed, .arg = &a};
     struct net_link *left = net_link_open(loop, fds[0], &o), *right = open_end(&b, fds[1], false);
     char bytes[1000] = {0};
     uint64_t n = 0;
