@@ -14,7 +14,7 @@ struct owner {
     struct kit_client client;
     struct buf seen;
     char closed_why[80], tls_text[80], certificate[65];
-    unsigned n_closed, n_secured, n_offers;
+    size_t n_closed, n_secured, n_offers;
     size_t n_write;     /* bytes written for each that comes in */
     bool is_inside;     /* one of the functions of stream.h is running */
     bool was_reentered; /* and called back */
@@ -112,23 +112,36 @@ static void finish(struct owner *o)
     assert_in_range(o->n_closed, 0, 1);
 }
 
+struct look {
+    const size_t *at;
+    size_t value;
+};
+
+static void look(void *arg)
+{
+    struct look *l = arg;
+    l->value = *l->at;
+}
+
+/* A number of the loop's thread, as it is now. */
+static size_t value_of(struct owner *o, const size_t *at)
+{
+    struct look l = {.at = at};
+    kit_call(&o->kit, look, &l);
+    return l.value;
+}
+
 /* Waits until `*n` is at least `least`. */
 static void wait_for(struct owner *o, const size_t *n, size_t least)
 {
-    for (int i = 0; i < 5000 && *(const volatile size_t *)n < least; i++) {
+    for (int i = 0; i < 5000 && value_of(o, n) < least; i++)
         usleep(1000);
-        kit_turn(&o->kit);
-    }
-    assert_true(*n >= least);
+    assert_true(value_of(o, n) >= least);
 }
 
 static void wait_closed(struct owner *o)
 {
-    for (int i = 0; i < 5000 && *(volatile unsigned *)&o->n_closed == 0; i++) {
-        usleep(1000);
-        kit_turn(&o->kit);
-    }
-    assert_int_equal(o->n_closed, 1);
+    wait_for(o, &o->n_closed, 1);
 }
 
 /* Everything up to the end of the stream; -1 if the connection was reset. */
@@ -181,9 +194,9 @@ static void what_a_pause_leaves_is_offered_in_order(void **)
     begin(&o, sip);
     for (size_t at = 0; at < sizeof(text); at += 91)
         kit_send(&o.client, slice_of(text + at, 91));
-    for (int i = 0; i < 2000 && o.seen.n < sizeof(text); i++)
+    for (int i = 0; i < 2000 && value_of(&o, &o.seen.n) < sizeof(text); i++)
         kit_call(&o.kit, go_on, &o);
-    assert_int_equal(o.seen.n, sizeof(text));
+    assert_int_equal(value_of(&o, &o.seen.n), sizeof(text));
     assert_memory_equal(o.seen.p, text, sizeof(text));
     finish(&o);
 }
@@ -197,7 +210,7 @@ static void nothing_is_read_in_a_pause(void **)
     kit_send(&o.client, SLICE("def"));
     for (int i = 0; i < 20; i++)
         kit_turn(&o.kit);
-    assert_int_equal(o.n_offers, 1);
+    assert_int_equal(value_of(&o, &o.n_offers), 1);
     kit_call(&o.kit, go_on, &o);
     wait_for(&o, &o.seen.n, 6);
     finish(&o);
@@ -256,8 +269,8 @@ static void a_peer_that_reads_no_replies_is_not_read_from(void **)
         if (n_sent > 12 << 20)
             break;
     }
-    assert_int_equal(o.n_closed, 0); /* it waits, it is not cut off */
-    assert_true(o.seen.n < n_sent);
+    assert_int_equal(value_of(&o, &o.n_closed), 0); /* it waits, it is not cut off */
+    assert_true(value_of(&o, &o.seen.n) < n_sent);
     shutdown(o.client.fd, SHUT_WR);
     assert_int_equal(read_all(&o.client, &got), 3 * n_sent);
     wait_closed(&o);
@@ -293,7 +306,6 @@ static void a_reset_is_told_once(void **)
     struct owner o = {};
     begin(&o, echo);
     kit_send(&o.client, SLICE("x"));
-    wait_for(&o, &(size_t){0}, 0);
     kit_client_reset(&o.client);
     wait_closed(&o);
     finish(&o);
@@ -464,9 +476,9 @@ static void a_pause_inside_tls_loses_nothing(void **)
     assert_true(kit_client_secure(&o.client, 0, NULL));
     for (size_t at = 0; at < sizeof(text); at += 260)
         kit_send(&o.client, slice_of(text + at, 260));
-    for (int i = 0; i < 4000 && o.seen.n < sizeof(text); i++)
+    for (int i = 0; i < 4000 && value_of(&o, &o.seen.n) < sizeof(text); i++)
         kit_call(&o.kit, go_on, &o);
-    assert_int_equal(o.seen.n, sizeof(text));
+    assert_int_equal(value_of(&o, &o.seen.n), sizeof(text));
     assert_memory_equal(o.seen.p, text, sizeof(text));
     finish(&o);
 }
