@@ -71,6 +71,7 @@ void smtp_server_destroy(struct smtp_server **s);
 void smtp_server_core(struct smtp_server *s, int link_fd);
 void smtp_server_tls(struct smtp_server *s, struct net_tls *tls); /* counted; NULL: no TLS */
 void smtp_server_limits(struct smtp_server *s, const struct smtp_limits *limits);
+/* Takes the descriptor. Nobody is accepted before core's first facts, or for five seconds. */
 void smtp_server_listen(struct smtp_server *s, int listener_fd, const struct smtp_port *port);
 /* No new connections; 421 to who is between messages, who is in one may finish it, until `within`
  * is over: then the rest gets 421 too. `done` comes from the loop, once, when the last session is

@@ -112,6 +112,8 @@ struct smtp_server {
     struct buf answered; /* packed ipc_answer, sent at the end of the turn */
     uint32_t n_answered;
     struct net_late answer_late;
+    bool is_open; /* the listeners are */
+    mono_us open_at;
     bool is_stopping;
     void (*stopped)(void *arg);
     void *stopped_arg;

@@ -5,7 +5,7 @@
 
 #include <unistd.h>
 
-enum { FACTS_BYTES = 1 << 20, LINK_SLACK = 64 << 20, ANSWERS_MAX = 5000 };
+enum { FACTS_BYTES = 1 << 20, LINK_SLACK = 64 << 20, ANSWERS_MAX = 5000, OPEN_SECONDS = 5 };
 
 /* ---- to core ---- */
 
@@ -70,6 +70,18 @@ static void send_figures(struct smtp_server *s)
 
 /* ---- from core ---- */
 
+/* A gate that has just started lets peers wait for core's first word (their connections stay in the
+ * listener's queue, or another gate takes them) instead of refusing mail that it could take a
+ * moment later; but not for long. */
+static void open_listeners(struct smtp_server *s)
+{
+    if (s->is_open || s->is_stopping)
+        return;
+    s->is_open = true;
+    for (size_t i = 0; i < s->n_listenings; i++)
+        net_listener_pause(s->listenings[i].listener, false);
+}
+
 /* 1 + an id that has words for a peer of SMTP, or 0 for none. */
 static bool is_refusal(uint32_t refusal)
 {
@@ -99,6 +111,7 @@ static bool take_facts(struct smtp_server *s, struct slice payload)
     s->facts = facts;
     s->has_facts = true;
     s->n_facts = s->n_facts == UINT32_MAX ? 1 : s->n_facts + 1;
+    open_listeners(s);
     return true;
 }
 
@@ -204,6 +217,8 @@ static void on_tick(void *arg)
 {
     struct smtp_server *s = arg;
     mono_us now = mono_now();
+    if (now >= s->open_at)
+        open_listeners(s);
     LIST_FOREACH (node, &s->sessions) {
         struct smtp_session *x = container_of(node, struct smtp_session, node);
         enum refuse_id refusal = overdue(x, now);
@@ -228,6 +243,7 @@ struct smtp_server *smtp_server_create(const struct smtp_options *o)
 {
     struct smtp_server *s = mem_new(sizeof(*s));
     s->o = *o;
+    s->open_at = mono_now() + SECONDS(OPEN_SECONDS);
     list_init(&s->sessions);
     list_init(&s->answer_late.node);
     s->answer_late.fn = send_answered;
@@ -288,6 +304,7 @@ void smtp_server_listen(struct smtp_server *s, int listener_fd, const struct smt
     l->server = s;
     l->port = *port;
     l->listener = net_listener_create(s->o.loop, listener_fd, on_accept, l);
+    net_listener_pause(l->listener, !s->is_open);
 }
 
 void smtp_server_stop(struct smtp_server *s, mono_us within, void (*done)(void *arg), void *arg)

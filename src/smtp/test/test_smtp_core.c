@@ -207,6 +207,30 @@ static void answers_that_nobody_waits_for_are_ignored(void **)
     finish(&k);
 }
 
+static void a_gate_opens_with_cores_first_word_or_soon(void **)
+{
+    struct gate_kit k;
+    gate_init(&k);
+    gate_begin(&k);
+    assert_false(fake_net.listener->is_paused);
+    smtp_server_destroy(&k.server);
+    k.server = NULL;
+    gate_make(&k);
+    assert_true(fake_net.listener->is_paused);
+    fake_tick(k.loop);
+    assert_true(fake_net.listener->is_paused);
+    core_begin(&k);
+    assert_false(fake_net.listener->is_paused);
+    smtp_server_destroy(&k.server);
+    gate_make(&k);
+    k.server->open_at = 0; /* five seconds later */
+    fake_tick(k.loop);
+    assert_false(fake_net.listener->is_paused);
+    int peer = gate_connect(&k);
+    expect(&k, peer, EHLO MAIL, "220 250 451");
+    finish(&k);
+}
+
 /* ---- recipients ---- */
 
 static void one_transaction_goes_to_one_primary(void **)
@@ -304,6 +328,7 @@ int main(void)
         cmocka_unit_test(a_late_answer_never_meets_another_question),
         cmocka_unit_test(nonsense_from_core_ends_the_link),
         cmocka_unit_test(answers_that_nobody_waits_for_are_ignored),
+        cmocka_unit_test(a_gate_opens_with_cores_first_word_or_soon),
         cmocka_unit_test(one_transaction_goes_to_one_primary),
         cmocka_unit_test(a_route_is_asked_for_once_until_the_facts_change),
         cmocka_unit_test(an_answer_from_before_the_change_is_not_kept),
