@@ -10,6 +10,7 @@ struct kit_mail {
     const char *rcpts[8]; /* up to the first NULL */
     const char *mail_from;
     const char *from_address;
+    const char *helo, *protocol;
     uint64_t from_primary;
     const char *body; /* NULL: something short */
     uint32_t flags;
@@ -42,8 +43,8 @@ static uint64_t kit_send(int gate, const struct kit_mail *mail)
     struct ipc_take take = {
         .mail_from = slice_str(mail->mail_from ? mail->mail_from : "sender@outside.test"),
         .client = SLICE("192.0.2.7"),
-        .helo = SLICE("mx.outside.test"),
-        .protocol = SLICE("ESMTPS"),
+        .helo = slice_str(mail->helo ? mail->helo : "mx.outside.test"),
+        .protocol = slice_str(mail->protocol ? mail->protocol : "ESMTPS"),
         .flags = mail->flags,
         .from_primary = mail->from_primary,
         .bytes = (uint32_t)body.n,

@@ -131,7 +131,7 @@ static void what_waits_is_there_after_a_start(void **)
         struct kit_job j;
         kit_job(&j);
         assert_true(j.job.message >= ids[0] && j.job.message <= ids[2]);
-        assert_int_equal(j.job.n_rcpts, 2);      /* one delivery for both */
+        assert_int_equal(j.job.n_rcpts, 2); /* one delivery for both */
         assert_true(slice_eq(j.job.mail_from, SLICE("sender@outside.test")));
         assert_non_null(memmem(j.content.p, j.content.n, kit_body, sizeof(kit_body) - 1));
         kit_result(&j, kit_good);
