@@ -159,7 +159,7 @@ static bool take_drop(struct gate *g, struct net_frame *f)
 {
     struct queue_body *body = end_upload(g, f->tag);
     queue_body_unref(&body);
-    return true;
+    return f->payload.n == 0;
 }
 
 /* ---- replies that reached their connection ---- */
