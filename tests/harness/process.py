@@ -74,13 +74,15 @@ def wait_for(condition, what, seconds=READY_SECONDS, pause=0.01):
 
 
 def _stat(pid):
-    """State, parent and session of a process; None when it is gone."""
+    """State, parent and session of a process; None when it is gone. One whose first thread has
+    ended while others are still ending is not dead yet: it has its files and sockets open."""
     try:
         with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
             fields = file.read().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return fields[0], int(fields[1]), int(fields[3])
+    is_ending = fields[0] == "Z" and int(fields[17]) > 1
+    return "D" if is_ending else fields[0], int(fields[1]), int(fields[3])
 
 
 def _session(leader):
