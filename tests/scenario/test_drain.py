@@ -70,8 +70,7 @@ def test_new_mail_is_answered_at_once_while_much_is_given_back(dead, tell):
 
 @pytest.mark.parametrize("options", [
     ("--reply-mail", "every 2 452 4.3.1 slowly", "--reply-mail", "421 4.3.2 slowly"),
-    ("--reply-rcpt", "452 4.3.1 disk full"), ("--reply-dot", "452 4.3.1 disk full"),
-    ("--reply-dot", "421 4.3.2 shutting down"), ("--reply-data", "451 4.3.0 trouble"),
+    ("--reply-dot", "452 4.3.1 disk full"), ("--reply-data", "421 4.3.2 shutting down"),
 ], ids=lambda options: " ".join(options))
 def test_primary_that_says_slowly_is_asked_slowly(dead, tell, options):
     """It is back, but puts off everything. It is not hammered: few questions a second, and no alarm
@@ -79,10 +78,10 @@ def test_primary_that_says_slowly_is_asked_slowly(dead, tell, options):
     node, sink, story = dead
     sink.options = list(options)
     sink.start()
-    time.sleep(2)
+    time.sleep(1)
     before = sink.counts()["faults"]
-    time.sleep(5)
-    asked = (sink.counts()["faults"] - before) / 5
+    time.sleep(3)
+    asked = (sink.counts()["faults"] - before) / 3
     tell(f"a primary that says 421 or 452 was asked {asked:.1f} times a second")
     assert asked <= 4
     assert sums(node)["waiting"] == BACKLOG

@@ -15,7 +15,7 @@ import pytest
 from harness.peers import Primary
 from harness.process import wait_for
 from harness.sender import Counting
-from stage import ALICE, Story, letter, rows, settled, state, sums
+from stage import ALICE, PEOPLE, Story, letter, rows, settled, state, sums
 
 pytestmark = pytest.mark.usefixtures("network")
 
@@ -83,7 +83,7 @@ def test_fault_costs_nobody_a_message(stage, tell, fault):
         sink.stop()
     story = Story(node)
     for number in range(COUNT):
-        reply = story.send(f"m{number}")
+        reply = story.send(f"m{number}", PEOPLE[number % 2])
         assert reply.code == 250, reply
     tell(f"slowest 250: {max(story.seconds.values()):.2f} s")
     assert max(story.seconds.values()) < 5
