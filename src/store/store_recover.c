@@ -340,6 +340,10 @@ enum err store_recover(struct store *s, void (*progress)(void *arg, unsigned per
         seglog_believe_all(s->log); /* what lies behind the damage may still be read */
     s->found.end = atomic_load(&s->log->end);
     s->found.last_id = s->index ? index_last_id(s->index) : 0;
-    atomic_store(&s->applied, s->index ? index_applied(s->index) : 0);
+    /* Behind what the index notes there may be a mark without records: nothing is missing. */
+    if (!s->found.is_damaged)
+        atomic_store(&s->applied, s->found.end);
+    else if (s->index)
+        atomic_store(&s->applied, index_applied(s->index));
     return ERR_OK;
 }

@@ -81,7 +81,7 @@ static void fail_at(uint64_t n, enum fault_kind kind, uint64_t count)
 static void fail_each(enum fault_kind kind, uint64_t count)
 {
     uint64_t all = count_operations(kind == FAULT_EIO);
-    uint64_t wanted = rig_cuts(60);
+    uint64_t wanted = rig_cuts(40);
     uint64_t step = wanted >= all ? 1 : all / wanted;
     for (uint64_t n = 1; n <= all; n += step)
         fail_at(n, kind, count);

@@ -23,6 +23,7 @@ static void what_was_written_is_read_back_and_survives_a_clean_restart(void **)
         assert_false(store_recovered(r->s)->is_damaged);
         assert_int_equal(store_recovered(r->s)->n_replayed, 0);
         assert_int_equal(store_recovered(r->s)->last_id, r->next_id);
+        assert_true(store_figures(r->s).applied == store_figures(r->s).end);
         RIG_CHECK(r);
     }
     rig_send(r, 5000);
