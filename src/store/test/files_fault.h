@@ -60,6 +60,7 @@ struct fault {
     enum fault_kind kind;
     uint64_t cut_at; /* the power fails during this one; 0: never */
     bool counts_reads;
+    bool is_full; /* files cannot be made larger */
     bool is_dead; /* no power */
     uint64_t seed;
     struct store_files files;
@@ -140,14 +141,34 @@ static void fault_name(struct fault *f, const char *from, const char *to, int in
     fault_set(f->now, &f->n_now, to, inode);
 }
 
+static void fault_commit_name(struct fault *f, int i)
+{
+    if (*f->names[i].from)
+        fault_set(f->disk, &f->n_disk, f->names[i].from, -1);
+    fault_set(f->disk, &f->n_disk, f->names[i].to, f->names[i].inode);
+}
+
+/* The first `n` of all. */
 static void fault_commit_names(struct fault *f, int n)
 {
-    for (int i = 0; i < n; i++) {
-        if (*f->names[i].from)
-            fault_set(f->disk, &f->n_disk, f->names[i].from, -1);
-        fault_set(f->disk, &f->n_disk, f->names[i].to, f->names[i].inode);
-    }
+    for (int i = 0; i < n; i++)
+        fault_commit_name(f, i);
     f->n_names = 0;
+}
+
+/* Those of one folder; the others wait for their own. */
+static void fault_commit_folder(struct fault *f, const char *folder)
+{
+    int n = 0;
+    size_t len = strlen(folder);
+    for (int i = 0; i < f->n_names; i++) {
+        if (strncmp(f->names[i].to, folder, len) == 0 && f->names[i].to[len] == '/' &&
+            !strchr(f->names[i].to + len + 1, '/'))
+            fault_commit_name(f, i);
+        else
+            f->names[n++] = f->names[i];
+    }
+    f->n_names = n;
 }
 
 static int fault_new_inode(struct fault *f)
@@ -349,6 +370,8 @@ static int fault_allocate(void *self, int fd, off_t size)
     fault_lock(f);
     struct fault_inode *i = fault_inode(f, fd);
     enum fault_kind kind = fault_step(f);
+    if (kind == FAULT_NONE && f->is_full)
+        kind = FAULT_ENOSPC;
     if (f->is_dead || kind != FAULT_NONE)
         return fault_leave(f, -1, fault_errno(kind));
     fault_grow(i, (size_t)size);
@@ -377,14 +400,14 @@ static int fault_lock_file(void *self, int fd)
     return fault_leave(f, 0, 0);
 }
 
-static int fault_sync_dir(void *self, const char *)
+static int fault_sync_dir(void *self, const char *path)
 {
     struct fault *f = self;
     fault_lock(f);
     enum fault_kind kind = fault_step(f);
     if (f->is_dead || kind != FAULT_NONE)
         return fault_leave(f, -1, fault_errno(kind));
-    fault_commit_names(f, f->n_names);
+    fault_commit_folder(f, path);
     fault_collect(f);
     return fault_leave(f, 0, 0);
 }
@@ -499,6 +522,13 @@ __attribute__((unused)) static void fault_fail(struct fault *f, enum fault_kind 
     f->kind = kind;
     f->fail_at = in ? f->n_ops + in : 0;
     f->fail_count = count;
+    pthread_mutex_unlock(&f->lock);
+}
+
+__attribute__((unused)) static void fault_fail_allocate(struct fault *f, bool is_full)
+{
+    fault_lock(f);
+    f->is_full = is_full;
     pthread_mutex_unlock(&f->lock);
 }
 

@@ -74,7 +74,9 @@ static enum err fake_save(const char *path, const struct fake_state *s, struct e
                  f->fdatasync(f->self, fd) == 0;
     if (fd >= 0)
         (void)f->close(f->self, fd);
-    is_ok = is_ok && f->rename(f->self, beside, path) == 0 && f->sync_dir(f->self, ".") == 0;
+    is_ok = is_ok && f->rename(f->self, beside, path) == 0;
+    *strrchr(beside, '/') = '\0';
+    is_ok = is_ok && f->sync_dir(f->self, beside) == 0;
     mem_free(&copy);
     return is_ok ? ERR_OK : err_set(ei, ERR_IO, "save %s", path);
 }

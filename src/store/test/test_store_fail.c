@@ -137,6 +137,70 @@ static void a_failed_sync_is_refused_and_the_next_message_is_taken(void **)
     rig_close(r);
 }
 
+/* What was refused is told so only when no start can find it any more. */
+static void what_was_refused_does_not_come_back_after_a_power_cut(void **)
+{
+    for (uint64_t seed = 0; seed < 12; seed++) {
+        SCOPED(rig_destroy) struct rig *r = rig_create(seed);
+        RIG_OPEN(r);
+        rig_send(r, 100);
+        rig_wait(r, 0);
+        rig_calm(r);
+        if (seed % 2) { /* no room for another segment */
+            struct pool_file *p;
+            struct errinfo ei;
+            fault_fail_allocate(r->fault, true);
+            assert_int_equal(seglog_pool_take(r->s->log, &p, &ei), ERR_OK);
+            seglog_pool_forget(r->s->log, &p);
+            while (!rig_was_told(r, "store.pool")) /* its thread has given up for a while */
+                (void)store_wait_applied(r->s, UINT64_MAX, MILLISECONDS(1));
+        }
+        fault_fail(r->fault, FAULT_EIO, 2, 1); /* its sync; then all is well again */
+        struct rig_message *refused = rig_send(r, 50);
+        rig_wait(r, 0);
+        fault_power_off(r->fault);
+        assert_int_equal(refused->err, ERR_IO);
+        rig_close(r);
+        fault_fail_allocate(r->fault, false);
+        fault_reboot(r->fault);
+        RIG_OPEN(r);
+        assert_false(store_recovered(r->s)->is_damaged);
+        RIG_CHECK(r);
+        rig_close(r);
+    }
+}
+
+/* The program ends with a batch in the page cache that the disk never got, and that no later sync
+ * would write: the pages are clean. Started again, it finds the batch; then the power fails. */
+static void what_only_the_page_cache_has_is_written_again_at_the_start(void **)
+{
+    for (uint64_t seed = 0; seed < 6; seed++) {
+        SCOPED(rig_destroy) struct rig *r = rig_create(seed);
+        RIG_OPEN(r);
+        rig_send(r, 100);
+        rig_wait(r, 0);
+        rig_calm(r);
+        fault_fail(r->fault, FAULT_EIO, 2, 1 << 20); /* and no header, no voiding either */
+        rig_send(r, 20000);
+        rig_wait(r, 0);
+        assert_true(store_figures(r->s).is_failed);
+        r->allows_refused = true;
+        rig_close(r);
+        fault_fail(r->fault, FAULT_NONE, 0, 0);
+        RIG_OPEN(r);
+        rig_send(r, 100);
+        rig_wait(r, 0);
+        RIG_CHECK(r);
+        fault_power_off(r->fault);
+        rig_close(r);
+        fault_reboot(r->fault);
+        RIG_OPEN(r);
+        assert_false(store_recovered(r->s)->is_damaged);
+        RIG_CHECK(r);
+        rig_close(r);
+    }
+}
+
 static void a_full_disk_is_said_and_taken_up_again_when_there_is_room(void **)
 {
     struct rig_message *m = NULL;
@@ -177,6 +241,8 @@ int main(void)
         cmocka_unit_test(two_errors_in_a_row_are_no_false_ok),
         cmocka_unit_test(a_failing_disk_is_no_false_ok),
         cmocka_unit_test(a_failed_sync_is_refused_and_the_next_message_is_taken),
+        cmocka_unit_test(what_was_refused_does_not_come_back_after_a_power_cut),
+        cmocka_unit_test(what_only_the_page_cache_has_is_written_again_at_the_start),
         cmocka_unit_test(a_full_disk_is_said_and_taken_up_again_when_there_is_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -199,6 +199,10 @@ static void the_pool_gives_back_what_is_too_much(void **)
     assert_int_equal(store_snapshot(r->s, &ei), ERR_OK);
     assert_true(store_figures(r->s).n_recycled >= 5);
     assert_true(store_figures(r->s).n_pool <= 2);
+    uint64_t n_segments = store_figures(r->s).n_segments;
+    rig_close(r);
+    RIG_OPEN(r); /* what is free says so itself */
+    assert_int_equal(store_figures(r->s).n_segments, n_segments);
     rig_close(r);
     assert_true(r->fault->n_now <= 12);
 }

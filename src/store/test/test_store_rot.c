@@ -104,6 +104,18 @@ static void the_last_batch_is_known_to_be_damaged_after_a_clean_end(void **)
     assert_true(store_recovered(r->s)->is_damaged);
 }
 
+static void a_log_that_ends_before_the_index_is_damage(void **)
+{
+    SCOPED(rig_destroy) struct rig *r = small_store(12, 3);
+    size_t last = (size_t)(store_figures(r->s).end % RIG_SEGMENT) - 3000 / 512 * 512;
+    rig_close(r);
+    memset(segment_bytes(r, SEG0) + last, 0, RIG_SEGMENT - last);
+    RIG_OPEN(r);
+    assert_true(store_recovered(r->s)->is_damaged);
+    assert_true(names_place(store_recovered(r->s)->damage.text));
+    rig_close(r);
+}
+
 static void a_damaged_closed_segment_is_found_by_verify_and_by_replay(void **)
 {
     struct errinfo ei;
@@ -129,15 +141,15 @@ static void batches_of_an_earlier_start_behind_the_tail_are_leftovers(void **)
 {
     SCOPED(rig_destroy) struct rig *r = small_store(4, 2);
     uint64_t cut = store_figures(r->s).end;
-    for (int i = 0; i < 4; i++) {
-        rig_send(r, 3000);
+    for (int i = 0; i < 30; i++) { /* one sector each: they begin wherever the end will be */
+        rig_send(r, 10);
         rig_wait(r, 0);
     }
     RIG_CHECK(r);
     rig_close(r);
     SCOPED(mem_free) char *old = mem_new(RIG_SEGMENT);
     memcpy(old, segment_bytes(r, SEG0), RIG_SEGMENT);
-    /* As if the power had failed before the last four were synced, and nobody had been told. */
+    /* As if the power had failed before these were synced, and nobody had been told. */
     memset(segment_bytes(r, SEG0) + cut, 0, RIG_SEGMENT - cut);
     lose_index(r);
     r->n = 2;
@@ -288,6 +300,7 @@ int main(void)
         cmocka_unit_test(damage_in_the_middle_is_told_with_its_place_and_never_cut),
         cmocka_unit_test(no_turned_bit_loses_a_message_in_silence),
         cmocka_unit_test(the_last_batch_is_known_to_be_damaged_after_a_clean_end),
+        cmocka_unit_test(a_log_that_ends_before_the_index_is_damage),
         cmocka_unit_test(a_damaged_closed_segment_is_found_by_verify_and_by_replay),
         cmocka_unit_test(batches_of_an_earlier_start_behind_the_tail_are_leftovers),
         cmocka_unit_test(records_of_a_recycled_file_never_look_new),
