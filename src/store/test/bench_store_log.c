@@ -1,20 +1,23 @@
 /* How fast changes become durable: submitters of 10 KiB (or argv[2] bytes) through submit .. done.
  *
- * Usage: bench_store_log FOLDER [BYTES [SECONDS]]. Each submitter has one change under way, as an
- * SMTP session has. Prints changes/s, latency, syncs per change and bytes written per body byte.
- * The index is the real one. Not run as a test. */
+ * Usage: bench_store_log [BYTES [SECONDS [FOLDER]]]. Each submitter has one change under way, as an
+ * SMTP session has. Prints changes/s, latency, what a submit costs, syncs per change and bytes
+ * written per body byte. The index is the real one. Without FOLDER one is made here and removed. */
 #include "store/store.h"
 
+#include <ftw.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
 
 enum { SAMPLES = 1 << 20, SUBMITTERS = 200 };
 
 struct bench {
     struct store *store;
-    _Atomic uint64_t n_done, next_id;
+    _Atomic uint64_t n_done, next_id, submit_ns;
     uint32_t us[SAMPLES]; /* writer only */
     _Atomic bool is_over;
     _Atomic unsigned n_flying;
@@ -70,7 +73,13 @@ static void submit(struct submitter *s)
     s->change.facts = buf_slice(&s->facts);
     s->change.body[0] = slice_of(b->body, b->bytes);
     s->since = mono_now();
+    struct timespec from;
+    struct timespec to;
+    (void)clock_gettime(CLOCK_MONOTONIC, &from);
     store_submit(b->store, &s->change);
+    (void)clock_gettime(CLOCK_MONOTONIC, &to);
+    atomic_fetch_add(&b->submit_ns, (uint64_t)((to.tv_sec - from.tv_sec) * 1000000000 + to.tv_nsec -
+                                               from.tv_nsec));
 }
 
 static int by_size(const void *a, const void *b)
@@ -90,7 +99,7 @@ static void run(struct bench *b, unsigned n, long seconds)
 {
     static struct submitter all[SUBMITTERS];
     struct store_figures before = store_figures(b->store);
-    b->n_done = 0;
+    b->n_done = b->submit_ns = 0;
     b->is_over = false;
     b->n_flying = n;
     mono_us start = mono_now();
@@ -109,12 +118,13 @@ static void run(struct bench *b, unsigned n, long seconds)
     size_t samples = count < SAMPLES ? (size_t)count : SAMPLES;
     qsort(b->us, samples, sizeof(b->us[0]), by_size);
     printf("%4u submitters: %8.0f changes/s  p50 %6u us  p99 %6u us  %.3f syncs/change  "
-           "%.3f bytes/body byte  pool %llu  unapplied %zu\n",
+           "%.3f bytes/body byte  submit %.2f us  pool %llu  unapplied %zu\n",
            n, (double)count / took, b->us[samples / 2], b->us[samples * 99 / 100],
            (double)(after.n_syncs - before.n_syncs) / (double)b->n_done,
            (double)(after.bytes_written - before.bytes_written) /
                (double)(after.bytes_body - before.bytes_body),
-           (unsigned long long)after.n_pool, store_backlog(b->store).unapplied);
+           (double)b->submit_ns / 1000 / (double)b->n_done, (unsigned long long)after.n_pool,
+           store_backlog(b->store).unapplied);
     for (unsigned i = 0; i < n; i++)
         buf_finish(&all[i].facts);
 }
@@ -124,26 +134,32 @@ static void tell(void *, enum event_class, const char *name, const char *text)
     fprintf(stderr, "%s: %s\n", name, text);
 }
 
+static int remove_one(const char *path, const struct stat *, int, struct FTW *)
+{
+    return remove(path);
+}
+
 int main(int argc, char **argv)
 {
     static const unsigned submitters[] = {1, 10, 50, 200};
     static struct bench b;
+    char own[] = "bench-store-XXXXXX";
     struct errinfo ei;
-    struct store_options o = {.dir = argc > 1 ? argv[1] : "bench-store", .tell = tell};
-    b.bytes = argc > 2 ? strtoul(argv[2], NULL, 10) : 10240;
+    struct store_options o = {.dir = argc > 3 ? argv[3] : mkdtemp(own), .tell = tell};
+    b.bytes = argc > 1 ? strtoul(argv[1], NULL, 10) : 10240;
     b.body = mem_new(b.bytes + 1);
     random_bytes(b.body, b.bytes);
-    if (store_open(&o, &b.store, &ei) != ERR_OK) {
-        fprintf(stderr, "%s\n", ei.text);
+    if (!o.dir || b.bytes > STORE_INLINE_MAX || store_open(&o, &b.store, &ei) != ERR_OK) {
+        fprintf(stderr, "the store cannot be opened\n");
         return 1;
     }
     b.next_id = store_recovered(b.store)->last_id + 1;
     pause_ms(3000); /* the pool fills */
     for (size_t i = 0; i < sizeof(submitters) / sizeof(submitters[0]); i++) {
-        run(&b, submitters[i], argc > 3 ? strtol(argv[3], NULL, 10) : 3);
+        run(&b, submitters[i], argc > 2 ? strtol(argv[2], NULL, 10) : 3);
         pause_ms(1000);
     }
     store_close(&b.store);
     mem_free(&b.body);
-    return 0;
+    return argc > 3 ? 0 : nftw(own, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }

@@ -152,7 +152,7 @@ static void leave_no_room(struct rig *r)
 /* What was refused is told so only when no start can find it any more. */
 static void what_was_refused_does_not_come_back_after_a_power_cut(void **)
 {
-    for (uint64_t seed = 0; seed < 12; seed++) {
+    for (uint64_t seed = 0; seed < 8; seed++) {
         SCOPED(rig_destroy) struct rig *r = rig_create(seed);
         RIG_OPEN(r);
         rig_send(r, 100);
@@ -180,7 +180,7 @@ static void what_was_refused_does_not_come_back_after_a_power_cut(void **)
 static void what_only_the_page_cache_has_is_written_again_at_the_start(void **)
 {
     unsigned n_found = 0;
-    for (uint64_t seed = 0; seed < 16; seed++) {
+    for (uint64_t seed = 0; seed < 8; seed++) {
         SCOPED(rig_destroy) struct rig *r = rig_create(seed);
         RIG_OPEN(r);
         rig_send(r, 100);
