@@ -56,8 +56,6 @@ struct desk_primary {
     uint32_t probe_ms, size_max, abilities;
     bool is_probing;
     bool is_by_hand;     /* a person said emergency: only a person ends it */
-    bool needs_delivery; /* deliveries failed last: a good probe alone does not make it well */
-    bool is_trial;       /* a probe went well: one delivery may try, also in an emergency */
     mono_us probe_until; /* an answer that comes later does not come */
     struct list waiters; /* struct probe_waiter: people who asked for a probe */
 };

@@ -200,12 +200,10 @@ void desk_evidence(void *arg, uint64_t primary, enum continuity_evidence e, stru
 {
     struct desk *d = arg;
     struct desk_primary *p = desk_primary(d, primary);
-    /* In an emergency only a trial begins: another delivery began before it and says nothing about
-     * now. */
-    if (!p || (p->p.state == STATE_EMERGENCY && !p->is_trial))
+    /* No delivery begins in an emergency: this one began before it, and says nothing about now.
+     * Probes decide when it is over. */
+    if (!p || p->p.state == STATE_EMERGENCY)
         return;
-    p->is_trial = false;
-    p->needs_delivery = e == EVIDENCE_BAD;
     if (e == EVIDENCE_BAD) {
         snprintf(p->last_text, sizeof(p->last_text), "%.*s", SLICE_ARG(text));
         if (p->p.n_bad == 0)
@@ -217,9 +215,7 @@ void desk_evidence(void *arg, uint64_t primary, enum continuity_evidence e, stru
 enum continuity_way desk_way(void *arg, uint64_t primary)
 {
     struct desk_primary *p = desk_primary(arg, primary);
-    if (!p)
-        return WAY_CLOSED;
-    return p->is_trial ? WAY_ONE_AT_A_TIME : continuity_way(&p->p);
+    return p ? continuity_way(&p->p) : WAY_CLOSED;
 }
 
 uint32_t desk_ceiling(void *arg, uint64_t primary)
@@ -310,14 +306,6 @@ static void explain(const struct ipc_observed *o, char *text, size_t n)
                  (int)(o->text.n < 200 ? o->text.n : 200), o->text.p ? o->text.p : "");
 }
 
-/* A primary may greet a probe and yet put off or refuse every message (disk full). If deliveries
- * failed last, a delivery has to tell that it is well again; otherwise its state would come and go
- * with each probe, and everything that waits would be offered to it each time. */
-static bool is_trial_due(struct desk *d, const struct desk_primary *p)
-{
-    return p->needs_delivery && !p->is_by_hand && queue_waiting_for(d->queue, p->id) > 0;
-}
-
 static bool take_observed(struct desk *d, struct net_frame *f)
 {
     struct ipc_observed o;
@@ -340,13 +328,7 @@ static bool take_observed(struct desk *d, struct net_frame *f)
         }
     }
     snprintf(p->last_text, sizeof(p->last_text), "%s", text);
-    if (is_well && is_trial_due(d, p)) {
-        p->is_trial = true;
-        queue_wake(d->queue, p->id);
-    } else {
-        step(d, p, is_well ? EVIDENCE_GOOD : EVIDENCE_BAD, slice_str(text), SLICE("probe"), NULL,
-             NULL);
-    }
+    step(d, p, is_well ? EVIDENCE_GOOD : EVIDENCE_BAD, slice_str(text), SLICE("probe"), NULL, NULL);
     answer_waiters(p, is_well ? ERR_OK : ERR_IO, text);
     return true;
 }

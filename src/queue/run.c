@@ -147,17 +147,7 @@ bool queue_is_flowing(struct queue *q, const struct destination *d)
 {
     if (d->rest_until > utc_now())
         return false;
-    if (!d->primary)
-        return true;
-    switch (q->o.way(q->o.arg, d->primary)) {
-    case WAY_OPEN:
-        return true;
-    case WAY_ONE_AT_A_TIME:
-        return d->n_running > 0; /* being tried: if that fails, new mail joins the others */
-    case WAY_CLOSED:
-        break;
-    }
-    return false;
+    return !d->primary || q->o.way(q->o.arg, d->primary) == WAY_OPEN;
 }
 
 static void new_mail_waits(struct queue *q, struct destination *d)
