@@ -331,7 +331,7 @@ void queue_accepted(struct queue *q, struct queue_message *m, struct queue_body 
         if (i->has_slot) {
             queue_run(q, i);
         } else {
-            queue_place(q, i, queue_is_flowing(q, i->d) ? PLACE_FRESH : PLACE_BACKLOG);
+            queue_place(q, i, PLACE_FRESH);
             queue_pump(q, i->d);
         }
     }

@@ -133,7 +133,6 @@ bool queue_slot_take(struct queue *q, struct item *i);
 void queue_next(struct queue *q, struct destination *d);
 void queue_run(struct queue *q, struct item *i); /* its attempt is durable */
 void queue_rest(struct queue *q, struct destination *d);
-bool queue_is_flowing(struct queue *q, const struct destination *d);
 
 /* ---- result.c ---- */
 /* The slices of the notice are filled in; the wait is the caller's until noticed or dropped. False:

@@ -141,24 +141,6 @@ void queue_next(struct queue *q, struct destination *d)
 }
 
 /* The destination fails as a whole: nothing more is tried there for a while. */
-/* Does mail flow there at this moment? Only then is a message new mail, which overtakes; what comes
- * while nothing flows joins what waits, in the order of its arrival. */
-bool queue_is_flowing(struct queue *q, const struct destination *d)
-{
-    if (d->rest_until > utc_now())
-        return false;
-    return !d->primary || q->o.way(q->o.arg, d->primary) == WAY_OPEN;
-}
-
-static void new_mail_waits(struct queue *q, struct destination *d)
-{
-    while (!list_empty(&d->fresh)) {
-        struct item *i = container_of(d->fresh.next, struct item, node);
-        queue_unplace(q, i);
-        queue_place(q, i, PLACE_BACKLOG);
-    }
-}
-
 void queue_rest(struct queue *q, struct destination *d)
 {
     uint32_t random;
@@ -166,7 +148,6 @@ void queue_rest(struct queue *q, struct destination *d)
     random_bytes(&random, sizeof(random));
     if (d->rest_until > now)
         return; /* one failure counts once, however many deliveries saw it */
-    new_mail_waits(q, d);
     d->n_failures++;
     d->rest_until = now + continuity_rest_ms(d->n_failures, d->primary != 0, random);
     if (list_empty(&d->resting))
