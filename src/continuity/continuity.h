@@ -21,9 +21,11 @@ enum continuity_state {
 const char *continuity_state_name(enum continuity_state s);
 
 enum continuity_evidence {
-    EVIDENCE_NONE,          /* only time has passed */
-    EVIDENCE_GOOD,          /* a probe or a delivery went well */
-    EVIDENCE_BAD,           /* it failed in a way that speaks against the primary */
+    EVIDENCE_NONE,    /* only time has passed */
+    EVIDENCE_GOOD,    /* a delivery went well */
+    EVIDENCE_GREETS,  /* a probe went well: it answers, but nothing was given to it */
+    EVIDENCE_BAD,     /* it is silent, or refuses before any mail */
+    EVIDENCE_REFUSES, /* it answers, but took no mail: only a delivery shows that this is over */
     EVIDENCE_SAY_EMERGENCY, /* a person decided */
     EVIDENCE_SAY_RETURN,
     EVIDENCE_DRAINED, /* nothing waits for this primary any more */
@@ -49,6 +51,8 @@ struct continuity_primary {
     uint32_t n_bad;    /* in a row */
     uint32_t n_good;   /* in a row */
     bool is_ready;     /* well again for long enough to give back */
+    bool is_refusing;  /* it refused mail; probes do not count until a delivery went well, or it
+                        * fell silent: what greets after that is a new start */
 };
 
 enum continuity_action {
@@ -62,7 +66,8 @@ struct continuity_primary continuity_start(utc_ms now);
 unsigned continuity_step(struct continuity_primary *p, enum continuity_evidence e, utc_ms now,
                          const struct continuity_plan *plan);
 
-/* May deliveries to it start now? In suspect and emergency one at a time is tried as evidence. */
+/* May deliveries to it start now? One at a time is tried as evidence in suspect, and where only a
+ * delivery can be one. */
 enum continuity_way { WAY_OPEN, WAY_ONE_AT_A_TIME, WAY_CLOSED };
 enum continuity_way continuity_way(const struct continuity_primary *p);
 

@@ -58,7 +58,7 @@ static struct continuity_verdict judge_primary(struct continuity_reply r, struct
     if (r.code < 500) {
         /* Busy or short of room: not dead, but it wants to be left alone for a while. */
         bool is_system = is_about_system(r);
-        return fate(FATE_WAIT, is_system ? EVIDENCE_BAD : EVIDENCE_NONE, is_system);
+        return fate(FATE_WAIT, is_system ? EVIDENCE_REFUSES : EVIDENCE_NONE, is_system);
     }
     if (is_about_content(r)) {
         /* It is well and does not want this message. Whoever still waits hears it from us, so that
@@ -71,7 +71,7 @@ static struct continuity_verdict judge_primary(struct continuity_reply r, struct
         return fate(a.is_waiting && a.is_alone ? FATE_PASS : FATE_HOLD, EVIDENCE_NONE, false);
     /* 5xx about us, about relaying, at MAIL, or for somebody we know: a misconfigured primary must
      * never bounce the company's mail. */
-    return fate(FATE_WAIT, EVIDENCE_BAD, r.phase == AT_MAIL);
+    return fate(FATE_WAIT, EVIDENCE_REFUSES, r.phase == AT_MAIL);
 }
 
 static struct continuity_verdict judge_world(struct continuity_reply r)
@@ -110,7 +110,7 @@ utc_ms continuity_retry_ms(uint32_t attempts, bool is_primary, uint32_t random)
 
 utc_ms continuity_rest_ms(uint32_t failures, bool is_primary, uint32_t random)
 {
-    static const uint32_t primary_ms[] = {500, 1000, 2000, 4000, 8000, 15000};
+    static const uint32_t primary_ms[] = {500, 1000, 2000, 4000};
     static const uint32_t world_ms[] = {30000, 60000, 300000, 900000, 1800000};
     const uint32_t *plan = is_primary ? primary_ms : world_ms;
     uint32_t n =

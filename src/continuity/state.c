@@ -34,13 +34,15 @@ static unsigned enter(struct continuity_primary *p, enum continuity_state state,
 static void count(struct continuity_primary *p, enum continuity_evidence e, utc_ms now,
                   const struct continuity_plan *plan)
 {
-    if (e == EVIDENCE_GOOD) {
+    if (e == EVIDENCE_GOOD || (e == EVIDENCE_GREETS && !p->is_refusing)) {
         if (p->n_good++ == 0)
             p->good_since = now;
         p->last_good = now;
         p->n_bad = 0;
         p->first_bad = 0;
-    } else if (e == EVIDENCE_BAD) {
+        p->is_refusing = false;
+    } else if (e == EVIDENCE_BAD || e == EVIDENCE_REFUSES) {
+        p->is_refusing = e == EVIDENCE_REFUSES;
         /* Failures far apart are glitches: each begins a new run while nothing is suspected. */
         bool is_stale = p->state == STATE_STANDBY &&
                         now - p->last_bad > (utc_ms)plan->suspect_within_sec * 1000;
@@ -89,8 +91,10 @@ unsigned continuity_step(struct continuity_primary *p, enum continuity_evidence 
                          const struct continuity_plan *plan)
 {
     count(p, e, now, plan);
-    if (e == EVIDENCE_SAY_EMERGENCY && p->state != STATE_EMERGENCY)
+    if (e == EVIDENCE_SAY_EMERGENCY && p->state != STATE_EMERGENCY) {
+        p->is_refusing = false; /* nothing is tried against a person's word */
         return enter(p, STATE_EMERGENCY, now);
+    }
     if (e == EVIDENCE_SAY_RETURN && p->state == STATE_EMERGENCY)
         return enter(p, STATE_RETURNING, now) | ACTION_DRAIN;
     switch (p->state) {
@@ -119,7 +123,7 @@ enum continuity_way continuity_way(const struct continuity_primary *p)
     case STATE_SUSPECT:
         return WAY_ONE_AT_A_TIME;
     case STATE_EMERGENCY:
-        return WAY_CLOSED;
+        return p->is_refusing ? WAY_ONE_AT_A_TIME : WAY_CLOSED;
     case STATE_N:
         break;
     }

@@ -53,6 +53,7 @@ struct desk_primary {
     char software[120];
     utc_ms last_probe;
     mono_us next_probe;
+    mono_us next_try; /* of a delivery, while it refuses mail */
     uint32_t probe_ms, size_max, abilities;
     bool is_probing;
     bool is_by_hand;     /* a person said emergency: only a person ends it */

@@ -15,7 +15,7 @@
 #include "desk/state.def"
 #include "base/pack_end.h"
 
-enum { PROBE_WELL_SECONDS = 10, PROBE_ILL_MS = 1000, PROBE_TIMEOUT_MS = 10000 };
+enum { PROBE_WELL_SECONDS = 10, PROBE_ILL_MS = 1000, PROBE_TIMEOUT_MS = 10000, TRY_SECONDS = 4 };
 
 struct probe_waiter {
     struct list node;
@@ -190,7 +190,9 @@ static void step(struct desk *d, struct desk_primary *p, enum continuity_evidenc
     } else if (done) {
         done(cookie, ERR_INVALID, "the primary is not in a state in which this can be decided");
     }
-    if ((actions & ACTION_DRAIN) || (!was_open && continuity_way(&p->p) == WAY_OPEN))
+    if (actions & ACTION_DRAIN)
+        queue_drain(d->queue, p->id);
+    else if (!was_open && continuity_way(&p->p) == WAY_OPEN)
         queue_wake(d->queue, p->id);
     if (p->p.state == STATE_RETURNING && queue_waiting_for(d->queue, p->id) == 0)
         desk_drained(d, p->id);
@@ -201,10 +203,10 @@ void desk_evidence(void *arg, uint64_t primary, enum continuity_evidence e, stru
     struct desk *d = arg;
     struct desk_primary *p = desk_primary(d, primary);
     /* No delivery begins in an emergency: this one began before it, and says nothing about now.
-     * Probes decide when it is over. */
-    if (!p || p->p.state == STATE_EMERGENCY)
+     * Probes decide when it is over, unless it refuses mail, which no probe can see. */
+    if (!p || (p->p.state == STATE_EMERGENCY && !p->p.is_refusing))
         return;
-    if (e == EVIDENCE_BAD) {
+    if (e == EVIDENCE_BAD || e == EVIDENCE_REFUSES) {
         snprintf(p->last_text, sizeof(p->last_text), "%.*s", SLICE_ARG(text));
         if (p->p.n_bad == 0)
             p->next_probe = 0; /* look for ourselves at once */
@@ -306,6 +308,15 @@ static void explain(const struct ipc_observed *o, char *text, size_t n)
                  (int)(o->text.n < 200 ? o->text.n : 200), o->text.p ? o->text.p : "");
 }
 
+/* When nothing waits, no delivery can show that it takes mail again: a probe has to do. */
+static enum continuity_evidence evidence_of_probe(struct desk *d, const struct desk_primary *p,
+                                                  bool is_well)
+{
+    if (!is_well)
+        return EVIDENCE_BAD;
+    return queue_waiting_for(d->queue, p->id) == 0 ? EVIDENCE_GOOD : EVIDENCE_GREETS;
+}
+
 static bool take_observed(struct desk *d, struct net_frame *f)
 {
     struct ipc_observed o;
@@ -327,8 +338,9 @@ static bool take_observed(struct desk *d, struct net_frame *f)
             p->size_max = o.size_max;
         }
     }
-    snprintf(p->last_text, sizeof(p->last_text), "%s", text);
-    step(d, p, is_well ? EVIDENCE_GOOD : EVIDENCE_BAD, slice_str(text), SLICE("probe"), NULL, NULL);
+    if (!is_well || !p->p.is_refusing)
+        snprintf(p->last_text, sizeof(p->last_text), "%s", text);
+    step(d, p, evidence_of_probe(d, p, is_well), slice_str(text), SLICE("probe"), NULL, NULL);
     answer_waiters(p, is_well ? ERR_OK : ERR_IO, text);
     return true;
 }
@@ -382,6 +394,14 @@ static void give_up_probe(struct desk_primary *p, mono_us now)
     answer_waiters(p, ERR_RETRY, "our probing process gave no answer; try again");
 }
 
+static void try_refusing(struct desk *d, struct desk_primary *p, mono_us now)
+{
+    if (!p->p.is_refusing || p->p.state == STATE_STANDBY || now < p->next_try)
+        return;
+    p->next_try = now + SECONDS(TRY_SECONDS);
+    queue_try(d->queue, p->id);
+}
+
 void desk_state_tick(struct desk *d, mono_us now)
 {
     const struct directory_primary *facts;
@@ -393,6 +413,7 @@ void desk_state_tick(struct desk *d, mono_us now)
             p->next_probe = now + probe_interval(p);
         step(d, p, EVIDENCE_NONE, SLICE("no sign of life for long enough"), SLICE("clock"), NULL,
              NULL);
+        try_refusing(d, p, now);
     }
 }
 

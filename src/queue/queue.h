@@ -171,6 +171,11 @@ void queue_give_up_answer(struct queue *q, uint64_t message);
 void queue_courier_lost(struct queue *q);
 /* The state of a primary changed, or it answered: look again now. */
 void queue_wake(struct queue *q, uint64_t primary);
+/* It is well again after a suspicion: what waits for its own time goes now too. */
+void queue_drain(struct queue *q, uint64_t primary);
+/* It refuses mail, and only a delivery can show that this is over: when nothing else is tried, one
+ * of those that wait for their time goes now. */
+void queue_try(struct queue *q, uint64_t primary);
 void queue_tick(struct queue *q);  /* a few times a second */
 void queue_flush(struct queue *q); /* write the results gathered in this turn */
 

@@ -32,6 +32,7 @@ struct destination {
     struct item **backlog; /* heap by message id: the oldest first */
     size_t n_backlog, cap_backlog;
     uint32_t n_running, n_items, n_failures, n_turns;
+    uint64_t refused; /* hash of who was refused since something was delivered; 0: nobody */
     utc_ms rest_until;
     struct list resting; /* node in queue->resting */
     struct list hungry;  /* node in queue->hungry */

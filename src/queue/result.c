@@ -391,11 +391,29 @@ static struct continuity_verdict judge(const struct settling *s, const struct qu
     return v;
 }
 
+/* One mailbox that is gone or full says nothing about the system that has it: not before a second
+ * person is refused, and not by messages that were refused before. */
+static bool is_only_about_a_person(const struct settling *s, const struct continuity_verdict *v,
+                                   const struct queue_row *row, const struct queue_outcome *o)
+{
+    enum { ABOUT_MAILBOX = 2 }; /* RFC 3463 */
+    struct destination *d = s->i->d;
+    uint64_t who = hash_bytes(row->address) | 1;
+    if (v->evidence != EVIDENCE_REFUSES || v->is_about_destination ||
+        (o->reply.phase != AT_RCPT && o->reply.subject != ABOUT_MAILBOX))
+        return false;
+    if (d->refused == 0)
+        d->refused = who;
+    return d->refused == who || row->attempts > 1;
+}
+
 static void weigh(struct settling *s, const struct continuity_verdict *v,
-                  const struct queue_outcome *o)
+                  const struct queue_row *row, const struct queue_outcome *o)
 {
     s->rests |= v->is_about_destination;
     s->has_reply |= o->reply.code != 0;
+    if (is_only_about_a_person(s, v, row, o))
+        return;
     if (v->evidence != EVIDENCE_NONE && s->evidence != EVIDENCE_GOOD) {
         s->evidence = v->evidence; /* one recipient that went well outweighs */
         s->evidence_text = o->text;
@@ -410,7 +428,7 @@ static void settle_row(struct settling *s, struct queue_row *row, bool is_alone)
     row->attempts++;
     struct record_result result = base_result(s, row, o);
     bool is_known_now = true;
-    weigh(s, &v, o);
+    weigh(s, &v, row, o);
     switch (v.fate) {
     case FATE_DELIVERED:
         result.disposition = DISPOSITION_DELIVERED;
@@ -486,6 +504,8 @@ static void place_rest(struct settling *s)
 
 static void note_health(struct settling *s, struct destination *d)
 {
+    if (s->n_delivered > 0)
+        d->refused = 0;
     if (s->rests) {
         queue_rest(s->q, d);
     } else if (s->has_reply) {

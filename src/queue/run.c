@@ -154,11 +154,68 @@ void queue_rest(struct queue *q, struct destination *d)
         list_append(&q->resting, &d->resting);
 }
 
-void queue_wake(struct queue *q, uint64_t primary)
+/* What could not go until now is not new any more: mail that comes from now on overtakes it. */
+static void age(struct destination *d)
 {
-    struct destination *d = queue_destination(q, primary, SLICE(""));
+    for (struct list *node; (node = list_pop(&d->fresh));) {
+        struct item *i = container_of(node, struct item, node);
+        i->place = PLACE_BACKLOG;
+        queue_heap_add(&d->backlog, &d->n_backlog, &d->cap_backlog, i, queue_older);
+    }
+}
+
+static void end_rest(struct queue *q, struct destination *d)
+{
     d->rest_until = 0;
     list_remove(&d->resting);
+    age(d);
+    queue_pump(q, d);
+}
+
+void queue_wake(struct queue *q, uint64_t primary)
+{
+    end_rest(q, queue_destination(q, primary, SLICE("")));
+}
+
+static struct item *soonest(const struct queue *q, const struct destination *d)
+{
+    struct item *found = NULL;
+    for (size_t k = 0; k < q->n_timers; k++)
+        if (q->timers[k]->d == d && (!found || queue_sooner(q->timers[k], found)))
+            found = q->timers[k];
+    return found;
+}
+
+static void hurry(struct queue *q, struct item *i)
+{
+    queue_unplace(q, i);
+    i->due = 0;
+    queue_place(q, i, PLACE_BACKLOG);
+}
+
+void queue_drain(struct queue *q, uint64_t primary)
+{
+    struct destination *d = queue_destination(q, primary, SLICE(""));
+    size_t n = 0;
+    struct item **waiting = mem_new((q->n_timers + 1) * sizeof(struct item *));
+    for (size_t k = 0; k < q->n_timers; k++)
+        if (q->timers[k]->d == d)
+            waiting[n++] = q->timers[k];
+    while (n > 0)
+        hurry(q, waiting[--n]);
+    mem_free(&waiting);
+    end_rest(q, d);
+}
+
+void queue_try(struct queue *q, uint64_t primary)
+{
+    struct destination *d = queue_destination_find(q, primary, SLICE(""));
+    if (!d || d->n_running > 0 || d->n_backlog > 0 || !list_empty(&d->fresh))
+        return;
+    struct item *i = soonest(q, d);
+    if (!i)
+        return;
+    hurry(q, i);
     queue_pump(q, d);
 }
 
@@ -382,8 +439,7 @@ void queue_tick(struct queue *q)
         struct destination *d = container_of(node, struct destination, resting);
         if (d->rest_until > now)
             continue;
-        list_remove(&d->resting);
-        queue_pump(q, d);
+        end_rest(q, d);
         queue_destination_settle(q, d); /* perhaps only its rest kept it */
     }
 }

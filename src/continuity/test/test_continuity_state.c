@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-/* A script: "+" good, "-" bad, "!" a person says emergency, "<" a person says return, "0" drained,
+/* A script: "+" good, "p" a probe went well, "-" bad, "r" refuses mail, "!" a person says
+ * emergency, "<" a person says return, "0" drained,
  * "." nothing; each followed by seconds to wait before the next. The end is the expected state. */
 static const struct script {
     const char *what;
@@ -23,6 +24,12 @@ static const struct script {
     {"six minutes after the first failure", "-10 -10 -10 -60 -60 -60 -60 -60 -60 .1",
      STATE_EMERGENCY},
     {"time alone decides when evidence stops", "-10 -10 -10 .400 .1", STATE_EMERGENCY},
+    {"a good probe clears the suspicion of silence", "-10 -10 -10 p1", STATE_STANDBY},
+    {"a probe does not clear what deliveries saw", "r1 p1 r1 p1 r1 p1 p1", STATE_SUSPECT},
+    {"a delivery does", "r1 p1 r1 p1 r1 p1 +1", STATE_STANDBY},
+    {"a primary that refuses for six minutes", "r1 p1 r1 p1 r1 p100 p100 p100 p100 .1",
+     STATE_EMERGENCY},
+    {"who fell silent after refusing begins anew", "r1 r1 r1 -1 -1 p1", STATE_STANDBY},
     {"by hand at once", "+1 !1", STATE_EMERGENCY},
     {"by hand from suspect", "-10 -10 -10 !1", STATE_EMERGENCY},
     {"a good probe does not end an emergency", "!1 +10 +10 +10", STATE_EMERGENCY},
@@ -39,8 +46,12 @@ static enum continuity_evidence evidence_of(char c)
     switch (c) {
     case '+':
         return EVIDENCE_GOOD;
+    case 'p':
+        return EVIDENCE_GREETS;
     case '-':
         return EVIDENCE_BAD;
+    case 'r':
+        return EVIDENCE_REFUSES;
     case '!':
         return EVIDENCE_SAY_EMERGENCY;
     case '<':
@@ -104,11 +115,18 @@ static void a_plan_may_leave_the_emergency_to_people(void **)
 
 static void deliveries_start_only_where_it_makes_sense(void **)
 {
-    utc_ms now = 0;
+    utc_ms now = 1000;
     struct continuity_primary p = continuity_start(now);
     assert_int_equal(continuity_way(&p), WAY_OPEN);
     (void)continuity_step(&p, EVIDENCE_BAD, now, &continuity_plan_default);
     assert_int_equal(continuity_way(&p), WAY_ONE_AT_A_TIME);
+    (void)continuity_step(&p, EVIDENCE_REFUSES, now, &continuity_plan_default);
+    (void)continuity_step(&p, EVIDENCE_REFUSES, now, &continuity_plan_default);
+    (void)continuity_step(&p, EVIDENCE_NONE, now += 400000, &continuity_plan_default);
+    assert_int_equal(p.state, STATE_EMERGENCY);
+    assert_int_equal(continuity_way(&p), WAY_ONE_AT_A_TIME); /* how else could it show? */
+    p = continuity_start(now);
+    (void)continuity_step(&p, EVIDENCE_REFUSES, now, &continuity_plan_default);
     (void)continuity_step(&p, EVIDENCE_SAY_EMERGENCY, now, &continuity_plan_default);
     assert_int_equal(continuity_way(&p), WAY_CLOSED);
     (void)continuity_step(&p, EVIDENCE_GOOD, now, &continuity_plan_default);

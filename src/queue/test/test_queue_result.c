@@ -75,7 +75,7 @@ static void each_reply_has_its_fate(void **)
          DISPOSITION_WAITING,
          0,
          false,
-         EVIDENCE_BAD},
+         EVIDENCE_NONE},
         {"nobody of ours",
          1,
          {AT_RCPT, 550, 5, 1, 1, false},
@@ -93,7 +93,7 @@ static void each_reply_has_its_fate(void **)
          DISPOSITION_WAITING,
          0,
          false,
-         EVIDENCE_BAD},
+         EVIDENCE_REFUSES},
         {"the world takes it",
          0,
          {AT_DOT, 250, 2, 0, 0, true},
@@ -156,6 +156,28 @@ static void each_reply_has_its_fate(void **)
             fail_msg("%s: evidence %d", cases[i].name, e);
         kit_queue_anew(1000, 1 << 20); /* rests and what waits end with the old one */
     }
+}
+
+static void one_mailbox_that_is_gone_says_nothing_about_its_system(void **)
+{
+    struct kit_mail one = {.primary = 1}, two = {.primary = 1, .domain = "b.test"};
+    uint64_t first = kit_mail(&one);
+    kit_end(first, kit_unknown);
+    kit_end(kit_mail(&one), kit_unknown);
+    kit_tick(15);
+    kit_end(first, kit_unknown); /* again */
+    assert_int_equal(kit->n_evidence, 0);
+    uint64_t second = kit_mail(&two);
+    kit_end(second, kit_unknown); /* a second person */
+    assert_int_equal(kit->n_evidence, 1);
+    assert_int_equal(kit->evidence[0].evidence, EVIDENCE_REFUSES);
+    kit_tick(15);
+    kit_end(second, kit_unknown); /* the same message again says nothing new */
+    assert_int_equal(kit->n_evidence, 1);
+    kit_end(kit_mail(&one), kit_good);
+    kit_end(kit_mail(&two), kit_unknown); /* after a success it begins anew */
+    assert_int_equal(kit->n_evidence, 2);
+    assert_int_equal(kit->evidence[1].evidence, EVIDENCE_GOOD);
 }
 
 static void recipients_of_one_delivery_have_their_own_fates(void **)
@@ -492,6 +514,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_reply_has_its_fate),
+        TEST(one_mailbox_that_is_gone_says_nothing_about_its_system),
         TEST(recipients_of_one_delivery_have_their_own_fates),
         TEST(a_recipient_without_an_outcome_goes_on_waiting),
         TEST(many_that_are_held_are_one_alarm),

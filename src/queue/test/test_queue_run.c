@@ -245,6 +245,59 @@ static void a_wake_ends_the_rest_at_once(void **)
     kit_expect_empty();
 }
 
+static void mail_that_comes_after_a_wake_overtakes_what_waited_until_then(void **)
+{
+    uint64_t old[4];
+    kit->way[1] = WAY_CLOSED;
+    for (int i = 0; i < 4; i++)
+        old[i] = kit_mail(&(struct kit_mail){.primary = 1}); /* never tried */
+    kit->way[1] = WAY_ONE_AT_A_TIME;
+    queue_wake(kit->q, 1);
+    kit_settle();
+    assert_non_null(kit_job_of(old[0]));
+    uint64_t fresh = kit_mail(&(struct kit_mail){.primary = 1});
+    kit_end(old[0], kit_good);
+    assert_non_null(kit_job_of(fresh));
+    kit_end(fresh, kit_good);
+    for (int i = 1; i < 4; i++)
+        kit_end(old[i], kit_good); /* in their order */
+    kit_expect_empty();
+}
+
+static void a_drain_waits_for_nobodys_own_time(void **)
+{
+    uint64_t refused = kit_mail(&(struct kit_mail){.primary = 1});
+    uint64_t elsewhere = kit_mail(&(struct kit_mail){.primary = 2});
+    kit_end(refused, kit_unknown);
+    kit_end(elsewhere, kit_unknown);
+    queue_wake(kit->q, 1);
+    kit_settle();
+    assert_int_equal(kit_n_running(), 0); /* its own time decides */
+    queue_drain(kit->q, 1);
+    kit_settle();
+    assert_int_equal(kit_n_running(), 1);
+    kit_end(refused, kit_good);
+}
+
+static void a_primary_that_refuses_is_tried_with_one_of_those_that_wait(void **)
+{
+    uint64_t ids[3];
+    for (int i = 0; i < 3; i++)
+        kit_end(ids[i] = kit_mail(&(struct kit_mail){.primary = 1}), kit_unknown);
+    queue_try(kit->q, 1);
+    kit_settle();
+    assert_int_equal(kit_n_running(), 1);
+    queue_try(kit->q, 1); /* one is tried already */
+    kit_settle();
+    assert_int_equal(kit_n_running(), 1);
+    queue_try(kit->q, 3); /* nobody's */
+    queue_drain(kit->q, 1);
+    kit_settle();
+    for (int i = 0; i < 3; i++)
+        kit_end(ids[i], kit_good);
+    kit_expect_empty();
+}
+
 static void a_destination_whose_mail_is_gone_is_forgotten_after_its_rest(void **)
 {
     uint64_t id = kit_mail(&(struct kit_mail){.domain = "gone.test"});
@@ -516,6 +569,9 @@ int main(void)
         TEST(asking_in_vain_is_no_turn),
         TEST(a_destination_that_does_not_answer_rests_once_for_all),
         TEST(a_wake_ends_the_rest_at_once),
+        TEST(mail_that_comes_after_a_wake_overtakes_what_waited_until_then),
+        TEST(a_drain_waits_for_nobodys_own_time),
+        TEST(a_primary_that_refuses_is_tried_with_one_of_those_that_wait),
         TEST(a_destination_whose_mail_is_gone_is_forgotten_after_its_rest),
         TEST(the_result_stands_in_the_log_before_the_next_attempt),
         TEST(an_attempt_that_cannot_be_written_is_tried_again),
