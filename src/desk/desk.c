@@ -355,7 +355,7 @@ static void on_tick(void *arg)
     }
     d->n_ticks++;
     desk_late(d);
-    net_timer_set(d->tick, MILLISECONDS(TICK_MS));
+    net_timer_set(d->tick, d->o.tick ? d->o.tick : MILLISECONDS(TICK_MS));
     stop_if_done(d, now);
 }
 

@@ -21,6 +21,7 @@ struct desk_options {
     uint32_t queue_items, per_destination, per_primary;
     uint32_t hops_ours;    /* times a message may pass through us */
     mono_us answer_within; /* a sender waits for its primary's answer at most so long; 0: 20 s */
+    mono_us tick;          /* of everything that waits for time; 0: 100 ms */
     void *arg;
     void (*nonsense)(void *arg, enum ipc_role peer, unsigned number, const char *why);
     void (*progress)(void *arg, unsigned percent);

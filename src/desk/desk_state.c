@@ -340,6 +340,8 @@ static bool take_observed(struct desk *d, struct net_frame *f)
     }
     if (!is_well || !p->p.is_refusing)
         snprintf(p->last_text, sizeof(p->last_text), "%s", text);
+    if (!is_well) /* the interval of a healthy one is not over yet */
+        p->next_probe = mono_now() + MILLISECONDS(PROBE_ILL_MS);
     step(d, p, evidence_of_probe(d, p, is_well), slice_str(text), SLICE("probe"), NULL, NULL);
     answer_waiters(p, is_well ? ERR_OK : ERR_IO, text);
     return true;
@@ -374,6 +376,8 @@ void desk_liaison_closed(void *arg, struct net_link *)
     net_link_close(&peer->link);
     while (map_next(peer->desk->primaries, &at, NULL, &value)) {
         struct desk_primary *p = value;
+        if (p->is_probing)
+            p->next_probe = 0; /* asked again as soon as there is somebody to ask */
         p->is_probing = false;
         answer_waiters(p, ERR_RETRY, "our probing process ended in the middle of it");
     }

@@ -235,6 +235,7 @@ static void kit_begin(void *)
                              .per_destination = 20,
                              .per_primary = 20,
                              .hops_ours = 5,
+                             .tick = MILLISECONDS(10),
                              .answer_within = kit->answer_within,
                              .nonsense = kit_nonsense,
                              .progress = kit_progress};
