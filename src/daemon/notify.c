@@ -37,6 +37,7 @@ void notify_open(void)
         (void)unsetenv("WATCHDOG_PID");
 }
 
+static void say(int flags, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 static void say(int flags, const char *format, va_list args)
 {
     char text[512];
