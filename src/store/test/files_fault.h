@@ -24,7 +24,8 @@ enum {
     FAULT_PATH = 128
 };
 
-enum fault_kind { FAULT_NONE, FAULT_EIO, FAULT_ENOSPC, FAULT_SHORT };
+/* REFUSED: EIO, and a write has taken nothing. */
+enum fault_kind { FAULT_NONE, FAULT_EIO, FAULT_REFUSED, FAULT_ENOSPC, FAULT_SHORT };
 
 struct fault_inode {
     char *cache, *disk;
@@ -329,7 +330,7 @@ static ssize_t fault_pwritev(void *self, int fd, const struct iovec *iov, int n,
     for (int k = 0; k < n; k++)
         all += iov[k].iov_len;
     size_t most = all;
-    if (was_dead)
+    if (was_dead || kind == FAULT_REFUSED)
         most = 0;
     else if (kind != FAULT_NONE) /* some of it may have been taken before it failed */
         most = (size_t)(fault_random(f) % (all / FAULT_SECTOR + 1)) * FAULT_SECTOR;
