@@ -54,6 +54,7 @@ static struct {
     bool is_held;  /* under lock */
     bool is_small; /* under lock: little room on the disk */
     unsigned n_waiting;
+    unsigned n_failures; /* under lock: so many syncs to come fail */
 } disk = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
 
 int fdatasync(int fd)
@@ -64,9 +65,19 @@ int fdatasync(int fd)
     while (disk.is_held)
         pthread_cond_wait(&disk.cond, &disk.lock);
     disk.n_waiting--;
+    bool is_failing = disk.n_failures > 0;
+    disk.n_failures -= is_failing;
     pthread_mutex_unlock(&disk.lock);
     (void)fd; /* these tests never lose power */
-    return 0;
+    errno = is_failing ? EIO : errno;
+    return is_failing ? -1 : 0;
+}
+
+static void disk_fail(unsigned n)
+{
+    pthread_mutex_lock(&disk.lock);
+    disk.n_failures = n;
+    pthread_mutex_unlock(&disk.lock);
 }
 
 int statvfs(const char *, struct statvfs *ret)

@@ -168,6 +168,46 @@ static void a_courier_that_could_not_try_is_no_evidence(void **)
     assert_false(kit_has_event("primary.suspect"));
 }
 
+/* ---- a disk that refuses ---- */
+
+static void read_queue(void *arg)
+{
+    *(struct queue_figures *)arg = queue_figures(kit_admin->host.queue);
+}
+
+/* Nothing of it waits, runs, or lies in memory. */
+static void expect_empty_queue(void)
+{
+    struct queue_figures f;
+    kit_on_loop(read_queue, &f);
+    assert_int_equal(f.n_rows, 0);
+    assert_int_equal(f.n_running, 0);
+    assert_int_equal(f.bytes_memory, 0);
+}
+
+static void what_could_not_be_written_is_refused_and_nothing_is_left(void **)
+{
+    struct kit_rows rows;
+    kit_found((struct kit_company){.is_cut_through = true});
+    for (size_t size = 100; size <= 3 << 20; size += (3 << 20) - 100) { /* inline, in chunks */
+        disk_fail(1);
+        assert_int_equal(kit_refused(kit->gate, &(struct kit_mail){.rcpts = {"anna@example.test"},
+                                                                   .size = size}),
+                         REFUSE_STORE_FAILED);
+        kit_expect_quiet(kit->courier);
+        expect_empty_queue();
+    }
+    kit_await_event("store.write-failed");
+    uint64_t tag = kit_send(kit->gate, &to_anna);
+    kit_end_job(kit_good);
+    uint64_t id = kit_taken(kit->gate, tag).message;
+    kit_await(id, 0, DISPOSITION_DELIVERED);
+    expect_empty_queue();
+    kit_rows_of(id, &rows);
+    assert_true(rows.rows[0].facts.uid >= 1 && rows.rows[0].facts.uid <= 3); /* gaps, no more */
+    kit_check_sums();
+}
+
 /* ---- groups, aliases, mailboxes ---- */
 
 static void a_group_has_a_row_for_each_member_and_one_delivery(void **)
@@ -235,6 +275,36 @@ static void hosted_mail_without_a_mailbox_is_held_and_announced(void **)
     kit_rows_of(id, &rows);
     assert_int_equal(rows.rows[0].facts.refusal, 1 + REFUSE_HOLD_NO_MAILBOX);
     kit_await_event("queue.held");
+    kit_check_sums();
+}
+
+static void put_group(uint64_t id, const char *address, const char *member, const char *other)
+{
+    struct kit_objects all = {.n = 0};
+    struct dir_text addresses = {slice_str(address)};
+    struct dir_text members[] = {{slice_str(member)}, {slice_str(other)}};
+    struct dir_group group = {.name = slice_str(address),
+                              .addresses = &addresses,
+                              .n_addresses = 1,
+                              .members = members,
+                              .n_members = other ? 2 : 1};
+    dir_group_pack(kit_object(&all, OBJECT_GROUP, id, KIT_TENANT, address), &group);
+    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+}
+
+static void a_hosted_group_is_delivered_when_each_member_has_it(void **)
+{
+    kit_found((struct kit_company){0});
+    put_group(60, "all@hosted.test", "sara@hosted.test", NULL);
+    put_group(61, "some@hosted.test", "sara@hosted.test", "boxless@hosted.test");
+    put_group(62, "others@hosted.test", "sara@hosted.test", "who@world.test");
+    uint64_t id = kit_accept(kit->gate, &(struct kit_mail){.rcpts = {"all@hosted.test"}});
+    kit_await(id, 0, DISPOSITION_DELIVERED);
+    kit_await(id, 1, DISPOSITION_MERGED);
+    id = kit_accept(kit->gate, &(struct kit_mail){.rcpts = {"some@hosted.test"}});
+    kit_await(id, 0, DISPOSITION_HELD); /* somebody would never see it */
+    id = kit_accept(kit->gate, &(struct kit_mail){.rcpts = {"others@hosted.test"}});
+    kit_await(id, 0, DISPOSITION_HELD);
     kit_check_sums();
 }
 
@@ -441,10 +511,12 @@ int main(void)
         TEST(what_waits_is_there_after_a_start),
         TEST(a_lost_courier_leaves_a_possible_double),
         TEST(a_courier_that_could_not_try_is_no_evidence),
+        TEST(what_could_not_be_written_is_refused_and_nothing_is_left),
         TEST(a_group_has_a_row_for_each_member_and_one_delivery),
         TEST(two_aliases_of_one_person_are_one_delivery),
         TEST(hosted_mail_is_delivered_by_being_here),
         TEST(hosted_mail_without_a_mailbox_is_held_and_announced),
+        TEST(a_hosted_group_is_delivered_when_each_member_has_it),
         TEST(numbers_in_a_mailbox_grow_in_the_order_of_the_log),
         TEST(entries_of_a_mailbox_go_on_after_a_start),
         TEST(replies_that_reached_the_sender_are_written_down),

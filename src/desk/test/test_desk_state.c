@@ -315,6 +315,19 @@ static void a_body_that_nobody_can_read_is_refused_before_it_is_written(void **)
     assert_int_equal(kit_ask(kit->gate, "anna@example.test", 0), REFUSE_N);
 }
 
+static void a_change_that_cannot_be_written_changes_nothing(void **)
+{
+    struct kit_objects all = {.n = 0};
+    kit_found((struct kit_company){0});
+    kit_person(&all, 50, "new@example.test", NULL, 0);
+    disk_fail(1);
+    assert_int_equal(kit_put_objects(&all, NULL), ERR_IO);
+    assert_int_equal(kit_ask(kit->gate, "new@example.test", 0), REFUSE_UNSURE_PERSON);
+    kit_person(&all, 50, "new@example.test", NULL, 0);
+    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+    assert_int_equal(kit_ask(kit->gate, "new@example.test", 0), REFUSE_N);
+}
+
 static void a_mailbox_that_is_removed_takes_no_mail(void **)
 {
     struct kit_rows rows;
@@ -435,6 +448,7 @@ int main(void)
         TEST(what_waits_is_held_and_stays_held_over_a_start),
         TEST(many_changes_are_done_one_after_the_other),
         TEST(a_body_that_nobody_can_read_is_refused_before_it_is_written),
+        TEST(a_change_that_cannot_be_written_changes_nothing),
         TEST(a_mailbox_that_is_removed_takes_no_mail),
         TEST(changes_reach_the_gates),
         TEST(a_low_disk_closes_new_mail_and_opens_it_again),
