@@ -343,11 +343,17 @@ struct courier_peer *courier_peer_over(const struct courier_network *net,
 /* ---- opening and closing
  * ------------------------------------------------------------------------------ */
 
+static const struct net_policy *policy_now(const struct courier_network *net)
+{
+    static const struct net_policy only_here;
+    return net->policy ? atomic_load(net->policy) : &only_here;
+}
+
 static bool is_own(const struct courier_network *net, const struct sockaddr_storage *address)
 {
     unsigned char a[16], b[16];
     size_t n = net_address_bytes(address, a);
-    bool is_loopback = net_policy_where(&net->policy, address) == NET_LOOPBACK;
+    bool is_loopback = net_policy_where(policy_now(net), address) == NET_LOOPBACK;
     in_port_t port = ((const struct sockaddr_in *)(const void *)address)->sin_port;
     for (size_t i = 0; i < net->n_own; i++) {
         if (((const struct sockaddr_in *)(const void *)&net->own[i])->sin_port != port)
@@ -366,14 +372,15 @@ static bool may_reach(const struct courier_network *net, const struct courier_ta
                       struct courier_end *end)
 {
     struct net_peer_text text = net_peer_text(&t->address);
-    enum net_where where = net_policy_where(&net->policy, &t->address);
-    bool is_home = where == NET_LOOPBACK && net->policy.has_internet;
+    const struct net_policy *policy = policy_now(net);
+    enum net_where where = net_policy_where(policy, &t->address);
+    bool is_home = where == NET_LOOPBACK && policy->has_internet;
     if (t->is_world && (is_home || is_own(net, &t->address))) {
         courier_end_words(end, SMTP_PHASE_CONNECT, "554 5.4.6",
                           "%.200s leads back to this machine (%s)", t->host, text.s);
         return false;
     }
-    if (net_policy_allows(&net->policy, &t->address))
+    if (net_policy_allows(policy, &t->address))
         return true;
     if (where == NET_NOWHERE) {
         courier_end_words(end, SMTP_PHASE_CONNECT, "", "%s is nobody's address", text.s);
@@ -391,7 +398,7 @@ static struct courier_peer *open_once(const struct courier_network *net,
     struct net_conn *conn;
     struct errinfo ei = {};
     mono_us until = sooner(deadline, mono_now() + net->timeouts.connect);
-    struct net_dial dial = {&target->address, &net->policy, net->cancel_fd};
+    struct net_dial dial = {&target->address, policy_now(net), net->cancel_fd};
     enum err err = net_conn_open(&dial, until, &conn, &ei);
     if (err == ERR_OK)
         return courier_peer_over(net, conn, target, deadline, end);

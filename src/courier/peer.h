@@ -10,6 +10,8 @@
 #include "net/conn.h"
 #include "wire/client.h"
 
+#include <stdatomic.h>
+
 /* ---- what a conversation needs -------------------------------------------------------------- */
 
 /* Per step (RFC 5321 section 4.5.3.2); each counts for the whole reply, however it drips. */
@@ -26,10 +28,14 @@ enum { COURIER_NAME_BYTES = 1 << 20 };
 typedef enum err (*courier_resolve_fn)(void *arg, const struct ipc_name_ask *ask, mono_us deadline,
                                        struct arena *a, struct ipc_name_told *ret);
 
+/* Where connections may lead. Whoever changes it stores another one; conversations may still look
+ * at the one before, so that has to stay. */
+typedef _Atomic(const struct net_policy *) courier_policy;
+
 /* Shared by all conversations of a process; set once; outlives them. */
 struct courier_network {
-    const char *hostname; /* ours, for EHLO */
-    struct net_policy policy;
+    const char *hostname;         /* ours, for EHLO */
+    const courier_policy *policy; /* NULL: only this machine */
     /* Where we listen ourselves: mail that would come back to us is never sent there. The
      * unspecified address stands for every loopback address; list the others one by one. */
     const struct sockaddr_storage *own;

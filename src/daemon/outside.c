@@ -3,16 +3,26 @@
 
 #include <netinet/in.h>
 
-static void take_policy(const struct settings *s, struct outside *o)
+/* Never freed: a thread may look at the one before for as long as a connection takes to open, and
+ * settings change a few times in a process's life. */
+struct policy {
+    struct net_policy policy;
+    struct net_network allowed[SETTINGS_NETWORKS_MAX];
+};
+
+void outside_reload(struct child *c, struct outside *o)
 {
+    const struct settings *s = child_settings(c);
+    struct policy *p = mem_new(sizeof(*p));
     for (uint32_t i = 0; i < s->network.allow.n; i++) {
         const struct settings_network *from = &s->network.allow.list[i];
-        o->allowed[i] = (struct net_network){.n_bytes = from->n_bytes, .prefix = from->prefix};
-        memcpy(o->allowed[i].bytes, from->bytes, sizeof(from->bytes));
+        p->allowed[i] = (struct net_network){.n_bytes = from->n_bytes, .prefix = from->prefix};
+        memcpy(p->allowed[i].bytes, from->bytes, sizeof(from->bytes));
     }
-    o->network.policy = (struct net_policy){.has_internet = s->network.internet,
-                                            .allowed = o->allowed,
-                                            .n_allowed = s->network.allow.n};
+    p->policy = (struct net_policy){.has_internet = s->network.internet,
+                                    .allowed = p->allowed,
+                                    .n_allowed = s->network.allow.n};
+    atomic_store(&o->policy, &p->policy);
 }
 
 static void take_own_addresses(const struct settings *s, struct outside *o)
@@ -39,11 +49,12 @@ void outside_prepare(struct child *c, struct outside *o)
     const struct settings *s = child_settings(c);
     struct errinfo ei;
     struct net_tls_client *tls = NULL;
-    o->network.hostname = s->node.name;
+    o->network.hostname = mem_str(s->node.name); /* settings go when new ones come */
     o->network.world_port = 25;
     o->network.timeouts = courier_timeouts_usual();
     o->network.cancel_fd = -1;
-    take_policy(s, o);
+    o->network.policy = &o->policy;
+    outside_reload(c, o);
     take_own_addresses(s, o);
     if (net_tls_client_create(SLICE(""), &tls, &ei) != ERR_OK)
         child_fail(c, "TLS cannot be set up: %s", ei.text);

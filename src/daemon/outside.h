@@ -8,11 +8,13 @@
 struct outside {
     struct courier_network network;
     struct names *names;
-    struct net_network allowed[SETTINGS_NETWORKS_MAX];
+    courier_policy policy;
     struct sockaddr_storage own[SETTINGS_LISTENS_MAX + 1];
 };
 
 /* Fill from the settings. Reads the authorities' certificates: before the sandbox. */
 void outside_prepare(struct child *c, struct outside *o);
+/* The settings changed: where connections may lead from now on. */
+void outside_reload(struct child *c, struct outside *o);
 
 #endif

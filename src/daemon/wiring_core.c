@@ -19,17 +19,9 @@ static void core_before_sandbox(struct child *)
     store_before_sandbox();
 }
 
-static void core_start(struct child *c)
+static struct desk_limits limits_of(const struct settings *s)
 {
-    const struct settings *s = child_settings(c);
-    struct desk *desk = NULL;
-    struct errinfo ei;
-    struct desk_options o = {
-        .loop = child_loop(c),
-        .node = s->node.name,
-        .data = s->node.data,
-        .segment_bytes = (uint32_t)s->store.segment_bytes,
-        .store_pool = (unsigned)s->store.pool,
+    return (struct desk_limits){
         .free_percent = (uint32_t)s->store.free_percent,
         .alarm_percent = (uint32_t)s->store.alarm_percent,
         .message_bytes = s->limits.message_bytes,
@@ -37,6 +29,21 @@ static void core_start(struct child *c)
         .queue_items = (uint32_t)s->queue.items,
         .per_destination = (uint32_t)s->queue.per_destination,
         .per_primary = (uint32_t)s->queue.per_primary,
+    };
+}
+
+static void core_start(struct child *c)
+{
+    const struct settings *s = child_settings(c);
+    struct desk *desk = NULL;
+    struct errinfo ei;
+    struct desk_options o = {
+        .loop = child_loop(c),
+        .node = mem_str(s->node.name), /* settings go when new ones come */
+        .data = mem_str(s->node.data),
+        .segment_bytes = (uint32_t)s->store.segment_bytes,
+        .store_pool = (unsigned)s->store.pool,
+        .limits = limits_of(s),
         .hops_ours = 5,
         .arg = c,
         .nonsense = on_nonsense,
@@ -72,10 +79,17 @@ static void core_stop(struct child *c)
     desk_stop(child_state(c), SECONDS(3), stopped, c);
 }
 
+static void core_settings_changed(struct child *c)
+{
+    struct desk_limits limits = limits_of(child_settings(c));
+    desk_limits(child_state(c), &limits);
+}
+
 const struct role_wiring wiring_core = {
     .before_sandbox = core_before_sandbox,
     .start = core_start,
     .linked = core_linked,
     .processes = core_processes,
     .stop = core_stop,
+    .settings_changed = core_settings_changed,
 };

@@ -175,9 +175,16 @@ static void courier_stop_all(struct child *c)
     child_done(c);
 }
 
+static void courier_settings_changed(struct child *c)
+{
+    struct courier_state *s = child_state(c);
+    outside_reload(c, &s->outside);
+}
+
 const struct role_wiring wiring_courier = {
     .before_sandbox = courier_before_sandbox,
     .start = courier_start,
     .linked = courier_linked,
     .stop = courier_stop_all,
+    .settings_changed = courier_settings_changed,
 };

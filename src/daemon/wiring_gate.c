@@ -89,7 +89,7 @@ static void gate_start(struct child *c)
     struct gate_state *g = mem_new(sizeof(*g));
     struct smtp_options o = {
         .loop = child_loop(c),
-        .node = s->node.name,
+        .node = mem_str(s->node.name), /* settings go when new ones come */
         .number = child_number(c) - 1,
         .limits = limits_of(s),
         .shared = child_shared(c),

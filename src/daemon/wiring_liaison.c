@@ -107,9 +107,16 @@ static void liaison_stop(struct child *c)
     child_done(c);
 }
 
+static void liaison_settings_changed(struct child *c)
+{
+    struct liaison_state *s = child_state(c);
+    outside_reload(c, &s->outside);
+}
+
 const struct role_wiring wiring_liaison = {
     .before_sandbox = liaison_before_sandbox,
     .start = liaison_start,
     .linked = liaison_linked,
     .stop = liaison_stop,
+    .settings_changed = liaison_settings_changed,
 };

@@ -283,7 +283,7 @@ static uint32_t reason_to_close(struct desk *d)
     bool was_low = d->closed_for == 1 + REFUSE_DISK_LOW;
     if (store_recovered(d->store)->is_damaged || f.is_failed)
         return 1 + REFUSE_STORE_FAILED;
-    if (is_below(&f, d->o.free_percent + was_low))
+    if (is_below(&f, d->o.limits.free_percent + was_low))
         return 1 + REFUSE_DISK_LOW;
     return 0;
 }
@@ -292,7 +292,7 @@ static uint32_t reason_to_close(struct desk *d)
 static void look_at_disk(struct desk *d)
 {
     struct store_figures f = store_figures(d->store);
-    bool is_low = is_below(&f, d->o.alarm_percent + d->is_disk_alarmed);
+    bool is_low = is_below(&f, d->o.limits.alarm_percent + d->is_disk_alarmed);
     if (is_low == d->is_disk_alarmed)
         return;
     SCOPED(buf_finish) struct buf text = buf_make(1000);
@@ -304,7 +304,7 @@ static void look_at_disk(struct desk *d)
         buf_addf(&text,
                  " Below %u %% new mail is asked to wait; reading and delivering go on. "
                  "Make room or add some.",
-                 d->o.free_percent);
+                 d->o.limits.free_percent);
     desk_event(d, is_low ? EVENT_ALARM : EVENT_INFO, is_low ? "disk.low" : "disk.fine", 0,
                SLICE("disk"), buf_slice(&text), SLICE("core"));
 }
@@ -443,9 +443,9 @@ static void make_queue(struct desk *d)
 {
     struct queue_options o = {
         .store = d->store,
-        .items_max = d->o.queue_items,
-        .per_destination = d->o.per_destination,
-        .per_primary = d->o.per_primary,
+        .items_max = d->o.limits.queue_items,
+        .per_destination = d->o.limits.per_destination,
+        .per_primary = d->o.limits.per_primary,
         .running_max = (uint32_t)refuse_row(REFUSE_COURIER_JOBS)->limit,
         .running_bytes_max = RUNNING_BYTES,
         .arg = d,
@@ -462,6 +462,12 @@ static void make_queue(struct desk *d)
         .drained = desk_drained,
     };
     d->queue = queue_create(&o);
+}
+
+void desk_limits(struct desk *d, const struct desk_limits *limits)
+{
+    d->o.limits = *limits;
+    queue_limits(d->queue, limits->queue_items, limits->per_destination, limits->per_primary);
 }
 
 static void init_memory(struct desk *d)

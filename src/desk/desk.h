@@ -8,17 +8,22 @@
 #include "ipc/ipc.h"
 #include "net/net.h"
 
-struct desk_options {
-    struct net_loop *loop;
-    const char *node; /* our name; borrowed for good */
-    const char *data; /* the store's folder */
-    uint32_t segment_bytes;
-    unsigned store_pool;
+/* What may change while running. */
+struct desk_limits {
     uint32_t free_percent; /* below: no new mail */
     uint32_t alarm_percent;
     uint64_t message_bytes;
     uint64_t bytes_in_flight; /* of all gates */
     uint32_t queue_items, per_destination, per_primary;
+};
+
+struct desk_options {
+    struct net_loop *loop;
+    const char *node; /* our name; borrowed for good, as `data` */
+    const char *data; /* the store's folder */
+    uint32_t segment_bytes;
+    unsigned store_pool;
+    struct desk_limits limits;
     uint32_t hops_ours;    /* times a message may pass through us */
     mono_us answer_within; /* a sender waits for its primary's answer at most so long; 0: 20 s */
     mono_us tick;          /* of everything that waits for time; 0: 100 ms */
@@ -32,6 +37,7 @@ struct desk;
 enum err desk_create(const struct desk_options *o, struct desk **ret, struct errinfo *ei);
 /* A new link to that process; the old one, if any, is dead. Takes the descriptor. */
 void desk_link(struct desk *d, enum ipc_role peer, unsigned number, int fd);
+void desk_limits(struct desk *d, const struct desk_limits *limits);
 void desk_processes(struct desk *d, const struct ipc_processes *p);
 /* Take no new mail any more, let results come in for at most `within`, then `done`. */
 void desk_stop(struct desk *d, mono_us within, void (*done)(void *arg), void *arg);

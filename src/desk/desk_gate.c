@@ -113,14 +113,14 @@ static bool take_content(struct gate *g, struct net_frame *f)
     struct desk *d = g->desk;
     /* The gate keeps to these limits itself; one that does not is broken. */
     if (f->payload.n == 0 || f->payload.n > IPC_CONTENT_MAX ||
-        g->bytes_uploading + f->payload.n > d->o.bytes_in_flight + UPLOAD_SLACK)
+        g->bytes_uploading + f->payload.n > d->o.limits.bytes_in_flight + UPLOAD_SLACK)
         return false;
     struct queue_body *body = map_get(g->uploads, KEY(f->tag));
     if (!body && map_size(g->uploads) >= UPLOADS_MAX)
         return false;
     if (!body)
         body = queue_body_create(HEADROOM, 0);
-    if (!queue_body_add(&body, f->payload, (uint32_t)d->o.message_bytes)) {
+    if (!queue_body_add(&body, f->payload, (uint32_t)d->o.limits.message_bytes)) {
         g->bytes_uploading -= body->n;
         map_del(g->uploads, KEY(f->tag));
         queue_body_unref(&body);

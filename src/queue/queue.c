@@ -303,6 +303,15 @@ void queue_destroy(struct queue **queue)
     mem_free(queue);
 }
 
+void queue_limits(struct queue *q, uint32_t items_max, uint32_t per_destination,
+                  uint32_t per_primary)
+{
+    q->o.items_max = items_max;
+    q->o.per_destination = per_destination;
+    q->o.per_primary = per_primary;
+    queue_pump_all(q);
+}
+
 bool queue_is_full(const struct queue *q)
 {
     return q->figures.n_rows >= q->o.items_max;

@@ -141,6 +141,9 @@ bool queue_plan(struct queue *q, struct queue_message *m, uint64_t primary, stru
 void queue_accepted(struct queue *q, struct queue_message *m, struct queue_body *body);
 void queue_abandoned(struct queue *q, struct queue_message *m);
 bool queue_is_full(const struct queue *q);
+/* New ceilings, see queue_options; what runs goes on. */
+void queue_limits(struct queue *q, uint32_t items_max, uint32_t per_destination,
+                  uint32_t per_primary);
 
 /* ---- running --------------------------------------------------------------------------------- */
 

@@ -263,7 +263,9 @@ static void mail_for_the_world_does_not_come_back_to_us(void **)
     reach(&k, "127.0.0.9", 2525, false, &end); /* said so by a person: tried, nobody there */
     assert_int_equal(end.code, 0);
     k.o.network.n_own = 0;
-    k.o.network.policy.has_internet = true;
+    static const struct net_policy all = {.has_internet = true};
+    static courier_policy policy = &all;
+    k.o.network.policy = &policy;
     reach(&k, "127.0.0.9", 2525, true, &end); /* a stranger's MX that points to our own machine */
     assert_int_equal(end.code, 554);
     arena_destroy(&k.arena);
