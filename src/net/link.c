@@ -183,7 +183,13 @@ static void on_readable(struct net_link *k)
     ssize_t n = receive(k, bytes, READ_BYTES);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (n <= 0 || !digest(k, slice_of(bytes, (size_t)n)))
+    if (n > 0) {
+        if (digest(k, slice_of(bytes, (size_t)n)) || k->is_reaping)
+            return;
+        struct net_frame nonsense = {.fd = -1, .type = NET_NONSENSE};
+        k->o.frame(k->o.arg, k, &nonsense);
+    }
+    if (!k->is_reaping)
         lost(k);
 }
 

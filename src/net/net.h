@@ -49,12 +49,16 @@ struct net_frame {
 };
 
 struct net_link;
+/* A type that nobody may send: what came cannot be a frame. It is handed to `frame`, without a
+ * payload, so that nonsense is told and answered in one place whatever it looks like; if that does
+ * not close the link, it is closed then. */
+#define NET_NONSENSE 0xffff
 struct net_link_options {
-    size_t frame_max; /* payload; longer is nonsense and closes the link */
+    size_t frame_max; /* payload; longer is nonsense */
     size_t queue_max; /* bytes that wait to be sent; more is ERR_FULL */
     bool takes_fds;
     void (*frame)(void *arg, struct net_link *link, struct net_frame *frame);
-    void (*closed)(void *arg, struct net_link *link); /* the peer is gone, or sent nonsense */
+    void (*closed)(void *arg, struct net_link *link); /* the peer is gone */
     void *arg;
 };
 /* Takes the descriptor (made non-blocking). */
