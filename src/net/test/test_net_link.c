@@ -150,6 +150,100 @@ static void a_descriptor_travels_with_its_frame(void **)
     net_loop_destroy(&loop);
 }
 
+/* ---- closing and pausing from inside ---- */
+
+struct closer {
+    struct net_loop *loop;
+    struct net_link *link;
+    size_t n, pause_at, close_at;
+    uint64_t last_tag;
+    bool is_told;
+};
+
+static void frame_then_close(void *arg, struct net_link *link, struct net_frame *f)
+{
+    struct closer *c = arg;
+    assert_int_equal(f->tag, ++c->last_tag);
+    if (++c->n == c->pause_at)
+        net_link_pause(link, true);
+    if (c->n == c->close_at) {
+        net_link_close(&c->link);
+        net_loop_stop(c->loop);
+    }
+}
+
+static void told(void *arg, struct net_link *)
+{
+    struct closer *c = arg;
+    c->is_told = true;
+    net_link_close(&c->link);
+    net_loop_stop(c->loop);
+}
+
+static struct net_link *two_ends(struct closer *c)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    c->loop = net_loop_create();
+    struct net_link_options o = {.frame_max = 1000,
+                                 .queue_max = 1 << 20,
+                                 .frame = frame_then_close,
+                                 .closed = told,
+                                 .arg = c};
+    c->link = net_link_open(c->loop, fds[1], &o);
+    static struct seen nobody;
+    nobody.loop = c->loop;
+    return open_end(&nobody, fds[0], false);
+}
+
+static void a_link_may_be_closed_by_its_own_frame(void **)
+{
+    struct closer c = {.close_at = 3};
+    struct net_link *sender = two_ends(&c);
+    for (uint64_t i = 1; i <= 10; i++)
+        assert_int_equal(net_link_send(sender, 1, i, SLICE("x"), SLICE("")), ERR_OK);
+    net_loop_run(c.loop);
+    assert_int_equal(c.n, 3); /* and no frame after it */
+    assert_false(c.is_told);
+    net_link_close(&sender);
+    net_loop_destroy(&c.loop);
+}
+
+static void go_on_reading(void *arg)
+{
+    struct closer *c = arg;
+    assert_int_equal(c->n, 4); /* the rest waited, although it came in the same read */
+    net_link_pause(c->link, false);
+}
+
+static void a_paused_link_keeps_the_rest_in_order(void **)
+{
+    struct closer c = {.pause_at = 4, .close_at = 10};
+    struct net_link *sender = two_ends(&c);
+    for (uint64_t i = 1; i <= 10; i++)
+        assert_int_equal(net_link_send(sender, 1, i, SLICE("x"), SLICE("")), ERR_OK);
+    struct net_timer *t = net_timer_create(c.loop, go_on_reading, &c);
+    net_timer_set(t, MILLISECONDS(20));
+    net_loop_run(c.loop);
+    assert_int_equal(c.n, 10);
+    net_timer_destroy(&t);
+    net_link_close(&sender);
+    net_loop_destroy(&c.loop);
+}
+
+static void the_end_of_the_peer_is_told_after_its_last_frame(void **)
+{
+    struct closer c = {};
+    struct net_link *sender = two_ends(&c);
+    for (uint64_t i = 1; i <= 10; i++)
+        assert_int_equal(net_link_send(sender, 1, i, SLICE("x"), SLICE("")), ERR_OK);
+    net_link_close(&sender); /* what fits leaves */
+    net_loop_run(c.loop);
+    assert_int_equal(c.n, 10);
+    assert_true(c.is_told);
+    net_loop_destroy(&c.loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +251,9 @@ int main(void)
         cmocka_unit_test(a_full_queue_says_no_and_loses_nothing),
         cmocka_unit_test(nonsense_is_handed_out_as_such_and_closes_the_link),
         cmocka_unit_test(a_descriptor_travels_with_its_frame),
+        cmocka_unit_test(a_link_may_be_closed_by_its_own_frame),
+        cmocka_unit_test(a_paused_link_keeps_the_rest_in_order),
+        cmocka_unit_test(the_end_of_the_peer_is_told_after_its_last_frame),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
