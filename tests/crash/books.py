@@ -30,11 +30,13 @@ class Packed:
 
 @dataclasses.dataclass
 class Rcpt:
-    """A ledger row. `n_open_ends`: attempts that may have arrived although nobody saw an answer."""
+    """A ledger row; `why`: its last reply or reason. `n_open_ends`: attempts that may have arrived
+    although nobody saw an answer."""
 
     address: str
     disposition: str
     is_double: bool
+    why: str
     n_open_ends: int = 0
 
 
@@ -58,12 +60,18 @@ class Books:
     n_aside: int
 
 
-def _result_is_double(last):
-    """Field is_double of a packed record_result."""
+def _result(last):
+    """(is_double, reply or reason in words) of a packed record_result; none yet: (False, "")."""
+    if last is None:
+        return False, ""
     packed = Packed(last)
     packed.number("Q"), packed.number("H"), packed.number("q"), packed.number("B")
     packed.number("B")
-    return bool(packed.number("B"))
+    is_double = bool(packed.number("B"))
+    packed.number("I"), packed.number("q")
+    code = packed.number("H")
+    packed.text()
+    return is_double, f"{code} {packed.text()} ({packed.text()})"
 
 
 def _event(facts):
@@ -75,11 +83,11 @@ def _event(facts):
 def _add_open_ends(db, rows):
     """An attempt without a result, and one whose result says that it may have arrived."""
     for message, rcpt, last in db.execute("SELECT message, rcpt, last FROM history"):
-        if last is None or _result_is_double(last):
+        if last is None or _result(last)[0]:
             rows[message, rcpt].n_open_ends += 1
     for message, rcpt, last in db.execute("SELECT message, rcpt, last FROM ledger"
                                           " WHERE last IS NOT NULL AND is_double"):
-        if _result_is_double(last):
+        if _result(last)[0]:
             rows[message, rcpt].n_open_ends += 1
 
 
@@ -105,10 +113,11 @@ def read(data):
         messages[row[0]] = Message(row[0], names.get(row[0], "?"), row[1], row[2], bool(row[3]),
                                    row[0] in unanswered, [])
     rows = {}
-    for message, number, disposition, is_double, facts in db.execute(
-            "SELECT message, rcpt, disposition, is_double, facts FROM ledger"
+    for message, number, disposition, is_double, facts, last in db.execute(
+            "SELECT message, rcpt, disposition, is_double, facts, last FROM ledger"
             " ORDER BY message, rcpt"):
-        rcpt = Rcpt(Packed(facts).text(), DISPOSITIONS[disposition], bool(is_double))
+        rcpt = Rcpt(Packed(facts).text(), DISPOSITIONS[disposition], bool(is_double),
+                    _result(last)[1])
         rows[message, number] = rcpt
         messages[message].rcpts.append(rcpt)
     _add_open_ends(db, rows)

@@ -206,7 +206,7 @@ def check_copies(by_name, copies):
             if rcpt.disposition == "delivered" and n == 0:
                 missing.append(f"{name} {rcpt.address}")
             elif rcpt.disposition not in ("delivered", "refused"):
-                gone.append(f"{name} {rcpt.address} {rcpt.disposition}")
+                gone.append(f"{name} {rcpt.address} {rcpt.disposition}: {rcpt.why}")
             if n > 1 + rcpt.n_open_ends:
                 unlisted.append(f"{name} {rcpt.address} {n} copies")
     assert not missing, f"delivered, says the ledger, and the primary has not got: {_few(missing)}"
