@@ -61,7 +61,7 @@ NODE_TUNED = {
     "limits": {"connections": 20000, "connections_per_address": 20000,
                "connections_per_network": 20000, "connections_per_minute": 10000000,
                "messages": 10000000, "commands": 10000000},
-    "store": {},
+    "store": {"free_percent": "1 %", "alarm_percent": "2 %"},
 }
 
 
