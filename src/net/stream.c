@@ -44,6 +44,8 @@ struct net_stream {
     bool is_closing;  /* the owner is gone */
     bool is_shut;     /* all is written and our end of the stream is sent */
     bool wants_write; /* TLS cannot go on before it may write */
+    bool watches_read;
+    bool is_just_paused; /* in this turn: nothing has arrived in the pause yet */
 };
 
 /* ---- TLS contexts ---- */
@@ -170,14 +172,23 @@ static bool may_read(const struct net_stream *s)
            s->in.n == 0 && waiting_out(s) < OUT_ENOUGH;
 }
 
+/* A pause is often over before anything arrives: reading is given up only when something did. */
+static bool wants_read(const struct net_stream *s)
+{
+    if (s->is_closing)
+        return !s->is_eof;
+    return may_read(s) || (s->is_just_paused && s->watches_read && !s->is_eof);
+}
+
 static void want(struct net_stream *s)
 {
     int what = 0;
     if (s->is_shaking)
         what = s->wants_write ? NET_WRITE : NET_READ;
     else if (!s->is_broken)
-        what = (may_read(s) || (s->is_closing && !s->is_eof) ? NET_READ : 0) |
-               (waiting_out(s) > 0 || s->wants_write ? NET_WRITE : 0);
+        what =
+            (wants_read(s) ? NET_READ : 0) | (waiting_out(s) > 0 || s->wants_write ? NET_WRITE : 0);
+    s->watches_read = what & NET_READ;
     net_watch_want(s->watch, what);
 }
 
@@ -402,7 +413,7 @@ static void on_event(void *arg, int what)
 {
     struct net_stream *s = arg;
     s->is_busy = true;
-    s->wants_write = false;
+    s->wants_write = s->is_just_paused = false;
     if (s->is_shaking) {
         shake(s);
     } else {
@@ -471,9 +482,9 @@ void net_stream_pause(struct net_stream *s, bool is_paused)
 {
     if (s->is_paused == is_paused)
         return;
-    s->is_paused = is_paused;
+    s->is_paused = s->is_just_paused = is_paused;
     if (is_paused || s->is_busy)
-        return; /* the event is taken off only when something arrives: often nothing does */
+        return;
     if (s->in.n > 0 || has_hidden_input(s))
         net_loop_late(s->loop, &s->late);
     want(s);

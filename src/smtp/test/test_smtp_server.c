@@ -149,6 +149,7 @@ static void begin(struct gate *g)
 static void finish(struct gate *g)
 {
     kit_call(&g->kit, close_gate, g);
+    kit_turn(&g->kit); /* a worker's bell may still be on its way */
     kit_stop(&g->kit);
     net_tls_unref(&g->tls);
 }
