@@ -180,6 +180,23 @@ static void xclient_is_for_listed_peers(void **)
     finish(&k);
 }
 
+static void what_xclient_said_in_the_clear_is_forgotten_under_tls(void **)
+{
+    struct gate_kit k;
+    gate_init(&k);
+    list_network(k.port.xclients, &k.port.n_xclients, "10.1.0.0", 16);
+    speak_for_a_primary(&k, "192.0.2.7", 32);
+    gate_begin(&k);
+    int proxy = gate_connect_from(&k, "10.1.2.3");
+    expect(&k, proxy, "EHLO x" CRLF "XCLIENT ADDR=192.0.2.7" CRLF EHLO "STARTTLS" CRLF,
+           "220 250 220 250 220");
+    assert_true(fake_shake(proxy));
+    expect(&k, proxy, ENVELOPE "RCPT TO:<relay@x.net>" CRLF, "250 250 250 550");
+    expect(&k, proxy, "BDAT 1 LAST" CRLF "x", "250");
+    assert_true(slice_eq(last_message(&k)->take.client, SLICE("10.1.2.3")));
+    finish(&k);
+}
+
 static const struct {
     const char *bytes;
     size_t n;
@@ -302,6 +319,7 @@ int main(void)
         cmocka_unit_test(a_failed_handshake_ends_and_is_counted),
         cmocka_unit_test(a_port_of_tls_never_speaks_in_the_clear),
         cmocka_unit_test(xclient_is_for_listed_peers),
+        cmocka_unit_test(what_xclient_said_in_the_clear_is_forgotten_under_tls),
         cmocka_unit_test(a_listed_proxy_says_who_is_there),
         cmocka_unit_test(much_may_come_behind_a_proxy_header),
         cmocka_unit_test(others_send_no_proxy_header),
