@@ -68,49 +68,7 @@ void desk_late(struct desk *d)
     net_loop_late(d->o.loop, &d->late);
 }
 
-/* ---- events ---- */
-
-struct event_change {
-    struct store_change change;
-    struct buf facts;
-};
-
-static void event_written(struct store_change *change, enum err, const struct errinfo *)
-{
-    struct event_change *e = change->arg; /* the log line was written in any case */
-    buf_finish(&e->facts);
-    mem_free(&e);
-}
-
-static struct slice at_most(struct slice s, size_t max)
-{
-    return slice_of(s.p, s.n < max ? s.n : max);
-}
-
-void desk_event(struct desk *d, enum event_class class, const char *name, uint64_t tenant,
-                struct slice subject, struct slice text, struct slice by)
-{
-    static const enum log_event_id lines[] = {[EVENT_INFO] = EV_TELL_INFO,
-                                              [EVENT_NOTICE] = EV_TELL_NOTICE,
-                                              [EVENT_ALARM] = EV_TELL_ALARM};
-    struct record_event facts = {.time = utc_now(),
-                                 .tenant = tenant,
-                                 .class = (uint8_t) class,
-                                 .name = at_most(slice_str(name), 80),
-                                 .subject = at_most(subject, 300),
-                                 .text = at_most(text, 2000),
-                                 .by = at_most(by, 200)};
-    log_event(lines[class], "name=%s subject=%s text=%s", name, log_text(subject), log_text(text));
-    struct event_change *e = mem_new(sizeof(*e));
-    e->facts = buf_make(4000);
-    record_event_pack(&e->facts, &facts);
-    e->change = (struct store_change){.type = RECORD_EVENT,
-                                      .is_lazy = true,
-                                      .facts = buf_slice(&e->facts),
-                                      .done = event_written,
-                                      .arg = e};
-    store_submit(d->store, &e->change);
-}
+/* ---- what the store and the queue tell ---- */
 
 static void tell_from_queue(void *arg, enum event_class class, const char *name, uint64_t tenant,
                             struct slice subject, struct slice text)
@@ -351,6 +309,7 @@ static void on_tick(void *arg)
         look_at_disk(d);
         look_at_room(d);
         own_refusals(d);
+        desk_events_again(d);
         desk_retention_tick(d, now);
     }
     d->n_ticks++;
@@ -479,6 +438,7 @@ static void init_memory(struct desk *d)
     d->notices = map_create();
     list_init(&d->pending);
     list_init(&d->changes);
+    list_init(&d->events);
     list_init(&d->late.node);
     d->late.fn = on_late;
     list_init(&d->uncork.node);
@@ -653,6 +613,7 @@ void desk_destroy(struct desk **desk)
         mem_free(&a);
     }
     desk_change_clear(d);
+    desk_events_clear(d);
     desk_state_clear(d);
     desk_notices_forget(d);
     map_destroy(&d->notices);

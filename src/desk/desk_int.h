@@ -144,7 +144,9 @@ struct desk {
     void *stopped_arg;
     utc_ms started;
     uint64_t n_accepting; /* messages not yet durable */
-    struct list changes;  /* struct change, one at a time */
+    struct list events;   /* that the disk refused: written again */
+    size_t n_events;
+    struct list changes; /* struct change, one at a time */
     bool is_changing;
     struct map *notices; /* sender -> how many notices since then */
     utc_ms notices_since;
@@ -168,12 +170,16 @@ void desk_late(struct desk *d); /* write answered, results … at the end of thi
 bool desk_send(struct net_link *link, enum ipc_type type, uint64_t tag, struct buf *payload);
 void desk_peer_nonsense(struct desk *d, enum ipc_role role, unsigned number, const char *why);
 void desk_post(struct desk *d, void (*fn)(void *arg), void *arg); /* any thread */
-void desk_event(struct desk *d, enum event_class class, const char *name, uint64_t tenant,
-                struct slice subject, struct slice text, struct slice by);
 void desk_send_facts(struct desk *d);
 void desk_take_refusals(struct desk *d, struct slice payload, bool *ret_is_good);
 void desk_take_figures(struct desk *d, const char *process, struct slice payload,
                        bool *ret_is_good);
+
+/* ---- desk_event.c: what people should know later ---- */
+void desk_event(struct desk *d, enum event_class class, const char *name, uint64_t tenant,
+                struct slice subject, struct slice text, struct slice by);
+void desk_events_again(struct desk *d); /* those that the disk refused */
+void desk_events_clear(struct desk *d);
 
 /* ---- desk_gate.c: what gates ask ---- */
 void desk_gate_frame(void *arg, struct net_link *link, struct net_frame *f);

@@ -188,23 +188,30 @@ static void expect_empty_queue(void)
 static void what_could_not_be_written_is_refused_and_nothing_is_left(void **)
 {
     struct kit_rows rows;
-    kit_found((struct kit_company){.is_cut_through = true});
+    kit_found((struct kit_company){0});
     for (size_t size = 100; size <= 3 << 20; size += (3 << 20) - 100) { /* inline, in chunks */
-        disk_fail(1);
-        assert_int_equal(kit_refused(kit->gate, &(struct kit_mail){.rcpts = {"anna@example.test"},
-                                                                   .size = size}),
-                         REFUSE_STORE_FAILED);
+        const struct kit_mail mail = {.rcpts = {"anna@example.test"}, .size = size};
+        struct ipc_taken taken;
+        for (;;) { /* now and then the store's own house-keeping has the failing sync */
+            disk_fail(1);
+            taken = kit_taken(kit->gate, kit_send(kit->gate, &mail));
+            if (taken.refusal)
+                break;
+            kit_end_job(kit_good);
+            kit_await(taken.message, 0, DISPOSITION_DELIVERED);
+        }
+        assert_int_equal(taken.refusal, 1 + REFUSE_STORE_FAILED);
         kit_expect_quiet(kit->courier);
         expect_empty_queue();
     }
     kit_await_event("store.write-failed");
-    uint64_t tag = kit_send(kit->gate, &to_anna);
+    disk_fail(0);
+    uint64_t id = kit_accept(kit->gate, &to_anna);
     kit_end_job(kit_good);
-    uint64_t id = kit_taken(kit->gate, tag).message;
     kit_await(id, 0, DISPOSITION_DELIVERED);
     expect_empty_queue();
     kit_rows_of(id, &rows);
-    assert_true(rows.rows[0].facts.uid >= 1 && rows.rows[0].facts.uid <= 3); /* gaps, no more */
+    assert_true(rows.rows[0].facts.uid >= 1); /* with gaps, no more */
     kit_check_sums();
 }
 

@@ -319,10 +319,17 @@ static void a_change_that_cannot_be_written_changes_nothing(void **)
 {
     struct kit_objects all = {.n = 0};
     kit_found((struct kit_company){0});
-    kit_person(&all, 50, "new@example.test", NULL, 0);
-    disk_fail(1);
-    assert_int_equal(kit_put_objects(&all, NULL), ERR_IO);
-    assert_int_equal(kit_ask(kit->gate, "new@example.test", 0), REFUSE_UNSURE_PERSON);
+    char name[40];
+    enum err err = ERR_OK;
+    for (int i = 0; err == ERR_OK; i++) { /* the store's own house-keeping may have that sync */
+        snprintf(name, sizeof(name), "new%d@example.test", i);
+        kit_person(&all, 50, name, NULL, 0);
+        disk_fail(1);
+        err = kit_put_objects(&all, NULL);
+    }
+    assert_int_equal(err, ERR_IO);
+    assert_int_equal(kit_ask(kit->gate, name, 0), REFUSE_UNSURE_PERSON);
+    disk_fail(0);
     kit_person(&all, 50, "new@example.test", NULL, 0);
     assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
     assert_int_equal(kit_ask(kit->gate, "new@example.test", 0), REFUSE_N);
