@@ -270,8 +270,8 @@ void desk_retention_tick(struct desk *d, mono_us now);
 void desk_workers_start(struct desk *d);
 void desk_workers_stop(struct desk *d);
 void desk_work(struct desk *d, struct worker_job *job);
-/* What is durable at this moment is in the index afterwards, unless that takes very long. Worker
- * threads. */
-void desk_catch_up(struct desk *d);
+/* What is durable at this moment is in the index afterwards. False: it takes very long, or the
+ * index cannot be written. Worker threads. */
+bool desk_catch_up(struct desk *d);
 
 #endif

@@ -262,13 +262,27 @@ struct fetch {
     struct errinfo why;
 };
 
+static enum err fetch_both(struct fetch *f, struct store_reader *reader)
+{
+    struct desk *d = f->job.desk;
+    enum err err = desk_read_message(d, reader, f->message, f->arena, &f->facts, &f->why);
+    if (err == ERR_OK)
+        err = desk_read_body(d, reader, f->message, &f->result.take_body, &f->why);
+    return err;
+}
+
+/* A message that is durable may not be in the index yet: that is no doubt about the message, which
+ * only a person could settle. */
 static void fetch_work(struct worker_job *job, struct store_reader *reader)
 {
     struct fetch *f = container_of(job, struct fetch, job);
-    enum err err = desk_read_message(job->desk, reader, f->message, f->arena, &f->facts, &f->why);
-    if (err == ERR_OK)
-        err = desk_read_body(job->desk, reader, f->message, &f->result.take_body, &f->why);
-    f->result.err = err;
+    f->result.err = fetch_both(f, reader);
+    if (f->result.err != ERR_GONE)
+        return;
+    bool is_sure = desk_catch_up(job->desk);
+    f->result.err = fetch_both(f, reader);
+    if (f->result.err == ERR_GONE && !is_sure)
+        f->result.err = err_set(&f->why, ERR_RETRY, "the index does not know the message yet");
 }
 
 static void fetch_finish(struct worker_job *job)

@@ -43,11 +43,10 @@ static void *work_on(void *arg)
     return NULL;
 }
 
-void desk_catch_up(struct desk *d)
+bool desk_catch_up(struct desk *d)
 {
     uint64_t end = store_figures(d->store).end;
-    if (end > 0)
-        (void)store_wait_applied(d->store, end - 1, SECONDS(CATCH_UP_SECONDS));
+    return end == 0 || store_wait_applied(d->store, end - 1, SECONDS(CATCH_UP_SECONDS)) == ERR_OK;
 }
 
 void desk_workers_start(struct desk *d)

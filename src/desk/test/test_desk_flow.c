@@ -1,6 +1,8 @@
 /* Mail through the desk: taken, durable, delivered, answered; and again after a start. */
 #include "desk_kit.h"
 
+#include <sqlite3.h>
+
 static const struct kit_mail to_anna = {.rcpts = {"anna@example.test"}};
 
 static void mail_is_taken_delivered_and_accounted_for(void **)
@@ -166,6 +168,31 @@ static void a_courier_that_could_not_try_is_no_evidence(void **)
         kit_await(id, 0, DISPOSITION_WAITING);
     }
     assert_false(kit_has_event("primary.suspect"));
+}
+
+/* Between the index and its disk: while this is open nobody else writes there. */
+static sqlite3 *index_lock(void)
+{
+    char path[300];
+    sqlite3 *db = NULL;
+    (void)snprintf(path, sizeof(path), "%s/index/index.db", kit->folder);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    (void)sqlite3_busy_timeout(db, 5000);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    return db;
+}
+
+static void what_the_index_does_not_know_yet_is_not_doubted(void **)
+{
+    kit_found((struct kit_company){0});
+    sqlite3 *lock = index_lock();
+    uint64_t id = kit_accept(kit->gate, &to_anna);
+    kit_end_job((struct kit_reply){SMTP_PHASE_CONNECT, 0, "", false});
+    (void)usleep(1200000); /* its bytes are looked for again after half a second's rest */
+    assert_int_equal(sqlite3_close(lock), SQLITE_OK);
+    kit_end_job(kit_good);
+    kit_await(id, 0, DISPOSITION_DELIVERED);
+    kit_check_sums();
 }
 
 /* ---- a disk that refuses ---- */
@@ -518,6 +545,7 @@ int main(void)
         TEST(what_waits_is_there_after_a_start),
         TEST(a_lost_courier_leaves_a_possible_double),
         TEST(a_courier_that_could_not_try_is_no_evidence),
+        TEST(what_the_index_does_not_know_yet_is_not_doubted),
         TEST(what_could_not_be_written_is_refused_and_nothing_is_left),
         TEST(a_group_has_a_row_for_each_member_and_one_delivery),
         TEST(two_aliases_of_one_person_are_one_delivery),
