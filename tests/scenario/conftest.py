@@ -2,7 +2,7 @@
 
 import pytest
 
-from stage import Stage
+from story import Stage
 
 _told = []
 

@@ -12,7 +12,7 @@ import pytest
 
 from harness.process import wait_for
 from harness.sender import Client
-from stage import ALICE, BOB, STRANGER, Story, letter, message_id, rows, settled, sums
+from story import ALICE, BOB, STRANGER, Story, letter, message_id, rows, settled, sums
 
 pytestmark = pytest.mark.usefixtures("network")
 

@@ -13,7 +13,7 @@ import pytest
 
 from harness import load
 from harness.process import wait_for
-from stage import ALICE, Story, settled, state, sums
+from story import ALICE, Story, settled, state, sums
 
 pytestmark = pytest.mark.usefixtures("network")
 

@@ -11,7 +11,7 @@ import pytest
 
 from harness.process import wait_for
 from harness.sender import Client, send
-from stage import ALICE, BOB, STRANGER, letter, settled
+from story import ALICE, BOB, STRANGER, letter, settled
 
 pytestmark = pytest.mark.usefixtures("network")
 

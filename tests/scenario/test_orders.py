@@ -6,7 +6,7 @@ import json
 import pytest
 
 from harness.process import wait_for
-from stage import ALICE, BOB, Story, rows, settled, sums
+from story import ALICE, BOB, Story, rows, settled, sums
 
 pytestmark = pytest.mark.usefixtures("network")
 

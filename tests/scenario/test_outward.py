@@ -12,7 +12,7 @@ import pytest
 from harness.peers import Knot, Postfix, Sink, Unbound
 from harness.process import run, signal_pid, wait_for
 from harness.sender import Client
-from stage import ALICE, STRANGER, at, letter, rows, settled, sums
+from story import ALICE, STRANGER, at, letter, rows, settled, sums
 
 pytestmark = pytest.mark.usefixtures("network")
 

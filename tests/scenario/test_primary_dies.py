@@ -15,7 +15,7 @@ import pytest
 from harness.peers import Primary
 from harness.process import wait_for
 from harness.sender import Counting
-from stage import ALICE, PEOPLE, Story, letter, rows, settled, state, sums
+from story import ALICE, PEOPLE, Story, letter, rows, settled, state, sums
 
 pytestmark = pytest.mark.usefixtures("network")
 

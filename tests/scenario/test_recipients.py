@@ -9,7 +9,7 @@ import pytest
 from harness import company
 from harness.process import wait_for
 from harness.sender import Client
-from stage import ALICE, BOB, STRANGER, Story, at, letter, rows, settled, sums
+from story import ALICE, BOB, STRANGER, Story, at, letter, rows, settled, sums
 
 pytestmark = pytest.mark.usefixtures("network")
 

@@ -12,7 +12,7 @@ from harness.certs import Authority
 from harness.peers import Postfix, Sink
 from harness.process import wait_for
 from harness.sender import Client, send
-from stage import ALICE, STRANGER, at, letter, settled
+from story import ALICE, STRANGER, at, letter, settled
 
 pytestmark = pytest.mark.usefixtures("network")
 

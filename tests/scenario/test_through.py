@@ -14,7 +14,7 @@ from harness.certs import Authority
 from harness.peers import Primary
 from harness.process import wait_for
 from harness.sender import Client, send
-from stage import ALICE, BOB, STRANGER, letter, message_id, settled
+from story import ALICE, BOB, STRANGER, letter, message_id, settled
 
 pytestmark = pytest.mark.usefixtures("network")
 
