@@ -159,6 +159,7 @@ static bool keep_row(void *arg, const struct store_row *row)
 static void order_work(struct worker_job *job, struct store_reader *reader)
 {
     struct change *c = container_of(job, struct change, job);
+    (void)desk_catch_up(c->desk); /* an order may come right behind the 250 */
     if (!reader)
         c->err = err_set(&c->why, ERR_IO, "the index cannot be read");
     else

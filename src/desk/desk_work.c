@@ -1,7 +1,7 @@
 /* Worker threads: reading the index and bodies, so that the loop never waits for the disk. */
 #include "desk/desk_int.h"
 
-enum { WORKERS = 3, CATCH_UP_SECONDS = 10 };
+enum { WORKERS = 3, CATCH_UP_SECONDS = 2 };
 
 static void finish(void *arg)
 {
@@ -46,6 +46,8 @@ static void *work_on(void *arg)
 bool desk_catch_up(struct desk *d)
 {
     uint64_t end = store_figures(d->store).end;
+    if (store_recovered(d->store)->is_damaged)
+        return false; /* nothing is applied any more: nobody waits for it */
     return end == 0 || store_wait_applied(d->store, end - 1, SECONDS(CATCH_UP_SECONDS)) == ERR_OK;
 }
 
