@@ -9,7 +9,7 @@ from harness import company
 from harness.peers import Primary, Sink
 from harness.process import wait_for
 from harness.sender import Client
-from harness.staffetta import Staffetta
+from harness.staffetta import SMALL_STORE, Staffetta
 
 ALICE, BOB = "alice@example.test", "bob@example.test"
 PEOPLE = [ALICE, BOB]
@@ -17,6 +17,8 @@ STRANGER = "x@outside.test"
 # Many short sessions from one address are what tests do, not an attack.
 LIMITS = {"connections_per_minute": 100000, "connections_per_address": 1000,
           "connections_per_network": 1000}
+# How full the machine's own disk is does not matter here.
+STORE = SMALL_STORE | {"free_percent": "1 %", "alarm_percent": "2 %"}
 
 
 def letter(name, text="hello", *, to=ALICE, sender=STRANGER, more=""):
@@ -84,6 +86,7 @@ class Stage:
 
     def node(self, **options):
         options["limits"] = LIMITS | options.get("limits", {})
+        options["store"] = STORE | options.get("store", {})
         node = self.start(Staffetta, **options)
         self.nodes.append(node)
         return node
