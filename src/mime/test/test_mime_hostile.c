@@ -151,11 +151,16 @@ static void headers_at_their_ceiling_cost_linear_time(void **)
 {
     SCOPED(buf_finish) struct buf m = buf_make(MESSAGE_MAX);
     for (size_t i = 0; i < N_OF(SHAPES) && !IS_SLOW; i++) {
-        build(&SHAPES[i], MIME_HEADER_BYTES_MAX / 2, &m);
-        int64_t half = cost(&m, SHAPES[i].what);
-        build(&SHAPES[i], MIME_HEADER_BYTES_MAX, &m);
-        int64_t full = cost(&m, SHAPES[i].what);
-        /* 3 ms: what a pass that is not linear could not stay below at this size */
+        int64_t half = INT64_MAX, full = INT64_MAX;
+        /* 3 ms: what a pass that is not linear could not stay below at this size. Looked at again
+         * before it counts: the machine may have been busy. */
+        for (int again = 0; again < 5 && full > 3000 && (again == 0 || full * 2 > half * 7);
+             again++) {
+            build(&SHAPES[i], MIME_HEADER_BYTES_MAX / 2, &m);
+            half = cost(&m, SHAPES[i].what);
+            build(&SHAPES[i], MIME_HEADER_BYTES_MAX, &m);
+            full = cost(&m, SHAPES[i].what);
+        }
         if (full > 3000 && full * 2 > half * 7)
             fail_msg("%s: %lld us, then %lld us", SHAPES[i].what, (long long)half, (long long)full);
     }
