@@ -1,7 +1,7 @@
 /* The one table of refusals: every refusing reply, hold and limit of every process.
  *
  * No limit is silent (promise 3): whoever refuses calls refuse(ID, ...), which counts it; each
- * process hands its counts to `guard` once a second, and guard announces them. The reply's text
+ * process hands its counts to core once a second, where desk announces them. The reply's text
  * comes from the row, so a refusal without a row cannot be written. Thread-safe, lock-free. */
 #ifndef BASE_REFUSE_H
 #define BASE_REFUSE_H
