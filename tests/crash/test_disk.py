@@ -36,8 +36,10 @@ def refusal(stage):
 
 
 def test_a_full_disk_stops_new_mail_and_nothing_else(directory):
+    """With the usual thresholds; the other tests have small ones, whatever their machine's disk."""
+    store = {"segment": "8 MiB", "pool": 2, "free_percent": "10 %", "alarm_percent": "20 %"}
     with LoopFs(directory, "ext4", 700) as fs, stages.fresh_network(), \
-            Stage(directory, data=fs.path / "data") as stage:
+            Stage(directory, data=fs.path / "data", store=store) as stage:
         stage.companies()
         stage.sink.kill9()
         stage.send("--sessions", 10, "--size", 6000, "--messages", 800,
