@@ -7,6 +7,7 @@ void write_state(struct admin_call *c, const char *key, const struct directory_p
     struct admin_primary_state s;
     if (!c->host->state(c->host->arg, p->id, &s))
         s = (struct admin_primary_state){.p = continuity_start(0)}; /* added this moment */
+    const struct continuity_run *takes = &s.p.run[ASPECT_TAKES];
     out_object(j, key);
     out_text(j, "primary", p->facts.name);
     out_text(j, "tenant", name_of_tenant(c->host, p->tenant));
@@ -14,11 +15,11 @@ void write_state(struct admin_call *c, const char *key, const struct directory_p
     out_time(j, "since", s.p.since);
     out_truth(j, "ready", s.p.is_ready);
     out_number(j, "waiting", queue_waiting_for(c->host->queue, p->id));
-    out_number(j, "bad", s.p.n_bad);
-    out_number(j, "good", s.p.n_good);
-    out_time(j, "first_bad", s.p.first_bad);
-    out_time(j, "last_good", s.p.last_good);
-    out_time(j, "last_bad", s.p.last_bad);
+    out_number(j, "bad", continuity_bad(&s.p));
+    out_number(j, "good", takes->n_good);
+    out_time(j, "first_bad", s.p.trouble_since);
+    out_time(j, "last_good", takes->last_good);
+    out_time(j, "last_bad", takes->last_bad);
     out_time(j, "last_probe", s.last_probe);
     out_number_if(j, "probe_ms", s.probe_ms);
     out_text_if(j, "last", s.last_text);

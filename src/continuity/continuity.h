@@ -1,8 +1,7 @@
 /* What the primary's behaviour means: its state, our reply to the sender, when to try again.
  *
- * Pure: values in, values out. The state here is as simple as "deliveries and a probe succeed or
- * fail"; the full decision (canary, silence, vantage, plans approved by people) extends
- * continuity_step without changing its shape. */
+ * Pure: values in, values out; the same evidence in the same order gives the same state, so that
+ * recorded history can be played again (`staffetta state replay`). */
 #ifndef CONTINUITY_CONTINUITY_H
 #define CONTINUITY_CONTINUITY_H
 
@@ -20,56 +19,157 @@ enum continuity_state {
 };
 const char *continuity_state_name(enum continuity_state s);
 
+/* What people notice when their mail is dead. A primary is well when all aspects that are watched
+ * are: one that takes mail but lets nobody read is down. */
+enum continuity_aspect {
+    ASPECT_TAKES,   /* it takes mail: deliveries and SMTP probes */
+    ASPECT_ARRIVES, /* what it took can be read: the canary */
+    ASPECT_LETS_IN, /* people can log in: the log-in probe */
+    ASPECT_N,
+};
+const char *continuity_aspect_name(enum continuity_aspect a); /* takes, arrives, lets-in */
+
 enum continuity_evidence {
     EVIDENCE_NONE,    /* only time has passed */
     EVIDENCE_GOOD,    /* a delivery went well */
     EVIDENCE_GREETS,  /* a probe went well: it answers, but nothing was given to it */
     EVIDENCE_BAD,     /* it is silent, or refuses before any mail */
     EVIDENCE_REFUSES, /* it answers, but took no mail: only a delivery shows that this is over */
-    EVIDENCE_SAY_EMERGENCY, /* a person decided */
-    EVIDENCE_SAY_RETURN,
+    EVIDENCE_CANARY_GOOD, /* a canary could be read in its mailbox in time */
+    EVIDENCE_CANARY_BAD,
+    EVIDENCE_LOGIN_GOOD,
+    EVIDENCE_LOGIN_BAD,
+    EVIDENCE_BLIND,  /* our own way out is broken: what fails now says nothing about anybody */
+    EVIDENCE_SEEING, /* and whole again */
+    EVIDENCE_CLOCK_JUMPED,    /* the clocks disagree: no automatic step until a person confirms */
+    EVIDENCE_CLOCK_CONFIRMED, /* by a person */
+    EVIDENCE_SAY_EMERGENCY,   /* a person decided */
+    EVIDENCE_SAY_RETURN,      /* give back, ready or not */
+    EVIDENCE_SAY_APPROVE,     /* give back what is ready */
+    EVIDENCE_SAY_ISOLATE,     /* after an attack: nothing goes to it until it is declared clean */
+    EVIDENCE_SAY_CLEAN,
+    EVIDENCE_SAY_PAUSE, /* of giving back */
+    EVIDENCE_SAY_RESUME,
     EVIDENCE_DRAINED, /* nothing waits for this primary any more */
+    EVIDENCE_N,
 };
+/* "good", "canary-bad", "say-emergency" …: in histories. */
+const char *continuity_evidence_name(enum continuity_evidence e);
+/* EVIDENCE_N: no such word. */
+enum continuity_evidence continuity_evidence_of(struct slice name);
 
-/* Times in seconds. */
+/* What people wrote beforehand. Times in seconds. */
 struct continuity_plan {
-    uint32_t bad_for_suspect; /* failures within `suspect_within_sec` */
-    uint32_t suspect_within_sec;
+    uint32_t bad_for_suspect;     /* failures of one aspect … */
+    uint32_t suspect_within_sec;  /* … each no further than this from the one before */
+    uint32_t tell_after_sec;      /* of the first failure: those in charge are told */
     uint32_t emergency_after_sec; /* of the first failure; 0: only by hand */
-    uint32_t good_for_ready;      /* good probes in a row … */
-    uint32_t ready_over_sec;      /* … over at least this time */
-    bool is_return_auto;          /* give back without asking */
+    uint32_t calm_sec; /* well for so long: the trouble is over, the next failure is a new one */
+    uint32_t good_for_ready; /* good ones in a row … */
+    uint32_t ready_over_sec; /* … over at least this time, of every aspect that was watched */
+    bool is_return_auto;     /* give back without asking */
 };
+/* Design section 5: 3 failures each within 60 s, told after 120 s, emergency after 360 s, calm
+ * after 300 s, ready after 10 over 300 s, give back when approved. */
 extern const struct continuity_plan continuity_plan_default;
 
-struct continuity_primary {
-    enum continuity_state state;
-    utc_ms since;
+struct continuity_run {
     utc_ms first_bad; /* of the present run of failures; 0: none */
     utc_ms last_good, last_bad;
     utc_ms good_since; /* of the present run of good ones; 0: none */
     uint32_t n_bad;    /* in a row */
     uint32_t n_good;   /* in a row */
-    bool is_ready;     /* well again for long enough to give back */
-    bool is_refusing;  /* it refused mail; probes do not count until a delivery went well, or it
-                        * fell silent: what greets after that is a new start */
 };
 
+struct continuity_primary {
+    enum continuity_state state;
+    utc_ms since;
+    struct continuity_run run[ASPECT_N]; /* all zero: not watched */
+    /* The first failure of the present trouble. It outlives short good runs, so that one that
+     * comes and goes every minute is seen as what it is. 0: no trouble. */
+    utc_ms trouble_since;
+    utc_ms maintenance_from, maintenance_until; /* no automatic step between; 0: none */
+    bool is_told;                               /* those in charge know of this trouble */
+    bool is_ready;                              /* well again for long enough to give back */
+    bool is_refusing; /* it refused mail; probes do not count until a delivery went well, or it
+                       * fell silent: what greets after that is a new start */
+    bool is_by_hand;  /* a person declared this emergency: only a person ends it */
+    bool is_isolated, is_paused, is_blind, is_clock_doubted;
+};
+/* Failures in a row of the aspect that has most. */
+uint32_t continuity_bad(const struct continuity_primary *p);
+bool continuity_in_maintenance(const struct continuity_primary *p, utc_ms now);
+
 enum continuity_action {
-    ACTION_STATE_CHANGED = 1, /* tell everybody, write it down */
-    ACTION_READY = 2,         /* say that giving back is possible */
-    ACTION_DRAIN = 4,         /* what waits may go now */
+    ACTION_STATE_CHANGED = 1,  /* write it down, log it */
+    ACTION_READY = 2,          /* say that giving back is possible */
+    ACTION_DRAIN = 4,          /* what waits may go now */
+    ACTION_TELL = 8,           /* tell those in charge of the trouble (once a trouble) */
+    ACTION_CALM = 16,          /* the trouble is over for good: close its incident */
+    ACTION_FLAGS_CHANGED = 32, /* isolated, paused, told …: write it down */
 };
 
 struct continuity_primary continuity_start(utc_ms now);
-/* One piece of evidence (or none: time alone). Returns enum continuity_action bits. */
+/* One piece of evidence (or none: time alone). Returns enum continuity_action bits; 0 for what a
+ * person said that makes no sense in this state.
+ *
+ * - While blind, failures are not counted, and on becoming blind those of the present run are
+ *   forgotten: a suspicion nobody was told of ends with them.
+ * - While blind, in doubt of the clock, or in maintenance: no automatic step forward and nobody is
+ *   told; good news count.
+ * - Emergency by itself: emergency_after_sec after trouble_since, if it is bad at this moment.
+ * - Isolated: from any state into emergency; approve, return and automatic return are refused
+ *   until a person says clean (which leaves the emergency as it is).
+ * - Paused: giving back waits; it ends the emergency as little as anything else. */
 unsigned continuity_step(struct continuity_primary *p, enum continuity_evidence e, utc_ms now,
                          const struct continuity_plan *plan);
 
 /* May deliveries to it start now? One at a time is tried as evidence in suspect, and where only a
- * delivery can be one. */
+ * delivery can be one. Isolated and paused: closed. */
 enum continuity_way { WAY_OPEN, WAY_ONE_AT_A_TIME, WAY_CLOSED };
 enum continuity_way continuity_way(const struct continuity_primary *p);
+
+/* ---- from where we look -------------------------------------------------------------------- */
+
+struct continuity_view {
+    uint32_t n_controls, n_controls_bad;   /* hosts outside that should answer always */
+    uint32_t n_primaries, n_primaries_bad; /* that fail without any reply at this moment */
+    bool is_resolver_bad;
+};
+/* Is it us? All controls fail; or, without controls, four fifths of at least five primaries fail
+ * at once; the resolver alone makes nobody blind (failures at the name count against nobody
+ * anyway). `why` (may be NULL) gets words for people. */
+bool continuity_is_blind(const struct continuity_view *v, char *why, size_t n);
+
+/* ---- silence ------------------------------------------------------------------------------- */
+
+/* Messages by hour of the tenant's week, as a baseline that is learnt: an hour without any mail is
+ * only strange where there always is some. Times are the tenant's own (IANA zone with its DST);
+ * holidays are like Sundays, and neither kind of unusual day is learnt into the other. */
+enum { SILENCE_HOURS = 7 * 24, SILENCE_LEARNING_WEEKS = 3 };
+struct continuity_silence {
+    float mean[SILENCE_HOURS];      /* messages in that hour, exponentially weighted */
+    uint16_t n_seen[SILENCE_HOURS]; /* times that hour was counted */
+    int64_t hour; /* local hours since the epoch, the one being counted; 0: none */
+    uint32_t n;   /* messages in it */
+    utc_ms last;  /* last message; 0: none */
+};
+enum silence_verdict { SILENCE_LEARNING, SILENCE_NORMAL, SILENCE_STRANGE };
+struct silence_when {
+    int64_t local_hour; /* floor((utc + offset) / 1 h) */
+    uint8_t weekday;    /* 0 Monday … 6 Sunday */
+    uint8_t hour;       /* 0 … 23 */
+    bool is_holiday;
+};
+/* A message passed (or, with n 0, time did). Out of order is counted into the present hour. */
+void continuity_silence_count(struct continuity_silence *s, const struct silence_when *w,
+                              utc_ms now, uint32_t n);
+/* Strange: by the baseline the chance of not one message since `last` is below one in 10,000
+ * (Poisson with the means of the hours between), and the hours are past their learning.
+ * `ret_expected`: messages that would have been usual since then. */
+enum silence_verdict continuity_silence_judge(const struct continuity_silence *s,
+                                              const struct silence_when *w, utc_ms now,
+                                              double *ret_expected);
 
 /* ---- what a reply of the next system means ------------------------------------------------ */
 

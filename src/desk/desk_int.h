@@ -181,6 +181,22 @@ void desk_event(struct desk *d, enum event_class class, const char *name, uint64
 void desk_events_again(struct desk *d); /* those that the disk refused */
 void desk_events_clear(struct desk *d);
 
+/* ---- desk_incident.c: what people are told now ---- */
+/* One trouble from its first sign to its end is one incident; reports about the same `key` are its
+ * updates. All slices are borrowed for the call. */
+struct desk_report {
+    uint64_t tenant;        /* 0: those who run this node */
+    struct slice key;       /* what it is about: "primary/1f3", "disk", "domain/rossi.example/mx" */
+    enum event_class class; /* NOTICE and ALARM are sent; INFO only joins an open incident */
+    const char *name;       /* event's name: "primary.emergency" */
+    struct slice subject;   /* "exchange" */
+    struct slice happened, did, can; /* what happened; what we did; what you can do */
+    struct slice evidence;           /* what was seen, in lines; may be empty */
+    struct slice by;                 /* who or what noticed or decided */
+    bool is_over;                    /* this is the incident's last update */
+};
+void desk_report(struct desk *d, const struct desk_report *r);
+
 /* ---- desk_gate.c: what gates ask ---- */
 void desk_gate_frame(void *arg, struct net_link *link, struct net_frame *f);
 void desk_gate_closed(void *arg, struct net_link *link);

@@ -82,7 +82,7 @@ static void write_state(struct desk *d, const struct desk_primary *p, struct sli
     const struct directory_primary *facts = directory_primary(d->directory, p->id);
     struct desk_state_body b = {.state = (uint8_t)p->p.state,
                                 .since = p->p.since,
-                                .first_bad = p->p.first_bad,
+                                .first_bad = p->p.trouble_since,
                                 .is_by_hand = p->is_by_hand,
                                 .by = slice_of(by.p, by.n < 200 ? by.n : 200),
                                 .why = slice_of(why.p, why.n < 600 ? why.n : 600)};
@@ -117,7 +117,7 @@ void desk_state_load(struct desk *d, const struct record_object *o)
     p->p.since = b.since;
     p->is_by_hand = b.is_by_hand != 0;
     /* While we were away nobody looked: that time proves nothing, the count begins anew. */
-    p->p.first_bad = b.state == STATE_SUSPECT ? utc_now() : b.first_bad;
+    p->p.trouble_since = b.state == STATE_SUSPECT ? utc_now() : b.first_bad;
 }
 
 static const char *advice(enum continuity_state s)
@@ -208,7 +208,7 @@ void desk_evidence(void *arg, uint64_t primary, enum continuity_evidence e, stru
         return;
     if (e == EVIDENCE_BAD || e == EVIDENCE_REFUSES) {
         snprintf(p->last_text, sizeof(p->last_text), "%.*s", SLICE_ARG(text));
-        if (p->p.n_bad == 0)
+        if (p->p.run[ASPECT_TAKES].n_bad == 0)
             p->next_probe = 0; /* look for ourselves at once */
     }
     step(d, p, e, text, SLICE("deliveries"), NULL, NULL);
@@ -385,7 +385,7 @@ void desk_liaison_closed(void *arg, struct net_link *)
 
 static mono_us probe_interval(const struct desk_primary *p)
 {
-    bool is_well = p->p.state == STATE_STANDBY && p->p.n_bad == 0;
+    bool is_well = p->p.state == STATE_STANDBY && p->p.run[ASPECT_TAKES].n_bad == 0;
     return is_well ? SECONDS(PROBE_WELL_SECONDS) : MILLISECONDS(PROBE_ILL_MS);
 }
 

@@ -51,6 +51,15 @@ enum object_kind {
     OBJECT_SNAPSHOT = 7, /* the last complete list of people of a tenant */
     OBJECT_KEY = 8,      /* keys of this node (trace MAC) */
     OBJECT_LIMIT = 9,
+    OBJECT_PLAN = 10,     /* of a primary: what people decided beforehand */
+    OBJECT_CALENDAR = 11, /* of a tenant: time zone, holidays */
+    OBJECT_TARGET = 12,   /* where alerts go */
+    OBJECT_INCIDENT = 13,
+    OBJECT_OUTBOX = 14,   /* an alert on its way to a target */
+    OBJECT_WATCH = 15,    /* what is expected of a domain, and what was found last */
+    OBJECT_ACCESS = 16,   /* of a primary: how its mailboxes are reached */
+    OBJECT_EPISODE = 17,  /* of a primary: one emergency from its beginning to its end */
+    OBJECT_BASELINE = 18, /* of a tenant: how much mail is usual at each hour */
 };
 
 enum event_class { EVENT_INFO = 1, EVENT_NOTICE = 2, EVENT_ALARM = 3 };

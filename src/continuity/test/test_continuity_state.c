@@ -8,7 +8,10 @@
 
 /* A script: "+" good, "p" a probe went well, "-" bad, "r" refuses mail, "!" a person says
  * emergency, "<" a person says return, "0" drained,
- * "." nothing; each followed by seconds to wait before the next. The end is the expected state. */
+ * "l" and "L" log-in bad and
+ * good, "c" canary bad, "b" blind, "s" seeing, "j" clock jumped, "k" confirmed, "i" isolate, "~"
+ * clean, "a" approve, "." nothing; each followed by seconds to wait before the next. The end is the
+ * expected state. */
 static const struct script {
     const char *what;
     const char *steps;
@@ -37,30 +40,44 @@ static const struct script {
     {"returned when nothing waits", "!1 +10 <1 01", STATE_STANDBY},
     {"dies again while returning", "!1 +10 <1 -10 -10 -10", STATE_EMERGENCY},
     {"return is only for emergencies", "+1 <1", STATE_STANDBY},
-    {"flapping each minute is no emergency by itself",
+    {"single failures each minute are no emergency",
      "-30 +30 -30 +30 -30 +30 -30 +30 -30 +30 -30 +30 -30 +30", STATE_STANDBY},
+    {"one that comes and goes every minute is one trouble",
+     "-10 -10 -10 +30 -10 -10 -10 +30 -10 -10 -10 +30 -10 -10 -10 +30 -10 -10 -10 +30 "
+     "-10 -10 -10 +30 -10 -10 -10 +30",
+     STATE_EMERGENCY},
+    {"after five good minutes a failure is a new trouble",
+     "-10 -10 -10 +301 +1 -10 -10 -10 -100 -100 -100 -10 +1", STATE_STANDBY},
+    {"people cannot read: down, though mail is taken", "+1 l10 +1 l10 +1 l10", STATE_SUSPECT},
+    {"the canary died", "+1 c60 c60 c60 +60 c60 +60 c60 +60 c60 .1", STATE_EMERGENCY},
+    {"taking mail again does not help those who cannot read", "l10 l10 l10 +10 +10", STATE_SUSPECT},
+    {"reading again does", "l10 l10 l10 L1", STATE_STANDBY},
+    {"blind: failures count for nobody", "b1 -10 -10 -10 -10", STATE_STANDBY},
+    {"blind: a suspicion nobody was told of ends", "-10 -10 -10 b1", STATE_STANDBY},
+    {"seeing again they count again", "b1 -10 -10 -10 s1 -10 -10 -10", STATE_SUSPECT},
+    {"in doubt of the clock nothing goes forward", "j1 -10 -10 -10 .999 .1", STATE_STANDBY},
+    {"until a person confirms it", "j1 -10 -10 -10 k1 -10", STATE_SUSPECT},
+    {"isolated from anywhere", "+1 i1", STATE_EMERGENCY},
+    {"isolated: no return", "i1 <1 a1", STATE_EMERGENCY},
+    {"clean is no return by itself", "i1 ~1", STATE_EMERGENCY},
+    {"clean, then return", "i1 ~1 <1", STATE_RETURNING},
+    {"only what is ready is approved", "!1 +10 a1", STATE_EMERGENCY},
 };
 
 static enum continuity_evidence evidence_of(char c)
 {
-    switch (c) {
-    case '+':
-        return EVIDENCE_GOOD;
-    case 'p':
-        return EVIDENCE_GREETS;
-    case '-':
-        return EVIDENCE_BAD;
-    case 'r':
-        return EVIDENCE_REFUSES;
-    case '!':
-        return EVIDENCE_SAY_EMERGENCY;
-    case '<':
-        return EVIDENCE_SAY_RETURN;
-    case '0':
-        return EVIDENCE_DRAINED;
-    default:
-        return EVIDENCE_NONE;
-    }
+    static const enum continuity_evidence of[128] = {
+        ['+'] = EVIDENCE_GOOD,          ['p'] = EVIDENCE_GREETS,
+        ['-'] = EVIDENCE_BAD,           ['r'] = EVIDENCE_REFUSES,
+        ['!'] = EVIDENCE_SAY_EMERGENCY, ['<'] = EVIDENCE_SAY_RETURN,
+        ['0'] = EVIDENCE_DRAINED,       ['l'] = EVIDENCE_LOGIN_BAD,
+        ['L'] = EVIDENCE_LOGIN_GOOD,    ['c'] = EVIDENCE_CANARY_BAD,
+        ['b'] = EVIDENCE_BLIND,         ['s'] = EVIDENCE_SEEING,
+        ['j'] = EVIDENCE_CLOCK_JUMPED,  ['k'] = EVIDENCE_CLOCK_CONFIRMED,
+        ['i'] = EVIDENCE_SAY_ISOLATE,   ['~'] = EVIDENCE_SAY_CLEAN,
+        ['a'] = EVIDENCE_SAY_APPROVE,
+    };
+    return of[c & 127];
 }
 
 static void scripts_end_where_they_should(void **)
@@ -96,6 +113,23 @@ static void ten_good_probes_over_five_minutes_make_it_ready(void **)
     assert_false(p.is_ready);
     struct continuity_plan automatic = continuity_plan_default;
     automatic.is_return_auto = true;
+    for (int i = 0; i < 20; i++)
+        (void)continuity_step(&p, EVIDENCE_GOOD, now += 30000, &automatic);
+    assert_int_equal(p.state, STATE_EMERGENCY); /* a person declared it */
+}
+
+static void a_plan_may_give_back_without_asking(void **)
+{
+    struct continuity_plan automatic = continuity_plan_default;
+    automatic.is_return_auto = true;
+    utc_ms now = 0;
+    struct continuity_primary p = continuity_start(now);
+    for (int i = 0; i < 3; i++)
+        (void)continuity_step(&p, EVIDENCE_BAD, now += 1000, &automatic);
+    unsigned actions = continuity_step(&p, EVIDENCE_NONE, now += 360000, &automatic);
+    assert_int_equal(p.state, STATE_EMERGENCY);
+    assert_true(actions & ACTION_TELL);
+    actions = 0;
     for (int i = 0; i < 20; i++)
         actions |= continuity_step(&p, EVIDENCE_GOOD, now += 30000, &automatic);
     assert_int_equal(p.state, STATE_RETURNING);
@@ -139,6 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scripts_end_where_they_should),
         cmocka_unit_test(ten_good_probes_over_five_minutes_make_it_ready),
+        cmocka_unit_test(a_plan_may_give_back_without_asking),
         cmocka_unit_test(a_plan_may_leave_the_emergency_to_people),
         cmocka_unit_test(deliveries_start_only_where_it_makes_sense),
     };
