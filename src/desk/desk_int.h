@@ -264,6 +264,12 @@ bool desk_state(void *arg, uint64_t primary, struct admin_primary_state *ret);
 void desk_state_load(struct desk *d, const struct record_object *o);
 void desk_state_clear(struct desk *d); /* memory only */
 
+/* ---- desk_episode.c: an emergency from its first failure to its end ---- */
+/* Each decision about a primary passes here, once, after it was made: `p` is as it is now, `old`
+ * its state before (the same: only a flag changed). */
+void desk_episode_note(struct desk *d, const struct desk_primary *p, enum continuity_state old,
+                       struct slice by, struct slice why);
+
 /* ---- desk_change.c: changes of the administration ---- */
 void desk_put(void *arg, const struct record_objects *objects,
               const struct record_mailboxes *mailboxes,
