@@ -69,3 +69,12 @@ const char *smtp_phase_name(uint8_t phase)
     };
     return phase < SMTP_PHASE_N ? names[phase] : "unknown";
 }
+
+const char *ipc_look_step_name(uint8_t step)
+{
+    static const char *const names[IPC_STEP_N] = {
+        "nowhere", "name",   "connect", "greeting", "tls",
+        "login",   "select", "send",    "search",   "fetch",
+    };
+    return step < IPC_STEP_N ? names[step] : "unknown";
+}

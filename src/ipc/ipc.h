@@ -59,6 +59,33 @@ enum smtp_phase {
     SMTP_PHASE_N
 };
 const char *smtp_phase_name(uint8_t phase);
+enum ipc_login {
+    IPC_LOGIN_ANY = 0, /* what the server offers: PLAIN, else LOGIN */
+    IPC_LOGIN_PLAIN = 1,
+    IPC_LOGIN_LOGIN = 2,   /* the command LOGIN */
+    IPC_LOGIN_XOAUTH2 = 3, /* the secret is a token */
+};
+enum ipc_look { IPC_LOOK_LOGIN = 1, IPC_LOOK_CANARY = 2 };
+/* Where a look into a mailbox ended, in the order in which things are done. */
+enum ipc_look_step {
+    IPC_STEP_NONE = 0, /* not tried, for a reason of ours */
+    IPC_STEP_NAME,     /* resolving the IMAP server */
+    IPC_STEP_CONNECT,
+    IPC_STEP_GREETING,
+    IPC_STEP_TLS,
+    IPC_STEP_LOGIN,
+    IPC_STEP_SELECT, /* opening the INBOX (or a folder), listing folders */
+    IPC_STEP_SEND,   /* the canary by SMTP, all of it */
+    IPC_STEP_SEARCH, /* it did not turn up, or searching failed */
+    IPC_STEP_FETCH,  /* it is there but cannot be read, or is not what was sent */
+    IPC_STEP_N
+};
+const char *ipc_look_step_name(uint8_t step); /* "search"; "unknown" */
+enum ipc_has {
+    IPC_HAS_UNSURE = 0, /* not all folders could be searched for it */
+    IPC_HAS_FOUND = 1,
+    IPC_HAS_ABSENT = 2,
+};
 enum ipc_name_status {
     IPC_NAME_OK = 1,
     IPC_NAME_NO_NAME = 2, /* NXDOMAIN */

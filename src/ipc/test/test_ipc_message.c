@@ -42,6 +42,12 @@ static const struct {
     {"failed", IPC_T_failed, ALL, S},
     {"settings", IPC_T_settings, S, ALL},
     {"processes", IPC_T_processes, S, C},
+    {"mailbox_look", IPC_T_mailbox_look, C, L},
+    {"mailbox_seen", IPC_T_mailbox_seen, L, C},
+    {"mailbox_has", IPC_T_mailbox_has, C, L},
+    {"mailbox_has_told", IPC_T_mailbox_has_told, L, C},
+    {"control", IPC_T_control, C, L},
+    {"controlled", IPC_T_controlled, L, C},
 };
 enum { TABLE = sizeof(table) / sizeof(table[0]) };
 
@@ -81,6 +87,9 @@ static void names_are_those_of_the_list(void **)
     assert_string_equal(smtp_phase_name(SMTP_PHASE_NONE), "nowhere");
     assert_string_equal(smtp_phase_name(SMTP_PHASE_N), "unknown");
     assert_string_equal(smtp_phase_name(255), "unknown");
+    assert_string_equal(ipc_look_step_name(IPC_STEP_NONE), "nowhere");
+    assert_string_equal(ipc_look_step_name(IPC_STEP_FETCH), "fetch");
+    assert_string_equal(ipc_look_step_name(IPC_STEP_N), "unknown");
 }
 
 static void texts_and_lists_end_at_their_maximum(void **)
