@@ -34,6 +34,7 @@ struct admin_process {
 struct admin_primary_state {
     struct continuity_primary p;
     struct slice last_text; /* last evidence in words */
+    struct slice aspect_text[ASPECT_N];
     utc_ms last_probe;
     uint32_t probe_ms;
     struct slice software; /* as its banner says */
@@ -69,11 +70,18 @@ struct admin_host {
     void (*put)(void *arg, const struct record_objects *objects,
                 const struct record_mailboxes *mailboxes,
                 void (*done)(void *cookie, enum err err, const char *why), void *cookie);
-    /* A person decides about a primary: EVIDENCE_SAY_EMERGENCY or EVIDENCE_SAY_RETURN. Written as
+    /* A person decides about a primary: one of EVIDENCE_SAY_…; or, with primary 0, about the clock:
+     * EVIDENCE_CLOCK_CONFIRMED. Written as
      * state and event before done. */
     void (*decide)(void *arg, uint64_t primary, enum continuity_evidence what, struct slice by,
                    struct slice why, void (*done)(void *cookie, enum err err, const char *why),
                    void *cookie);
+    /* Failures are expected between the two times. Written as state and event before done. */
+    void (*maintain)(void *arg, uint64_t primary, utc_ms from, utc_ms until, struct slice by,
+                     struct slice why, void (*done)(void *cookie, enum err err, const char *why),
+                     void *cookie);
+    bool (*is_clock_doubted)(void *arg,
+                             struct slice *ret_text); /* text lives until the next call */
     /* An order about one row; the row is read by the host (fresh), then queue_order. ERR_GONE: the
      * message has no such row (and none with a larger number). */
     void (*order)(void *arg, enum queue_order what, uint64_t message, uint16_t rcpt,

@@ -115,6 +115,8 @@ const struct directory_primary *call_path_primary(struct admin_call *c);
 const struct directory_domain *call_path_domain(struct admin_call *c);
 /* The query's tenant: its id, 0 when not given. */
 bool call_tenant_filter(struct admin_call *c, uint64_t *ret);
+/* The body's "hosts" into the arena; left out: *ret stays. False: refused. */
+bool read_hosts(struct admin_call *c, uint16_t usual_port, struct dir_host **ret, uint32_t *ret_n);
 bool call_key(struct admin_call *c, struct slice address, struct slice *ret);
 bool call_message(struct admin_call *c, uint64_t *ret); /* the path's {message}; worker too */
 struct slice name_of_tenant(const struct admin_host *h, uint64_t id);
@@ -141,6 +143,7 @@ void call_put_all(struct admin_call *c, const struct record_objects *o,
  */
 
 void write_state(struct admin_call *c, const char *key, const struct directory_primary *p);
+void write_hosts(struct out *j, const struct dir_host *hosts, uint32_t n);
 void write_queue_figures(struct admin_call *c, const char *key);
 void write_store_figures(struct admin_call *c, const char *key);
 void write_health(struct admin_call *c); /* the members open, reason, text */

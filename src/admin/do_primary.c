@@ -16,14 +16,14 @@ static const char *const ways[] = {
 
 /* ---- showing ---- */
 
-static void write_hosts(struct out *j, const struct dir_primary *f)
+void write_hosts(struct out *j, const struct dir_host *hosts, uint32_t n)
 {
     out_array(j, "hosts");
-    for (uint32_t i = 0; i < f->n_hosts; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         SCOPED(buf_finish) struct buf b = buf_make(HOST_TEXT);
-        bool is_six = slice_find(f->hosts[i].name, ':') >= 0;
-        buf_addf(&b, is_six ? "[" SLICE_FMT "]:%u" : SLICE_FMT ":%u", SLICE_ARG(f->hosts[i].name),
-                 f->hosts[i].port);
+        bool is_six = slice_find(hosts[i].name, ':') >= 0;
+        buf_addf(&b, is_six ? "[" SLICE_FMT "]:%u" : SLICE_FMT ":%u", SLICE_ARG(hosts[i].name),
+                 hosts[i].port);
         out_text(j, NULL, buf_slice(&b));
     }
     out_close(j);
@@ -36,7 +36,7 @@ static void write_primary(struct admin_call *c, const struct directory_primary *
     out_object(j, NULL);
     out_text(j, "name", f->name);
     out_text(j, "tenant", name_of_tenant(c->host, p->tenant));
-    write_hosts(j, f);
+    write_hosts(j, f->hosts, f->n_hosts);
     out_word(j, "tls", ways[f->tls <= DIR_TLS_NEVER ? f->tls : DIR_TLS_MAY]);
     out_text_if(j, "tls_name", f->tls_name);
     write_texts(j, "networks", f->networks, f->n_networks);
@@ -117,9 +117,9 @@ void do_state_list(struct admin_call *c)
 /* ---- hosts and networks ---- */
 
 /* "mail.example:25", "192.0.2.1", "[2001:db8::1]:2525". */
-static bool read_host(struct slice text, struct dir_host *ret)
+static bool read_host(struct slice text, uint16_t usual_port, struct dir_host *ret)
 {
-    uint64_t port = PORT_SMTP;
+    uint64_t port = usual_port;
     struct slice name = text, digits = SLICE("");
     struct wire_ip ip;
     ptrdiff_t end = slice_find(text, ']');
@@ -148,16 +148,16 @@ static bool read_host(struct slice text, struct dir_host *ret)
     return true;
 }
 
-static bool read_hosts(struct admin_call *c, struct dir_primary *f)
+bool read_hosts(struct admin_call *c, uint16_t usual_port, struct dir_host **ret, uint32_t *ret_n)
 {
     size_t n;
     const json_t *texts = body_list(c->body, "hosts", &n);
     if (!texts)
         return true;
-    f->hosts = ARENA_ARRAY(c->arena, struct dir_host, n + 1);
-    f->n_hosts = (uint32_t)n;
+    *ret = ARENA_ARRAY(c->arena, struct dir_host, n + 1);
+    *ret_n = (uint32_t)n;
     for (size_t i = 0; i < n; i++)
-        if (!read_host(body_item(texts, i), &f->hosts[i])) {
+        if (!read_host(body_item(texts, i), usual_port, &(*ret)[i])) {
             call_refuse(c, 400,
                         "%s is not a host to reach. Nothing was changed. Write it as "
                         "mail.rossi.example:25, 192.0.2.1:25 or [2001:db8::1]:25.",
@@ -280,7 +280,8 @@ static bool read_facts(struct admin_call *c, uint64_t tenant, struct dir_primary
     f->is_shared = body_truth(c->body, "shared", f->is_shared);
     f->has_xclient = body_truth(c->body, "xclient", f->has_xclient);
     f->connections = (uint16_t)body_number(c->body, "connections", f->connections);
-    return read_hosts(c, f) && read_networks(c, f) && read_tls(c, f) && check_proof(c, tenant, f);
+    return read_hosts(c, PORT_SMTP, &f->hosts, &f->n_hosts) && read_networks(c, f) &&
+           read_tls(c, f) && check_proof(c, tenant, f);
 }
 
 static void written(struct admin_call *c)

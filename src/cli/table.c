@@ -38,7 +38,31 @@ static const struct flag flags[] = {
     {"limit", "NUMBER", "limit", FLAG_NUMBER, "At most so many (100)."},
     {"after", "NEXT", "after", FLAG_TEXT, "Go on behind the list before."},
     {"since", "TIME", "since", FLAG_TIME, "Not older: 2h, 3d, 08:30, 2026-11-21."},
-    {"until", "TIME", "until", FLAG_TIME, "Not newer."},
+    {"until", "TIME", "until", FLAG_TIME, "Not newer; the end."},
+    {"from", "TIME", "from", FLAG_TIME, "The beginning."},
+    {"owner", "TEXT", "owner", FLAG_TEXT, "Who answers for it."},
+    {"bad-for-suspect", "NUMBER", "bad_for_suspect", FLAG_NUMBER, "Failures that make it suspect."},
+    {"suspect-within", "SECONDS", "suspect_within", FLAG_NUMBER, "From one failure to the next."},
+    {"tell-after", "SECONDS", "tell_after", FLAG_NUMBER, "Of the first failure: tell people."},
+    {"emergency-after", "SECONDS", "emergency_after", FLAG_NUMBER,
+     "Of the first failure; 0: only by hand."},
+    {"calm", "SECONDS", "calm", FLAG_NUMBER, "Well for so long: the trouble is over."},
+    {"good-for-ready", "NUMBER", "good_for_ready", FLAG_NUMBER, "Successes that make it ready."},
+    {"ready-over", "SECONDS", "ready_over", FLAG_NUMBER, "Over at least so long."},
+    {"return", "HOW", "return", FLAG_TEXT, "approve or auto."},
+    {"method", "HOW", "method", FLAG_TEXT, "smtp or append."},
+    {"sending", "STATE", "sending", FLAG_TEXT, "People may send from suspect or emergency on."},
+    {"canary-every", "SECONDS", "canary_every", FLAG_NUMBER, "Between test messages; 0: none."},
+    {"login-every", "SECONDS", "login_every", FLAG_NUMBER, "Between test log-ins; 0: none."},
+    {"tls-at-once", NULL, "tls_at_once", FLAG_ON, "TLS from the first byte (port 993)."},
+    {"mechanism", "NAME", "mechanism", FLAG_TEXT, "plain, login or xoauth2."},
+    {"canary", "ADDRESS", "canary", FLAG_TEXT, "A test mailbox there; \"\" for none."},
+    {"user", "NAME", "user", FLAG_TEXT, "Its log-in."},
+    {"secret", "TEXT", "secret", FLAG_TEXT, "Its password or token."},
+    {"master-user", "NAME", "master_user", FLAG_TEXT, "May open everybody's mailbox."},
+    {"master-secret", "TEXT", "master_secret", FLAG_TEXT, "Its password."},
+    {"zone", "NAME", "zone", FLAG_TEXT, "Time zone, for example Europe/Rome."},
+    {"holiday", "DAY", "holidays", FLAG_LIST, "A day without work; may be repeated."},
 };
 
 const struct flag *flag_find(struct slice name)
@@ -132,8 +156,47 @@ static const struct view state_view = {
     .lines = "Mail system=primary|Company=tenant|State=state|Since=since@|Waiting=waiting|"
              "Ready to return=ready|Failures in a row=bad|Successes in a row=good|"
              "First failure=first_bad@|Well last=last_good@|Failed last=last_bad@|"
-             "Looked at=last_probe@|Seen last=last|Software=software",
+             "Looked at=last_probe@|Seen last=last|Software=software|Those in charge know=told|"
+             "Declared by a person=by_hand|We are blind=blind|Isolated=isolated|Paused=paused|"
+             "Clock doubted=clock_doubted|Maintenance from=maintenance_from@|"
+             "Maintenance until=maintenance_until@",
+    .tables = {{"What is watched", "aspects",
+                "Aspect=aspect|Failures in a row=bad|Successes=good|Well last=last_good@|"
+                "Failed last=last_bad@|Seen last=last",
+                "Nothing yet."}},
 };
+#define PLAN_LINES(p)                                                                              \
+    "Version=" p "version|Owner=" p "owner|Suspect after failures=" p "bad_for_suspect|"           \
+    "Each within seconds=" p "suspect_within|Tell after seconds=" p "tell_after|"                  \
+    "Emergency after seconds (0: by hand)=" p "emergency_after|Calm after seconds=" p "calm|"      \
+    "Ready after successes=" p "good_for_ready|Over seconds=" p "ready_over|"                      \
+    "Give back=" p "return|By=" p "method|Sending from=" p "sending|"                              \
+    "Canary every seconds=" p "canary_every|Log-in every seconds=" p "login_every|"                \
+    "Why=" p "why|Written=" p "changed_at@|Written by=" p "changed_by|"                            \
+    "Approved=" p "approved_at@|Approved by=" p "approved_by"
+static const struct view plan_view = {
+    .lines = "Mail system=primary|Company=tenant|State of it=text|" PLAN_LINES(
+        "plan.") "|"
+                 "Waits for approval: version=pending.version|… its reason=pending.why|"
+                 "… emergency after seconds=pending.emergency_after|… give back=pending.return",
+};
+static const struct view plans_view = {
+    .tables = {{NULL, "plans",
+                "Version=version|In force=in_force|Written=changed_at@|By=changed_by|Why=why|"
+                "Approved=approved_at@|By whom=approved_by|Emergency after=emergency_after|"
+                "Give back=return",
+                "Nobody wrote a plan: the built-in one is in force."}},
+};
+static const struct view access_view = {
+    .lines = "Mail system=primary|Company=tenant|IMAP=hosts|TLS=tls|At once=tls_at_once|"
+             "Name in certificate=tls_name|Mechanism=mechanism|Canary=canary|User=user|"
+             "Secret known=has_secret|Master user=master_user|"
+             "Master secret known=has_master_secret|What it means=text",
+};
+static const struct view calendar_view = {
+    .lines = "Company=tenant|Time zone=zone|Holidays=holidays",
+};
+static const struct view clock_view = {.lines = "Doubted=doubted|What was seen=text"};
 static const struct view queue_view = {
     .tables = {{NULL, "rows", ROW_COLUMNS, "Nothing waits and nothing is held."}},
 };
@@ -248,6 +311,42 @@ const struct command commands[] = {
      &state_view, NULL, "Declare an emergency: people work here from now on."},
     {"state", "return", "PRIMARY", "POST", "/v1/state/{PRIMARY}/return", "", "tenant? why!",
      &state_view, NULL, "Give everything back to the mail system."},
+    {"state", "approve", "PRIMARY", "POST", "/v1/state/{PRIMARY}/approve", "", "tenant? why!",
+     &state_view, NULL, "Approve the return that is ready."},
+    {"state", "isolate", "PRIMARY", "POST", "/v1/state/{PRIMARY}/isolate", "", "tenant? why!",
+     &state_view, NULL, "After an attack: give nothing to the mail system."},
+    {"state", "clean", "PRIMARY", "POST", "/v1/state/{PRIMARY}/clean", "", "tenant? why!",
+     &state_view, NULL, "Declare an isolated mail system clean."},
+    {"state", "pause", "PRIMARY", "POST", "/v1/state/{PRIMARY}/pause", "", "tenant? why!",
+     &state_view, NULL, "Let giving back wait."},
+    {"state", "resume", "PRIMARY", "POST", "/v1/state/{PRIMARY}/resume", "", "tenant? why!",
+     &state_view, NULL, "Go on giving back."},
+    {"state", "maintenance", "PRIMARY", "POST", "/v1/state/{PRIMARY}/maintenance", "",
+     "tenant? from until why!", &state_view, NULL,
+     "Announce a time in which failures are expected; without --until it ends now."},
+    {"plan", "show", "PRIMARY", "GET", "/v1/primaries/{PRIMARY}/plan", "", "tenant", &plan_view,
+     NULL, "Show the plan of a mail system."},
+    {"plan", "set", "PRIMARY", "PATCH", "/v1/primaries/{PRIMARY}/plan", "",
+     "tenant? owner bad-for-suspect suspect-within tell-after emergency-after calm "
+     "good-for-ready ready-over return method sending canary-every login-every why!",
+     &plan_view, NULL, "Change the plan; it counts when it is approved."},
+    {"plan", "approve", "PRIMARY", "POST", "/v1/primaries/{PRIMARY}/plan/approve", "", "tenant?",
+     &plan_view, NULL, "Approve the change that waits."},
+    {"plan", "history", "PRIMARY", "GET", "/v1/primaries/{PRIMARY}/plan/history", "", "tenant",
+     &plans_view, NULL, "List the versions of a plan."},
+    {"access", "show", "PRIMARY", "GET", "/v1/primaries/{PRIMARY}/access", "", "tenant",
+     &access_view, NULL, "Show how the mailboxes of a mail system are reached."},
+    {"access", "set", "PRIMARY", "PATCH", "/v1/primaries/{PRIMARY}/access", "",
+     "tenant? host tls tls-at-once tls-name mechanism canary user secret master-user "
+     "master-secret",
+     &access_view, NULL, "Say how its mailboxes are reached, and which one is for tests."},
+    {"calendar", "show", "TENANT", "GET", "/v1/tenants/{TENANT}/calendar", "", "", &calendar_view,
+     NULL, "Show how a company counts its days."},
+    {"calendar", "set", "TENANT", "PATCH", "/v1/tenants/{TENANT}/calendar", "", "zone holiday",
+     &calendar_view, NULL, "Set time zone and holidays."},
+    {"clock", "show", "", "GET", "/v1/clock", "", "", &clock_view, NULL, "Is the clock trusted?"},
+    {"clock", "confirm", "", "POST", "/v1/clock/confirm", "", "why!", &clock_view, NULL,
+     "The clock is right: automatic steps are allowed again."},
     {"queue", "list", "", "GET", "/v1/queue", "", "tenant primary address disposition limit after",
      &queue_view, NULL, "List what waits and what is held, or another fate."},
     {"queue", "show", "ID", "GET", "/v1/queue/{ID}", "", "", NULL, run_queue_show,

@@ -117,6 +117,10 @@ struct settings {
         uint64_t per_primary;
     } queue;
     struct {
+        struct settings_addresses controls;
+        char control_name[64];
+    } continuity;
+    struct {
         uint64_t count;
     } gate;
     struct {

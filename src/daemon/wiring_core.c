@@ -4,6 +4,9 @@
 #include "desk/desk.h"
 #include "store/store.h"
 
+#include <arpa/inet.h>
+#include <stdio.h>
+
 static void on_nonsense(void *arg, enum ipc_role peer, unsigned number, const char *why)
 {
     child_nonsense(arg, peer, number, why);
@@ -19,9 +22,26 @@ static void core_before_sandbox(struct child *)
     store_before_sandbox();
 }
 
+static struct desk_controls controls_of(const struct settings *s)
+{
+    struct desk_controls ret = {};
+    const struct settings_addresses *from = &s->continuity.controls;
+    uint32_t max = sizeof(ret.hosts) / sizeof(ret.hosts[0]);
+    for (uint32_t i = 0; i < from->n && i < max; i++) {
+        const struct settings_address *a = &from->list[i];
+        (void)inet_ntop(a->n_bytes == 4 ? AF_INET : AF_INET6, a->bytes, ret.hosts[i].address,
+                        sizeof(ret.hosts[i].address));
+        ret.hosts[i].port = a->port;
+        ret.n_hosts++;
+    }
+    (void)snprintf(ret.name, sizeof(ret.name), "%s", s->continuity.control_name);
+    return ret;
+}
+
 static struct desk_limits limits_of(const struct settings *s)
 {
     return (struct desk_limits){
+        .controls = controls_of(s),
         .free_percent = (uint32_t)s->store.free_percent,
         .alarm_percent = (uint32_t)s->store.alarm_percent,
         .message_bytes = s->limits.message_bytes,

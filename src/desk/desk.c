@@ -1,5 +1,5 @@
 /* The desk's life: recovery, links, the tick, gathering what is written at the end of a turn. */
-#include "desk/desk_int.h"
+#include "desk/desk_state_int.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -359,7 +359,8 @@ static enum err load(struct desk *d, struct errinfo *ei)
 {
     static const enum object_kind kinds[] = {OBJECT_TENANT, OBJECT_PRIMARY, OBJECT_DOMAIN,
                                              OBJECT_PERSON, OBJECT_GROUP,   OBJECT_SNAPSHOT,
-                                             OBJECT_KEY,    OBJECT_STATE};
+                                             OBJECT_KEY,    OBJECT_PLAN,    OBJECT_CALENDAR,
+                                             OBJECT_ACCESS, OBJECT_STATE};
     struct store_reader *reader;
     enum err err = store_reader_open(d->o.data, &reader, ei);
     if (err != ERR_OK)

@@ -9,7 +9,16 @@
 #include "net/net.h"
 
 /* What may change while running. */
+struct desk_controls { /* hosts outside that always answer */
+    struct {
+        char address[46];
+        uint16_t port;
+    } hosts[16];
+    uint32_t n_hosts;
+    char name[256]; /* that can always be resolved; "": not asked */
+};
 struct desk_limits {
+    struct desk_controls controls;
     uint32_t free_percent; /* below: no new mail */
     uint32_t alarm_percent;
     uint64_t message_bytes;

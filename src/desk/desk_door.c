@@ -1,5 +1,5 @@
 /* Requests that come by the door: run on the loop or on a worker, answered over the link. */
-#include "desk/desk_int.h"
+#include "desk/desk_state_int.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -235,6 +235,8 @@ void desk_host(struct desk *d, struct admin_host *ret)
         .next_id = host_next_id,
         .put = desk_put,
         .decide = desk_decide,
+        .maintain = desk_maintain,
+        .is_clock_doubted = desk_clock_is_doubted,
         .order = desk_order,
         .probe = desk_probe,
         .state = desk_state,

@@ -1,5 +1,5 @@
 /* Episodes: an emergency from its first failure to its end. */
-#include "desk/desk_int.h"
+#include "desk/desk_state_int.h"
 
 void desk_episode_note(struct desk *, const struct desk_primary *, enum continuity_state,
                        struct slice, struct slice)

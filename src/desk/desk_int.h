@@ -45,22 +45,6 @@ struct mailbox {
     uint64_t modseq;
 };
 
-/* A primary as we experience it. */
-struct desk_primary {
-    uint64_t id;
-    struct continuity_primary p;
-    char last_text[300];
-    char software[120];
-    utc_ms last_probe;
-    mono_us next_probe;
-    mono_us next_try; /* of a delivery, while it refuses mail */
-    uint32_t probe_ms, size_max, abilities;
-    bool is_probing;
-    bool is_by_hand;     /* a person said emergency: only a person ends it */
-    mono_us probe_until; /* an answer that comes later does not come */
-    struct list waiters; /* struct probe_waiter: people who asked for a probe */
-};
-
 /* One message on its way from a gate (or from ourselves) into the store. */
 struct accept {
     struct list node; /* in desk->pending while the sender waits for the primary */
@@ -143,6 +127,18 @@ struct desk {
     void (*stopped)(void *arg);
     void *stopped_arg;
     utc_ms started;
+    struct {
+        mono_us next, until; /* as struct desk_turn */
+        bool is_running, is_blind, is_resolver_bad;
+        uint32_t n, n_bad;
+        char why[200];
+    } control;
+    struct {
+        utc_ms utc;     /* both clocks … */
+        mono_us steady; /* … at the last look; this one does not stop when the machine sleeps */
+        bool is_doubted;
+        char text[300];
+    } clock;
     uint64_t n_accepting; /* messages not yet durable */
     struct list events;   /* that the disk refused: written again */
     size_t n_events;
@@ -245,30 +241,6 @@ enum err desk_read_body(struct desk *d, struct store_reader *reader, uint64_t me
 /* ---- desk_notice.c: to senders ---- */
 bool desk_notice(void *arg, const struct queue_notice *notice);
 void desk_notices_forget(struct desk *d); /* who had how many */
-
-/* ---- desk_state.c: primaries ---- */
-struct desk_primary *desk_primary(struct desk *d, uint64_t id);
-void desk_evidence(void *arg, uint64_t primary, enum continuity_evidence e, struct slice text);
-enum continuity_way desk_way(void *arg, uint64_t primary);
-uint32_t desk_ceiling(void *arg, uint64_t primary);
-void desk_drained(void *arg, uint64_t primary);
-void desk_liaison_frame(void *arg, struct net_link *link, struct net_frame *f);
-void desk_liaison_closed(void *arg, struct net_link *link);
-void desk_state_tick(struct desk *d, mono_us now);
-void desk_decide(void *arg, uint64_t primary, enum continuity_evidence what, struct slice by,
-                 struct slice why, void (*done)(void *cookie, enum err err, const char *why_not),
-                 void *cookie);
-void desk_probe(void *arg, uint64_t primary,
-                void (*done)(void *cookie, enum err err, const char *text), void *cookie);
-bool desk_state(void *arg, uint64_t primary, struct admin_primary_state *ret);
-void desk_state_load(struct desk *d, const struct record_object *o);
-void desk_state_clear(struct desk *d); /* memory only */
-
-/* ---- desk_episode.c: an emergency from its first failure to its end ---- */
-/* Each decision about a primary passes here, once, after it was made: `p` is as it is now, `old`
- * its state before (the same: only a flag changed). */
-void desk_episode_note(struct desk *d, const struct desk_primary *p, enum continuity_state old,
-                       struct slice by, struct slice why);
 
 /* ---- desk_change.c: changes of the administration ---- */
 void desk_put(void *arg, const struct record_objects *objects,

@@ -1,6 +1,6 @@
 /* May this message be taken? Judged as a whole, and once more: facts may have changed since RCPT,
  * and gates are not believed. And the headers that we put before it. */
-#include "desk/desk_int.h"
+#include "desk/desk_state_int.h"
 
 #include "wire/wire.h"
 

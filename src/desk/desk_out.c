@@ -1,5 +1,5 @@
 /* Outward: jobs for the courier and its results, bodies from the store, notices to senders. */
-#include "desk/desk_int.h"
+#include "desk/desk_state_int.h"
 
 #include "wire/wire.h"
 

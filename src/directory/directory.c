@@ -12,7 +12,7 @@
 #include "directory/directory.def"
 #include "base/pack_end.h"
 
-enum { BODY_ARENA = 8 << 20, FIRST_TRIES_MAX = 50000, KINDS = OBJECT_GROUP + 1 };
+enum { BODY_ARENA = 8 << 20, FIRST_TRIES_MAX = 50000, KINDS = OBJECT_ACCESS + 1 };
 
 struct object {
     enum object_kind kind;
@@ -24,6 +24,9 @@ struct object {
         struct directory_domain domain;
         struct directory_person person;
         struct directory_group group;
+        struct directory_plans plans;
+        struct directory_calendar calendar;
+        struct directory_access access;
     } as;
 };
 
@@ -120,6 +123,17 @@ static bool unpack(struct object *o, const struct record_object *r)
         o->as.group.id = r->id;
         o->as.group.tenant = r->tenant;
         return dir_group_unpack(body, o->arena, &o->as.group.facts);
+    case OBJECT_PLAN:
+        o->as.plans.primary = r->id;
+        o->as.plans.tenant = r->tenant;
+        return dir_plans_unpack(body, o->arena, &o->as.plans.facts);
+    case OBJECT_CALENDAR:
+        o->as.calendar.tenant = r->id;
+        return dir_calendar_unpack(body, o->arena, &o->as.calendar.facts);
+    case OBJECT_ACCESS:
+        o->as.access.primary = r->id;
+        o->as.access.tenant = r->tenant;
+        return dir_access_unpack(body, o->arena, &o->as.access.facts);
     default:
         return false;
     }
@@ -166,6 +180,8 @@ static void index_addresses(struct map *m, const struct dir_text *list, uint32_t
 static void index_object(struct directory *d, struct object *o, bool is_in)
 {
     char key[512];
+    if (o->kind > OBJECT_GROUP)
+        return; /* found by what they belong to */
     struct slice name = name_key(key, tenant_of(o), o->name);
     if (is_in)
         map_put(d->by_name[o->kind], name, o);
@@ -196,11 +212,17 @@ static enum err apply_snapshot(struct directory *d, const struct record_object *
     return ERR_OK;
 }
 
+static bool is_ours(unsigned kind)
+{
+    return (kind >= OBJECT_TENANT && kind <= OBJECT_GROUP) || kind == OBJECT_PLAN ||
+           kind == OBJECT_CALENDAR || kind == OBJECT_ACCESS;
+}
+
 enum err directory_apply(struct directory *d, const struct record_object *r, struct errinfo *ei)
 {
     if (r->kind == OBJECT_SNAPSHOT)
         return apply_snapshot(d, r);
-    if (r->kind < OBJECT_TENANT || r->kind > OBJECT_GROUP)
+    if (!is_ours(r->kind))
         return ERR_OK;
     struct object *fresh = NULL;
     if (!r->is_removed) {
@@ -273,6 +295,33 @@ const struct directory_person *directory_person_at(const struct directory *d, st
 {
     struct object *o = map_get(d->people, address);
     return o ? &o->as.person : NULL;
+}
+
+const struct directory_plans *directory_plans(const struct directory *d, uint64_t primary)
+{
+    struct object *o = by_id(d, OBJECT_PLAN, primary);
+    return o ? &o->as.plans : NULL;
+}
+
+const struct directory_calendar *directory_calendar(const struct directory *d, uint64_t tenant)
+{
+    struct object *o = by_id(d, OBJECT_CALENDAR, tenant);
+    return o ? &o->as.calendar : NULL;
+}
+
+const struct directory_access *directory_access(const struct directory *d, uint64_t primary)
+{
+    struct object *o = by_id(d, OBJECT_ACCESS, primary);
+    return o ? &o->as.access : NULL;
+}
+
+const struct dir_plan *directory_plan(const struct directory *d, uint64_t primary)
+{
+    const struct directory_plans *all = directory_plans(d, primary);
+    for (uint32_t i = all ? all->facts.n_versions : 0; i > 0; i--)
+        if (all->facts.versions[i - 1].approved_at)
+            return &all->facts.versions[i - 1];
+    return NULL;
 }
 
 uint64_t directory_find(const struct directory *d, enum object_kind kind, uint64_t tenant,

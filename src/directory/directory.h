@@ -14,6 +14,7 @@
 
 enum dir_form { DIR_INLINE = 1, DIR_SECOND = 2, DIR_HOSTED = 3 };
 enum dir_tls { DIR_TLS_MAY = 0, DIR_TLS_MUST = 1, DIR_TLS_VERIFY = 2, DIR_TLS_NEVER = 3 };
+enum dir_mechanism { DIR_PLAIN = 0, DIR_LOGIN = 1, DIR_XOAUTH2 = 2 };
 enum dir_person_kind { DIR_KIND_PERSON = 0, DIR_KIND_SHARED = 1, DIR_KIND_CONTACT = 2 };
 
 /* In memory; everything inside lives until the object changes. */
@@ -39,6 +40,20 @@ struct directory_group {
     struct dir_group facts;
 };
 
+/* These three carry the id of what they belong to: a primary, a tenant, a primary. */
+struct directory_plans {
+    uint64_t primary, tenant;
+    struct dir_plans facts;
+};
+struct directory_calendar {
+    uint64_t tenant;
+    struct dir_calendar facts;
+};
+struct directory_access {
+    uint64_t primary, tenant;
+    struct dir_access facts;
+};
+
 struct directory;
 struct directory *directory_create(void);
 void directory_destroy(struct directory **d);
@@ -57,6 +72,13 @@ const struct directory_group *directory_group(const struct directory *d, struct 
 /* Who has exactly this address (canonical), as main one or as alias; no rule of the domain counts.
  */
 const struct directory_person *directory_person_at(const struct directory *d, struct slice address);
+/* NULL: nobody wrote one. */
+const struct directory_plans *directory_plans(const struct directory *d, uint64_t primary);
+const struct directory_calendar *directory_calendar(const struct directory *d, uint64_t tenant);
+const struct directory_access *directory_access(const struct directory *d, uint64_t primary);
+/* The version in force; NULL: none was ever approved. */
+const struct dir_plan *directory_plan(const struct directory *d, uint64_t primary);
+
 /* By what people call it; tenant 0: any. NULL when there is none. */
 uint64_t directory_find(const struct directory *d, enum object_kind kind, uint64_t tenant,
                         struct slice name);

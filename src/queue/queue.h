@@ -179,6 +179,8 @@ void queue_drain(struct queue *q, uint64_t primary);
 /* It refuses mail, and only a delivery can show that this is over: when nothing else is tried, one
  * of those that wait for their time goes now. */
 void queue_try(struct queue *q, uint64_t primary);
+/* The time of day may be wrong: nothing expires and nothing is returned to a sender meanwhile. */
+void queue_doubt_clock(struct queue *q, bool is_doubted);
 void queue_tick(struct queue *q);  /* a few times a second */
 void queue_flush(struct queue *q); /* write the results gathered in this turn */
 

@@ -84,6 +84,7 @@ struct queue {
     uint32_t n_unwritten;  /* of these, with those that are being written again */
     utc_ms write_again;
     bool is_started;
+    bool is_clock_doubted;
     uint64_t n_flushes; /* 1 + how often results were written */
     struct arena *results_arena;
     struct record_result *results;

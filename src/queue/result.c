@@ -388,6 +388,9 @@ static struct continuity_verdict judge(const struct settling *s, const struct qu
     if (v.fate == FATE_WAIT &&
         continuity_is_expired(i->m->facts.received, utc_now(), i->d->primary))
         v.fate = FATE_RETURN;
+    /* In doubt about the time nothing goes back to a sender: it is tried again instead. */
+    if (v.fate == FATE_RETURN && s->q->is_clock_doubted)
+        v.fate = FATE_WAIT;
     return v;
 }
 

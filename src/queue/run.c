@@ -219,6 +219,11 @@ void queue_try(struct queue *q, uint64_t primary)
     queue_pump(q, d);
 }
 
+void queue_doubt_clock(struct queue *q, bool is_doubted)
+{
+    q->is_clock_doubted = is_doubted;
+}
+
 /* ---- attempts ---- */
 
 struct attempt {

@@ -137,12 +137,31 @@ struct kit_company {
     const char *catch_all;
 };
 
+/* Quick to say that a primary is well again, and gives back without asking. */
+static void kit_plan(struct kit_objects *all, uint64_t primary, uint64_t tenant)
+{
+    const struct continuity_plan *usual = &continuity_plan_default;
+    struct dir_plan version = {.version = 1,
+                               .approved_at = 1,
+                               .approved_by = SLICE("luca"),
+                               .bad_for_suspect = usual->bad_for_suspect,
+                               .suspect_within_sec = usual->suspect_within_sec,
+                               .tell_after_sec = usual->tell_after_sec,
+                               .emergency_after_sec = usual->emergency_after_sec,
+                               .calm_sec = usual->calm_sec,
+                               .good_for_ready = 1,
+                               .is_return_auto = true};
+    struct dir_plans plans = {&version, 1};
+    dir_plans_pack(kit_object(all, OBJECT_PLAN, primary, tenant, "plan"), &plans);
+}
+
 static void kit_found(struct kit_company how)
 {
     struct kit_objects all = {.n = 0};
     struct dir_tenant tenant = {SLICE("rossi")};
     dir_tenant_pack(kit_object(&all, OBJECT_TENANT, KIT_TENANT, 0, "rossi"), &tenant);
     kit_primary(&all, KIT_PRIMARY, KIT_TENANT, "exchange");
+    kit_plan(&all, KIT_PRIMARY, KIT_TENANT);
     struct dir_domain domain = {.name = SLICE("example.test"),
                                 .primary = KIT_PRIMARY,
                                 .form = DIR_INLINE,

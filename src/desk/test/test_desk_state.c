@@ -113,7 +113,9 @@ static void write_state(enum continuity_state state, utc_ms first_bad)
     buf_u8(b, (uint8_t)state);
     buf_u64(b, (uint64_t)first_bad);
     buf_u64(b, (uint64_t)first_bad);
-    buf_u8(b, 0);
+    buf_u32(b, 0);
+    buf_u64(b, 0);
+    buf_u64(b, 0);
     buf_bytes(b, SLICE("probe"));
     buf_bytes(b, SLICE("no answer"));
     assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);

@@ -1,0 +1,69 @@
+/* Inside the desk: primaries as we experience them. */
+#ifndef DESK_DESK_STATE_INT_H
+#define DESK_DESK_STATE_INT_H
+
+#include "desk/desk_int.h"
+
+/* A primary as we experience it. */
+struct desk_primary {
+    uint64_t id;
+    struct continuity_primary p;
+    char last_text[300];
+    char aspect_text[ASPECT_N][200];
+    char software[120];
+    utc_ms last_probe, cert_until;
+    uint32_t probe_ms, size_max, abilities;
+    mono_us next_try; /* of a delivery, while it refuses mail */
+    struct desk_turn {
+        mono_us next;    /* ask again then */
+        mono_us until;   /* an answer that comes later does not come */
+        bool is_running; /* asked, no answer yet */
+    } turn[ASPECT_N];    /* the probe, the canary, the log-in */
+    struct list waiters; /* struct probe_waiter: people who asked for a probe */
+};
+
+/* ---- desk_state.c: primaries ---- */
+typedef void desk_done(void *cookie, enum err err, const char *why_not);
+struct desk_primary *desk_primary(struct desk *d, uint64_t id);
+struct continuity_plan desk_plan_of(const struct desk *d, uint64_t primary);
+/* One piece of evidence, decided at once. `done` (may be NULL) hears when it is durable. */
+void desk_step(struct desk *d, struct desk_primary *p, enum continuity_evidence e, struct slice why,
+               struct slice by, desk_done *done, void *cookie);
+void desk_step_all(struct desk *d, enum continuity_evidence e, struct slice why, struct slice by);
+void desk_evidence(void *arg, uint64_t primary, enum continuity_evidence e, struct slice text);
+enum continuity_way desk_way(void *arg, uint64_t primary);
+uint32_t desk_ceiling(void *arg, uint64_t primary);
+void desk_drained(void *arg, uint64_t primary);
+void desk_state_tick(struct desk *d, mono_us now);
+void desk_decide(void *arg, uint64_t primary, enum continuity_evidence what, struct slice by,
+                 struct slice why, desk_done *done, void *cookie);
+void desk_maintain(void *arg, uint64_t primary, utc_ms from, utc_ms until, struct slice by,
+                   struct slice why, desk_done *done, void *cookie);
+bool desk_state(void *arg, uint64_t primary, struct admin_primary_state *ret);
+void desk_state_load(struct desk *d, const struct record_object *o);
+void desk_state_clear(struct desk *d); /* memory only */
+
+/* ---- desk_probe.c: looking at primaries, through the liaison ---- */
+void desk_probe(void *arg, uint64_t primary,
+                void (*done)(void *cookie, enum err err, const char *text), void *cookie);
+void desk_probe_tick(struct desk *d, struct desk_primary *p, mono_us now);
+void desk_probe_clear(struct desk_primary *p);
+void desk_control_tick(struct desk *d, mono_us now); /* are we blind? */
+void desk_control_soon(struct desk *d);
+void desk_liaison_frame(void *arg, struct net_link *link, struct net_frame *f);
+void desk_liaison_closed(void *arg, struct net_link *link);
+
+/* ---- desk_clock.c: a clock that jumps ---- */
+/* Before anything is decided by the time of day. */
+void desk_clock_look(struct desk *d);
+bool desk_clock_is_doubted(void *arg, struct slice *ret_text);
+void desk_clock_confirm(struct desk *d, struct slice by, struct slice why);
+void desk_clock_start(struct desk *d, utc_ms last_seen); /* of the log; 0: it is new */
+
+/* ---- desk_episode.c: an emergency from its first failure to its end ---- */
+/* Each decision about a primary passes here, once, after it was made: `p` is as it is now, `old`
+ * its state before (the same: only a flag changed). */
+void desk_episode_note(struct desk *d, const struct desk_primary *p, enum continuity_state old,
+                       struct slice by, struct slice why);
+
+#endif
