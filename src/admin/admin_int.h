@@ -9,7 +9,7 @@
 
 enum {
     CALL_ARENA_MAX = 128 << 20, /* an import of 8 MiB needs about four times its size */
-    CALL_PARAMS_MAX = 8,
+    CALL_PARAMS_MAX = 12,
     CALL_LIMIT_DEFAULT = 100,
     CHANGES_MAX = 64, /* that wait for their turn */
     PATH_MAX_BYTES = 2000,
@@ -161,6 +161,8 @@ struct slice names_tenant(const struct names *n, uint64_t id);
 struct slice names_primary(const struct names *n, uint64_t id);
 /* The id of the tenant (or the primary) that the query names; false: refused. */
 bool names_filter_tenant(struct admin_call *c, const struct names *n, uint64_t *ret);
+bool names_find_primary(struct admin_call *c, const struct names *n, uint64_t tenant,
+                        struct slice name, uint64_t *ret);
 bool names_filter_primary(struct admin_call *c, const struct names *n, uint64_t tenant,
                           uint64_t *ret);
 

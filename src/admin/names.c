@@ -84,12 +84,11 @@ bool names_filter_tenant(struct admin_call *c, const struct names *n, uint64_t *
     return false;
 }
 
-bool names_filter_primary(struct admin_call *c, const struct names *n, uint64_t tenant,
-                          uint64_t *ret)
+bool names_find_primary(struct admin_call *c, const struct names *n, uint64_t tenant,
+                        struct slice name, uint64_t *ret)
 {
-    struct slice name = call_param(c, "primary");
-    size_t found = name.n ? ids_of(n->primaries, tenant, name, ret) : 0;
-    if (name.n == 0 || found == 1)
+    size_t found = ids_of(n->primaries, tenant, name, ret);
+    if (found == 1)
         return true;
     if (found > 1)
         call_refuse(c, 409,
@@ -102,4 +101,11 @@ bool names_filter_primary(struct admin_call *c, const struct names *n, uint64_t 
                     "those that exist.",
                     log_text(name));
     return false;
+}
+
+bool names_filter_primary(struct admin_call *c, const struct names *n, uint64_t tenant,
+                          uint64_t *ret)
+{
+    struct slice name = call_param(c, "primary");
+    return name.n == 0 || names_find_primary(c, n, tenant, name, ret);
 }

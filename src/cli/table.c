@@ -165,6 +165,12 @@ static const struct view state_view = {
                 "Failed last=last_bad@|Seen last=last",
                 "Nothing yet."}},
 };
+static const struct view replay_view = {
+    .lines = "Mail system=primary|Pieces of evidence=evidence|Emergencies=emergencies|"
+             "Times people were told=told|At the end=ends|Not all of it=partial",
+    .tables = {{"Changes", "changes", "Time=time@|From=from|To=to|Evidence=evidence",
+                "The state would never have changed."}},
+};
 #define PLAN_LINES(p)                                                                              \
     "Version=" p "version|Owner=" p "owner|Suspect after failures=" p "bad_for_suspect|"           \
     "Each within seconds=" p "suspect_within|Tell after seconds=" p "tell_after|"                  \
@@ -324,6 +330,10 @@ const struct command commands[] = {
     {"state", "maintenance", "PRIMARY", "POST", "/v1/state/{PRIMARY}/maintenance", "",
      "tenant? from until why!", &state_view, NULL,
      "Announce a time in which failures are expected; without --until it ends now."},
+    {"state", "replay", "PRIMARY", "GET", "/v1/state/{PRIMARY}/replay", "",
+     "tenant since bad-for-suspect suspect-within tell-after emergency-after calm good-for-ready "
+     "ready-over",
+     &replay_view, NULL, "Play recorded evidence again, with the plan in force or another."},
     {"plan", "show", "PRIMARY", "GET", "/v1/primaries/{PRIMARY}/plan", "", "tenant", &plan_view,
      NULL, "Show the plan of a mail system."},
     {"plan", "set", "PRIMARY", "PATCH", "/v1/primaries/{PRIMARY}/plan", "",

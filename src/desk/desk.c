@@ -311,6 +311,7 @@ static void on_tick(void *arg)
         own_refusals(d);
         desk_events_again(d);
         desk_retention_tick(d, now);
+        desk_evidence_flush(d, false);
     }
     d->n_ticks++;
     desk_late(d);

@@ -28,19 +28,7 @@ enum desk_state_flag {
 
 struct continuity_plan desk_plan_of(const struct desk *d, uint64_t primary)
 {
-    const struct dir_plan *p = directory_plan(d->directory, primary);
-    if (!p)
-        return continuity_plan_default;
-    return (struct continuity_plan){
-        .bad_for_suspect = p->bad_for_suspect,
-        .suspect_within_sec = p->suspect_within_sec,
-        .tell_after_sec = p->tell_after_sec,
-        .emergency_after_sec = p->emergency_after_sec,
-        .calm_sec = p->calm_sec,
-        .good_for_ready = p->good_for_ready,
-        .ready_over_sec = p->ready_over_sec,
-        .is_return_auto = p->is_return_auto != 0,
-    };
+    return directory_continuity(directory_plan(d->directory, primary));
 }
 
 struct desk_primary *desk_primary(struct desk *d, uint64_t id)
@@ -182,8 +170,7 @@ static void report(struct desk *d, struct desk_primary *p, unsigned actions, str
     SCOPED(buf_finish) struct buf happened = buf_make(2000);
     snprintf(event, sizeof(event), "primary.%s", continuity_state_name(p->p.state));
     snprintf(key, sizeof(key), "primary/%llx", (unsigned long long)p->id);
-    buf_addf(&happened, SLICE_FMT " %s (%s).", SLICE_ARG(name), w->happened,
-             continuity_state_name(p->p.state));
+    buf_addf(&happened, SLICE_FMT " %s: %.600s.", SLICE_ARG(name), w->happened, log_text(why));
     struct desk_report r = {
         .tenant = facts ? facts->tenant : 0,
         .key = slice_str(key),
@@ -263,7 +250,9 @@ void desk_step(struct desk *d, struct desk_primary *p, enum continuity_evidence 
     struct continuity_plan plan = desk_plan_of(d, p->id);
     enum continuity_state old = p->p.state;
     bool was_open = continuity_way(&p->p) == WAY_OPEN;
-    unsigned actions = continuity_step(&p->p, e, utc_now(), &plan);
+    utc_ms now = utc_now();
+    desk_evidence_note(d, p, e, why, now);
+    unsigned actions = continuity_step(&p->p, e, now, &plan);
     bool is_change = actions & (ACTION_STATE_CHANGED | ACTION_FLAGS_CHANGED);
     if (actions & ACTION_STATE_CHANGED) {
         note_change(d, p, old, by, why);

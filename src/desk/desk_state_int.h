@@ -19,6 +19,12 @@ struct desk_primary {
         mono_us until;   /* an answer that comes later does not come */
         bool is_running; /* asked, no answer yet */
     } turn[ASPECT_N];    /* the probe, the canary, the log-in */
+    struct desk_run {
+        enum continuity_evidence kind;
+        uint32_t n; /* 0: none */
+        utc_ms first, last;
+        char text[200];  /* of the last that was not good */
+    } seen[ASPECT_N];    /* not yet written down */
     struct list waiters; /* struct probe_waiter: people who asked for a probe */
 };
 
@@ -42,6 +48,11 @@ void desk_maintain(void *arg, uint64_t primary, utc_ms from, utc_ms until, struc
 bool desk_state(void *arg, uint64_t primary, struct admin_primary_state *ret);
 void desk_state_load(struct desk *d, const struct record_object *o);
 void desk_state_clear(struct desk *d); /* memory only */
+
+/* ---- desk_evidence.c: what was seen is written down ---- */
+void desk_evidence_note(struct desk *d, struct desk_primary *p, enum continuity_evidence e,
+                        struct slice text, utc_ms now);
+void desk_evidence_flush(struct desk *d, bool is_all);
 
 /* ---- desk_probe.c: looking at primaries, through the liaison ---- */
 void desk_probe(void *arg, uint64_t primary,

@@ -324,6 +324,22 @@ const struct dir_plan *directory_plan(const struct directory *d, uint64_t primar
     return NULL;
 }
 
+struct continuity_plan directory_continuity(const struct dir_plan *p)
+{
+    if (!p)
+        return continuity_plan_default;
+    return (struct continuity_plan){
+        .bad_for_suspect = p->bad_for_suspect,
+        .suspect_within_sec = p->suspect_within_sec,
+        .tell_after_sec = p->tell_after_sec,
+        .emergency_after_sec = p->emergency_after_sec,
+        .calm_sec = p->calm_sec,
+        .good_for_ready = p->good_for_ready,
+        .ready_over_sec = p->ready_over_sec,
+        .is_return_auto = p->is_return_auto != 0,
+    };
+}
+
 uint64_t directory_find(const struct directory *d, enum object_kind kind, uint64_t tenant,
                         struct slice name)
 {

@@ -6,6 +6,7 @@
 #ifndef DIRECTORY_DIRECTORY_H
 #define DIRECTORY_DIRECTORY_H
 
+#include "continuity/continuity.h"
 #include "store/record.h"
 
 #include "base/pack_struct_begin.h"
@@ -78,6 +79,8 @@ const struct directory_calendar *directory_calendar(const struct directory *d, u
 const struct directory_access *directory_access(const struct directory *d, uint64_t primary);
 /* The version in force; NULL: none was ever approved. */
 const struct dir_plan *directory_plan(const struct directory *d, uint64_t primary);
+/* The part of it that decides about the state; NULL: the built-in one. */
+struct continuity_plan directory_continuity(const struct dir_plan *p);
 
 /* By what people call it; tenant 0: any. NULL when there is none. */
 uint64_t directory_find(const struct directory *d, enum object_kind kind, uint64_t tenant,

@@ -138,7 +138,9 @@ static enum err apply_message(struct index *x, const struct index_record *r, str
     return err;
 }
 
-/* ---- objects, events, what was set aside ---- */
+/* ---- objects, events, evidence, what was set aside ---- */
+
+enum { EVIDENCE_DAYS = 90 };
 
 static enum err put_object(struct index *x, const struct record_object *o, struct errinfo *ei)
 {
@@ -186,6 +188,35 @@ static enum err apply_event(struct index *x, const struct index_record *r, struc
     return index_run(x, SQL_EVENT_ADD, NULL, ei);
 }
 
+/* Old runs go as new ones of the same primary come: deterministic, as applying must be. */
+static enum err apply_evidence(struct index *x, const struct index_record *r, struct errinfo *ei)
+{
+    struct record_evidences all = {};
+    if (!record_evidences_unpack(r->facts, x->arena, &all))
+        return index_unreadable(r, ei);
+    for (uint32_t i = 0; i < all.n_runs; i++) {
+        const struct record_evidence *run = &all.runs[i];
+        sqlite3_stmt *stmt = index_stmt(x, SQL_EVIDENCE_ADD);
+        buf_clear(&x->pack);
+        record_evidence_pack(&x->pack, run);
+        bind_u64(stmt, 1, run->primary);
+        bind_i64(stmt, 2, run->first);
+        bind_u64(stmt, 3, r->pos);
+        bind_i64(stmt, 4, i);
+        bind_blob(stmt, 5, buf_slice(&x->pack));
+        enum err err = index_run(x, SQL_EVIDENCE_ADD, NULL, ei);
+        if (err != ERR_OK)
+            return err;
+        stmt = index_stmt(x, SQL_EVIDENCE_TRIM);
+        bind_u64(stmt, 1, run->primary);
+        bind_i64(stmt, 2, run->first - EVIDENCE_DAYS * 86400000LL);
+        err = index_run(x, SQL_EVIDENCE_TRIM, NULL, ei);
+        if (err != ERR_OK)
+            return err;
+    }
+    return ERR_OK;
+}
+
 static enum err apply_aside(struct index *x, const struct index_record *r, struct errinfo *ei)
 {
     struct record_aside aside = {};
@@ -217,6 +248,7 @@ enum err index_apply(struct index *x, const struct index_record *r, struct errin
         [RECORD_EVENT] = apply_event,
         [RECORD_ASIDE] = apply_aside,
         [RECORD_INTERRUPTED] = index_apply_interrupted,
+        [RECORD_EVIDENCE] = apply_evidence,
     };
     must(x->is_begun);
     if (x->failed != ERR_OK)

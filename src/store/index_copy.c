@@ -25,6 +25,7 @@ static const struct {
     {"moved", "* FROM moved ORDER BY pos, message"},
     {"loose", "* FROM loose ORDER BY rec"},
     {"event", "* FROM event ORDER BY number"},
+    {"evidence", "* FROM evidence ORDER BY primary_id, first, pos, n"},
     {"aside", "* FROM aside ORDER BY pos"},
 };
 enum { N_TABLES = sizeof(tables) / sizeof(tables[0]) };

@@ -56,6 +56,9 @@ static const char schema[] =
     "CREATE TABLE event (number INTEGER PRIMARY KEY, time INTEGER NOT NULL,"
     " tenant INTEGER NOT NULL, facts BLOB NOT NULL);"
     "CREATE INDEX event_time ON event (time);"
+    "CREATE TABLE evidence (primary_id INTEGER NOT NULL, first INTEGER NOT NULL,"
+    " pos INTEGER NOT NULL, n INTEGER NOT NULL, facts BLOB NOT NULL,"
+    " PRIMARY KEY (primary_id, first, pos, n)) WITHOUT ROWID;"
     "CREATE TABLE aside (pos INTEGER PRIMARY KEY, facts BLOB NOT NULL);";
 
 /* SQLite's count of all its memory takes a lock at each allocation and nobody asks for it. */

@@ -19,6 +19,7 @@ enum record_type {
     RECORD_EVENT = 11,
     RECORD_ASIDE = 12,
     RECORD_INTERRUPTED = 13,
+    RECORD_EVIDENCE = 14,
 };
 
 /* A ledger row's fate. accepted = waiting + delivered + held + returned + removed + merged, over

@@ -192,3 +192,19 @@ enum err store_each_event(struct store_reader *r, uint64_t tenant, utc_ms since,
     }
     return q.err;
 }
+
+enum err store_each_evidence(struct store_reader *r, uint64_t primary, utc_ms since,
+                             store_evidence_fn *fn, void *arg, struct errinfo *ei)
+{
+    SCOPED(store_query_end) struct store_query q = store_query_begin(r, READ_EVIDENCE);
+    bind_u64(q.stmt, 1, primary);
+    bind_i64(q.stmt, 2, since);
+    while (store_query_next(&q, ei)) {
+        struct record_evidence run = {};
+        if (!record_evidence_unpack(column_slice(q.stmt, 0), q.arena, &run))
+            return store_query_unreadable(&q, ei);
+        if (!fn(arg, &run))
+            break;
+    }
+    return q.err;
+}

@@ -123,6 +123,11 @@ typedef bool store_event_fn(void *arg, uint64_t number, const struct record_even
 enum err store_each_event(struct store_reader *r, uint64_t tenant, utc_ms since, uint32_t limit,
                           store_event_fn *fn, void *arg, struct errinfo *ei);
 
+/* ---- evidence about a primary, oldest first ---- */
+typedef bool store_evidence_fn(void *arg, const struct record_evidence *run);
+enum err store_each_evidence(struct store_reader *r, uint64_t primary, utc_ms since,
+                             store_evidence_fn *fn, void *arg, struct errinfo *ei);
+
 /* ---- retention ---- */
 /* Messages whose bytes nobody needs any more: every row final and none attempting, and either in no
  * mailbox or received before `before`; at most `limit` ids into ret, oldest first of each kind. */

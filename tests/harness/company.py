@@ -18,6 +18,14 @@ def add(node, primary_at, people, *, tenant="rossi", primary="exchange", domain=
     import_people(node, people, tenant=tenant, covered=covered, complete=complete)
 
 
+def plan(node, primary="exchange", why="as this test needs it", **values):
+    """A plan that is in force at once: plan(node, good_for_ready=1, ready_over=0)."""
+    options = [word for key, value in values.items()
+               for word in (f"--{key.rstrip('_').replace('_', '-')}", str(value))]
+    node.must("plan", "set", primary, "--why", why, *options)
+    node.must("plan", "approve", primary)
+
+
 def import_people(node, people, *, tenant="rossi", covered=True, complete=True, force=False):
     rows = [{"address": person, "name": person.split("@")[0].title(), "covered": covered}
             if isinstance(person, str) else person for person in people]

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from harness import company
 from harness.process import wait_for
 from story import ALICE, BOB, Story, rows, settled, sums
 
@@ -132,6 +133,7 @@ def test_emergency_by_hand_ends_by_hand(stage):
     """A person declares it, though the primary answers well. Mail is kept; the answering primary is
     announced, but only a person ends what a person declared."""
     node, sink = stage.before()
+    company.plan(node, good_for_ready=1, ready_over=0)
     node.must("state", "emergency", "exchange", "--why", "ransomware on the file server")
     told = next(e for e in node.must("events")["events"] if e["name"] == "primary.emergency")
     assert told["class"] == "alarm" and "ransomware" in told["text"] and told["by"]

@@ -174,7 +174,8 @@ def test_restarts_are_told(stage):
     node.wait_role("courier", node.kill9("courier"), 20)
 
     def restarts():
-        return {p["role"]: p["restarts"] for p in node.must("status")["processes"]}["courier"]
+        return {p["role"]: p["restarts"] for p in node.must("status")["processes"]
+                }.get("courier")
 
     wait_for(lambda: restarts() == 1, "told", 5)
     assert sums(node)["accepted"] == 0

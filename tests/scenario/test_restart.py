@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from harness import company
 from harness.certs import Authority
 from harness.process import signal_pid, wait_for
 from harness.sender import Client, Lost
@@ -81,6 +82,7 @@ def test_stop_in_the_middle_of_deliveries_and_uploads(stage, tell):
 
 def test_state_and_emergency_by_hand_survive(stage):
     node, sink = stage.before()
+    company.plan(node, good_for_ready=1, ready_over=0)
     node.must("state", "emergency", "exchange", "--why", "fire in the server room")
     Story(node).send("kept")
     node.kill9()

@@ -84,6 +84,22 @@ static void fake_decide(void *, uint64_t primary, enum continuity_evidence what,
     fake_answer(done, cookie, ERR_OK, "");
 }
 
+static void fake_maintain(void *, uint64_t primary, utc_ms from, utc_ms until, struct slice,
+                          struct slice, void (*done)(void *cookie, enum err err, const char *why),
+                          void *cookie)
+{
+    fake.decided_about = primary;
+    fake.maintained[0] = from;
+    fake.maintained[1] = until;
+    fake_answer(done, cookie, ERR_OK, "");
+}
+
+static bool fake_is_clock_doubted(void *, struct slice *ret_text)
+{
+    *ret_text = SLICE("it jumped");
+    return fake.decided != EVIDENCE_CLOCK_CONFIRMED;
+}
+
 static void fake_order(void *, enum queue_order what, uint64_t message, uint16_t rcpt, struct slice,
                        struct slice, void (*done)(void *cookie, enum err err, const char *why),
                        void *cookie)
@@ -159,6 +175,8 @@ static void fake_start(void)
         .next_id = fake_next_id,
         .put = fake_put,
         .decide = fake_decide,
+        .maintain = fake_maintain,
+        .is_clock_doubted = fake_is_clock_doubted,
         .order = fake_order,
         .probe = fake_probe,
         .state = fake_state,

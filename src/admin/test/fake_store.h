@@ -48,6 +48,9 @@ static struct {
     const char *explain; /* of the queue */
     struct store_search searched;
     struct store_row_filter filtered;
+    struct record_evidence evidence[8];
+    size_t n_evidence;
+    utc_ms maintained[2];
 } fake;
 
 /* ---- the store's reader ---- */
@@ -154,6 +157,16 @@ enum err store_each_event(struct store_reader *, uint64_t tenant, utc_ms since, 
     for (size_t i = fake.n_events; i > 0 && limit > 0; i--)
         if ((tenant == 0 || fake.events[i - 1].tenant == tenant) &&
             fake.events[i - 1].time >= since && limit-- > 0 && !fn(arg, i, &fake.events[i - 1]))
+            break;
+    return ERR_OK;
+}
+
+enum err store_each_evidence(struct store_reader *, uint64_t primary, utc_ms since,
+                             store_evidence_fn *fn, void *arg, struct errinfo *)
+{
+    for (size_t i = 0; i < fake.n_evidence; i++)
+        if (fake.evidence[i].primary == primary && fake.evidence[i].first >= since &&
+            !fn(arg, &fake.evidence[i]))
             break;
     return ERR_OK;
 }

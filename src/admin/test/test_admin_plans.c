@@ -1,0 +1,152 @@
+/* Plans are changed and approved, decisions reach the desk with their reasons, history is played
+ * again. */
+#include "ask.h"
+
+#define PLAN "/v1/primaries/exchange/plan"
+#define STATE "/v1/state/exchange"
+
+static int start(void **)
+{
+    fake_start();
+    fake_company();
+    return 0;
+}
+
+static int stop(void **)
+{
+    fake_stop();
+    return 0;
+}
+
+static uint64_t primary(void)
+{
+    return directory_find(fake.host.directory, OBJECT_PRIMARY, 0, SLICE("exchange"));
+}
+
+static void a_plan_counts_when_it_is_approved(void **)
+{
+    fake_expect("GET", PLAN, "", 200, "\"version\":0");
+    fake_expect("POST", PLAN "/approve", "", 409, "waits for approval");
+    fake_expect("PATCH", PLAN, "{\"emergency_after\":60,\"tell_after\":30,\"why\":\"shop\"}", 200,
+                "\"pending\":{\"version\":1");
+    assert_null(directory_plan(fake.host.directory, primary()));
+    fake_expect("POST", PLAN "/approve", "", 200, "\"approved_by\":\"uid 0 (root)\"");
+    assert_int_equal(directory_plan(fake.host.directory, primary())->emergency_after_sec, 60);
+    fake_expect("PATCH", PLAN, "{\"return\":\"auto\",\"why\":\"nights\"}", 200, "\"version\":2");
+    assert_false(directory_plan(fake.host.directory, primary())->is_return_auto);
+    fake_expect("GET", PLAN "/history", "", 200, "\"why\":\"shop\"");
+    fake_expect("GET", "/v1/primaries/none/plan", "", 404, "none");
+}
+
+static void nonsense_is_no_plan(void **)
+{
+    static const char *const wrong[] = {
+        "{\"bad_for_suspect\":0,\"why\":\"x\"}",
+        "{\"suspect_within\":0,\"why\":\"x\"}",
+        "{\"tell_after\":500,\"why\":\"x\"}",
+        "{\"canary_every\":1,\"why\":\"x\"}",
+        "{\"emergency_after\":60}",
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        fake_expect("PATCH", PLAN, wrong[i], 400, "Nothing was changed");
+    assert_null(directory_plans(fake.host.directory, primary()));
+}
+
+static void the_plan_in_force_survives_many_drafts(void **)
+{
+    fake_do("PATCH", PLAN, "{\"calm\":77,\"why\":\"x\"}");
+    fake_do("POST", PLAN "/approve", "");
+    for (int i = 0; i < 120; i++)
+        fake_do("PATCH", PLAN, "{\"calm\":1,\"why\":\"a draft\"}");
+    const struct directory_plans *all = directory_plans(fake.host.directory, primary());
+    assert_int_equal(all->facts.n_versions, 50);
+    assert_int_equal(directory_plan(fake.host.directory, primary())->calm_sec, 77);
+    assert_int_equal(all->facts.versions[49].version, 121);
+}
+
+static void decisions_need_a_reason_and_reach_the_desk(void **)
+{
+    static const struct {
+        const char *target;
+        enum continuity_evidence what;
+    } cases[] = {
+        {STATE "/emergency", EVIDENCE_SAY_EMERGENCY},
+        {STATE "/return", EVIDENCE_SAY_RETURN},
+        {STATE "/approve", EVIDENCE_SAY_APPROVE},
+        {STATE "/isolate", EVIDENCE_SAY_ISOLATE},
+        {STATE "/clean", EVIDENCE_SAY_CLEAN},
+        {STATE "/pause", EVIDENCE_SAY_PAUSE},
+        {STATE "/resume", EVIDENCE_SAY_RESUME},
+        {"/v1/clock/confirm", EVIDENCE_CLOCK_CONFIRMED},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        fake_expect("POST", cases[i].target, "{\"why\":\"  \"}", 400, "reason is empty");
+        fake_expect("POST", cases[i].target, "{\"why\":\"it burns\"}", 200, "");
+        assert_int_equal(fake.decided, cases[i].what);
+        assert_string_equal(fake.decided_why, "it burns");
+    }
+}
+
+static void maintenance_ends_after_it_begins(void **)
+{
+    fake_expect("POST", STATE "/maintenance",
+                "{\"from\":\"2026-01-02\",\"until\":\"2026-01-01\",\"why\":\"x\"}", 400, "ends");
+    fake_expect("POST", STATE "/maintenance", "{\"until\":\"2999-01-01\",\"why\":\"x\"}", 400,
+                "30 days");
+    fake_expect("POST", STATE "/maintenance", "{\"why\":\"done early\"}", 200, "");
+    assert_true(fake.maintained[0] == fake.maintained[1]);
+}
+
+static void secrets_are_never_shown(void **)
+{
+    fake_expect("PATCH", "/v1/primaries/exchange/access",
+                "{\"hosts\":[\"imap.rossi.example\"],\"canary\":\"canary@rossi.example\","
+                "\"user\":\"canary\",\"secret\":\"s3cr3t-word\"}",
+                200, "\"has_secret\":true");
+    struct fake_reply r = fake_ask("GET", "/v1/primaries/exchange/access", "");
+    assert_null(strstr(buf_cstr(&r.body), "s3cr3t-word"));
+    assert_non_null(strstr(buf_cstr(&r.body), "imap.rossi.example:143"));
+    buf_finish(&r.body);
+    fake_expect("PATCH", "/v1/primaries/exchange/access", "{\"canary\":\"nonsense\"}", 400, "");
+}
+
+static void holidays_are_days(void **)
+{
+    fake_expect("PATCH", "/v1/tenants/rossi/calendar",
+                "{\"zone\":\"Europe/Rome\",\"holidays\":[\"2026-12-25\"]}", 200, "2026-12-25");
+    fake_expect("PATCH", "/v1/tenants/rossi/calendar", "{\"holidays\":[\"soon\"]}", 400, "no");
+    fake_expect("PATCH", "/v1/tenants/rossi/calendar", "{\"zone\":\"../../etc\"}", 400, "zone");
+    fake_expect("GET", "/v1/tenants/rossi/calendar", "", 200, "Europe/Rome");
+}
+
+static void history_shows_what_another_plan_would_have_done(void **)
+{
+    utc_ms now = utc_now(), minute = 60000;
+    struct record_evidence runs[] = {
+        {primary(), now - 60 * minute, now - 40 * minute, EVIDENCE_GOOD, 120, SLICE("")},
+        {primary(), now - 40 * minute + 1, now - 37 * minute, EVIDENCE_BAD, 180, SLICE("silent")},
+        {primary(), now - 37 * minute + 1, now - 20 * minute, EVIDENCE_GOOD, 120, SLICE("")},
+    };
+    memcpy(fake.evidence, runs, sizeof(runs));
+    fake.n_evidence = 3;
+    fake_expect("GET", STATE "/replay", "", 200, "\"emergencies\":0,\"told\":1");
+    fake_expect("GET", STATE "/replay?emergency_after=120", "", 200, "\"emergencies\":1");
+    fake_expect("GET", STATE "/replay?bad_for_suspect=1000", "", 200, "\"changes\":[]");
+    fake_expect("GET", "/v1/state/nobody/replay", "", 404, "no mail system");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_plan_counts_when_it_is_approved, start, stop),
+        cmocka_unit_test_setup_teardown(nonsense_is_no_plan, start, stop),
+        cmocka_unit_test_setup_teardown(the_plan_in_force_survives_many_drafts, start, stop),
+        cmocka_unit_test_setup_teardown(decisions_need_a_reason_and_reach_the_desk, start, stop),
+        cmocka_unit_test_setup_teardown(maintenance_ends_after_it_begins, start, stop),
+        cmocka_unit_test_setup_teardown(secrets_are_never_shown, start, stop),
+        cmocka_unit_test_setup_teardown(holidays_are_days, start, stop),
+        cmocka_unit_test_setup_teardown(history_shows_what_another_plan_would_have_done, start,
+                                        stop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
