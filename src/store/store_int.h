@@ -14,9 +14,9 @@ enum {
     STORE_LAZY_MS = 20,        /* a lazy change waits no longer */
     STORE_APPLY_MS = 5,        /* the index gathers so long, if nobody waits */
     STORE_APPLY_BUSY = 16,     /* … with so many records by then it is a busy time: */
-    STORE_APPLY_BUSY_MS = 100, /* it gathers longer, so that a page is written once for many */
-    STORE_APPLY_MANY = 4096,   /* … or until so many records are there */
-    STORE_APPLY_MOST = 4096,   /* records in one transaction, about */
+    STORE_APPLY_BUSY_MS = 300, /* it gathers longer, so that a page is written once for many */
+    STORE_APPLY_MANY = 8192,   /* … or until so many records are there */
+    STORE_APPLY_MOST = 8192,   /* records in one transaction, about */
     STORE_UNAPPLIED_RECORDS = 20000,
     STORE_UNAPPLIED_BYTES = 64 << 20,
     STORE_SNAPSHOT_SEGMENTS = 8,
