@@ -2,8 +2,9 @@
  *
  * index_schema.c  tables, opening, errors         index_open.c   life cycle, transactions
  * index_apply.c   the record types, messages      index_ledger.c rows, attempts, results
- * index_mail.c    mailboxes, entries, threads     index_place.c  where bytes lie
- * index_answer.c  which senders know              index_copy.c   copy, verify, dump */
+ * index_mail.c    mailboxes, entries              index_thread.c threads
+ * index_place.c   where bytes lie                 index_answer.c which senders know
+ * index_copy.c    copy, verify, dump */
 #ifndef STORE_INDEX_DB_INT_H
 #define STORE_INDEX_DB_INT_H
 
@@ -94,6 +95,8 @@ struct index {
     size_t n_unanswered;
     bool is_unanswered_changed;
 
+    struct thread_notes *threads; /* a copy of thread_new; NULL: it is empty */
+
     /* changes of zones in this transaction */
     struct map *zones;
     struct zone *last_zone; /* the one that was changed last */
@@ -132,14 +135,21 @@ enum err index_apply_attempt(struct index *x, const struct index_record *r, stru
 enum err index_apply_result(struct index *x, const struct index_record *r, struct errinfo *ei);
 enum err index_apply_interrupted(struct index *x, const struct index_record *r, struct errinfo *ei);
 
-/* index_mail.c. The ids of a message's thread are hashed once for all its recipients. */
-enum { INDEX_THREAD_REFS = 32 };
+/* index_thread.c. The ids of a message's thread are hashed once for all its recipients. */
+enum { INDEX_THREAD_REFS = 32, INDEX_THREAD_MERGE = 32 << 10 };
 struct index_thread_key {
     uint64_t own;                     /* hash of Message-ID; 0: none */
     uint64_t refs[INDEX_THREAD_REFS]; /* of the messages it refers to, nearest first */
     size_t n_refs;
 };
 void index_thread_key(const struct record_fields *fields, struct index_thread_key *ret);
+enum err index_thread_find(struct index *x, uint64_t message, uint64_t person,
+                           const struct index_thread_key *key, uint64_t *ret, struct errinfo *ei);
+enum err index_thread_load(struct index *x, struct errinfo *ei);
+enum err index_thread_commit(struct index *x, struct errinfo *ei);
+void index_thread_forget(struct index *x);
+
+/* index_mail.c */
 enum err index_mailbox_person(struct index *x, uint64_t mailbox, bool *ret_is_there,
                               uint64_t *ret_person, struct errinfo *ei);
 enum err index_entry_add(struct index *x, uint64_t message, const struct record_rcpt *rcpt,

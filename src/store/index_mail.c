@@ -1,111 +1,9 @@
-/* Applying to mailboxes: entries (a message's place in a mailbox) and threads.
+/* Applying to mailboxes: entries, which are messages' places in mailboxes.
  *
  * UIDs and change numbers stand in the record. What a new entry reaches is not written into its
  * mailbox as well: the reader takes it from the newest entry; only an entry that goes away leaves
- * its numbers there. The thread is derived, from the index as it stands. */
+ * its numbers there. The thread is derived (index_thread.c). */
 #include "store/index_db_int.h"
-
-/* ---- threads ---- */
-
-/* Not hash_bytes, whose seed is another in each process: the index must come out the same in
- * recovery. FNV-1a, stirred. Who makes two ids collide could as well have put one into his
- * References. Never 0. */
-static uint64_t hash_id(struct slice id)
-{
-    uint64_t h = 0xcbf29ce484222325;
-    for (size_t i = 0; i < id.n; i++)
-        h = (h ^ (unsigned char)id.p[i]) * 0x100000001b3;
-    h ^= h >> 32;
-    h *= 0xd6e8feb86659fd93;
-    h ^= h >> 32;
-    return h ? h : 1;
-}
-
-/* The last id of the list, which loses it. */
-static struct slice last_word(struct slice *list)
-{
-    *list = slice_trim(*list);
-    size_t from = list->n;
-    while (from > 0 && list->p[from - 1] != ' ')
-        from--;
-    struct slice word = slice_skip(*list, from);
-    list->n = from;
-    return word;
-}
-
-void index_thread_key(const struct record_fields *fields, struct index_thread_key *ret)
-{
-    struct slice id = slice_trim(fields->message_id);
-    struct slice rest = fields->references;
-    ret->own = id.n ? hash_id(id) : 0;
-    ret->n_refs = 0;
-    while (ret->n_refs < INDEX_THREAD_REFS) {
-        struct slice word = last_word(&rest);
-        if (word.n == 0)
-            break;
-        ret->refs[ret->n_refs++] = hash_id(word);
-    }
-    struct slice root = slice_trim(rest); /* the oldest always counts: clients cut the middle */
-    struct slice first = slice_cut(root, ' ', &rest);
-    if (first.n)
-        ret->refs[INDEX_THREAD_REFS - 1] = hash_id(first);
-}
-
-static enum err get_thread(struct index *x, uint64_t person, uint64_t hash, uint64_t *ret,
-                           struct errinfo *ei)
-{
-    sqlite3_stmt *stmt = index_stmt(x, SQL_THREAD_GET);
-    bind_u64(stmt, 1, person);
-    bind_u64(stmt, 2, hash);
-    bool is_row = false;
-    enum err err = index_row(x, SQL_THREAD_GET, &is_row, ei);
-    if (err != ERR_OK)
-        return err;
-    *ret = is_row ? column_u64(stmt, 0) : 0;
-    index_done(x, SQL_THREAD_GET);
-    return ERR_OK;
-}
-
-static enum err put_thread(struct index *x, uint64_t person, uint64_t hash, uint64_t thread,
-                           int *ret_n, struct errinfo *ei)
-{
-    sqlite3_stmt *stmt = index_stmt(x, SQL_THREAD_ADD);
-    bind_u64(stmt, 1, person);
-    bind_u64(stmt, 2, hash);
-    bind_u64(stmt, 3, thread);
-    return index_run(x, SQL_THREAD_ADD, ret_n, ei);
-}
-
-/* The nearest message that is referred to and known decides; ids that are not known yet are noted,
- * so that a message that comes late, or a second answer to one that never comes, finds the same
- * thread. A new thread has the number of its first message. */
-static enum err find_thread(struct index *x, uint64_t message, uint64_t person,
-                            const struct index_thread_key *key, uint64_t *ret, struct errinfo *ei)
-{
-    uint64_t thread = 0;
-    size_t n_unknown = 0;
-    enum err err = ERR_OK;
-    for (; n_unknown < key->n_refs && thread == 0; n_unknown += thread == 0) {
-        err = get_thread(x, person, key->refs[n_unknown], &thread, ei);
-        if (err != ERR_OK)
-            return err;
-    }
-    if (thread == 0 && key->own && key->n_refs) {
-        err = get_thread(x, person, key->own, &thread, ei);
-        if (err != ERR_OK)
-            return err;
-    }
-    *ret = thread ? thread : message;
-    for (size_t i = 0; i < n_unknown && err == ERR_OK; i++)
-        err = put_thread(x, person, key->refs[i], *ret, NULL, ei);
-    int n_new = 1;
-    if (err == ERR_OK && key->own)
-        err = put_thread(x, person, key->own, *ret, &n_new, ei);
-    if (err != ERR_OK || n_new || key->n_refs)
-        return err;
-    /* Refers to nothing, but its own id is known: somebody answered it before it came. */
-    return get_thread(x, person, key->own, ret, ei);
-}
 
 /* ---- entries ---- */
 
@@ -131,7 +29,7 @@ enum err index_entry_add(struct index *x, uint64_t message, const struct record_
                          uint64_t person, const struct index_thread_key *key, struct errinfo *ei)
 {
     uint64_t thread = 0;
-    enum err err = find_thread(x, message, person, key, &thread, ei);
+    enum err err = index_thread_find(x, message, person, key, &thread, ei);
     if (err != ERR_OK)
         return err;
     sqlite3_stmt *stmt = index_stmt(x, SQL_ENTRY_ADD);

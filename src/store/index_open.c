@@ -1,7 +1,7 @@
 /* The life of the writing connection: open, transactions, checkpoints.
  *
- * What is in memory beside SQLite (meta, unanswered messages, use of zones) belongs to the
- * transaction: commit writes it, abort reads it again. */
+ * What is in memory beside SQLite (meta, unanswered messages, use of zones, new threads) belongs to
+ * the transaction: commit writes it, abort reads it again. */
 #include "store/index_db_int.h"
 #include "store/store.h"
 
@@ -110,6 +110,13 @@ static enum err load_meta(struct index *x, struct errinfo *ei)
     return is_row ? ERR_OK : err_set(ei, ERR_CORRUPT, "index: its meta row is gone");
 }
 
+/* All of it that is in memory. */
+static enum err load(struct index *x, struct errinfo *ei)
+{
+    enum err err = load_meta(x, ei);
+    return err == ERR_OK ? index_thread_load(x, ei) : err;
+}
+
 /* synchronous=NORMAL: a power cut may take the last transactions back, never tear one; the log
  * has them. The page size counts only for a new file and has to stand before everything else. */
 static enum err configure(struct index *x, struct errinfo *ei)
@@ -149,7 +156,7 @@ static enum err open_tables(struct index *x, const char *path, struct errinfo *e
     if (err == ERR_OK && is_empty && strcmp(path, ":memory:") != 0)
         err = index_db_sync_folder(path, ei);
     if (err == ERR_OK)
-        err = load_meta(x, ei);
+        err = load(x, ei);
     /* After the pragmas: wal_autocheckpoint = 0 takes the hook away. */
     (void)sqlite3_wal_hook(x->db, note_wal, x);
     return err;
@@ -186,6 +193,7 @@ void index_close(struct index **address)
         index_db_finalize(&x->stmts[i]);
     index_db_close(&x->db);
     index_place_forget(x);
+    index_thread_forget(x);
     map_destroy(&x->zones);
     buf_finish(&x->pack);
     buf_finish(&x->pack2);
@@ -215,7 +223,7 @@ enum err index_begin(struct index *x, struct errinfo *ei)
 {
     must(!x->is_begun);
     if (x->is_stale) {
-        enum err err = load_meta(x, ei);
+        enum err err = load(x, ei);
         if (err != ERR_OK)
             return err;
         x->is_stale = false;
@@ -265,6 +273,8 @@ enum err index_commit(struct index *x, uint64_t applied, struct errinfo *ei)
         return err_set(ei, x->failed, "index: this transaction has failed");
     enum err err = index_place_commit(x, ei);
     if (err == ERR_OK)
+        err = index_thread_commit(x, ei);
+    if (err == ERR_OK)
         err = write_meta(x, applied, ei);
     (void)index_stmt(x, SQL_COMMIT);
     if (err == ERR_OK)
@@ -291,7 +301,7 @@ void index_abort(struct index *x)
     index_place_forget(x);
     x->is_unanswered_changed = false;
     x->failed = ERR_OK;
-    x->is_stale = load_meta(x, NULL) != ERR_OK; /* the next begin tries again and says why */
+    x->is_stale = load(x, NULL) != ERR_OK; /* the next begin tries again and says why */
 }
 
 enum err index_checkpoint(struct index *x, struct errinfo *ei)

@@ -47,6 +47,8 @@ static const char schema[] =
     " PRIMARY KEY (mailbox, uid)) WITHOUT ROWID;"
     "CREATE TABLE thread (person INTEGER NOT NULL, hash INTEGER NOT NULL, thread INTEGER NOT NULL,"
     " PRIMARY KEY (person, hash)) WITHOUT ROWID;"
+    "CREATE TABLE thread_new (person INTEGER NOT NULL, hash INTEGER NOT NULL,"
+    " thread INTEGER NOT NULL);"
     "CREATE TABLE zone (number INTEGER PRIMARY KEY, bytes INTEGER NOT NULL, first INTEGER NOT NULL,"
     " last INTEGER NOT NULL);"
     "CREATE TABLE moved (pos INTEGER NOT NULL, message INTEGER NOT NULL,"

@@ -561,6 +561,69 @@ static void answers_join_the_thread_of_what_they_answer(void **)
     }
 }
 
+/* Message `number`, which refers to thirty that nobody else refers to. */
+static void world_refers(struct world *w, uint32_t number)
+{
+    SCOPED(buf_finish) struct buf b = buf_make(4000);
+    char id[40];
+    (void)snprintf(id, sizeof(id), "<m%u@x>", number);
+    for (unsigned i = 0; i < 30; i++)
+        buf_addf(&b, " <r%u-%u@x>", number, i);
+    world_covered(
+        w, number, number,
+        &(struct record_fields){.message_id = slice_str(id), .references = buf_slice(&b)});
+}
+
+static uint64_t answer_to(struct world *w, uint32_t number, const char *references)
+{
+    world_covered(w, number, number, &(struct record_fields){.references = slice_str(references)});
+    return thread_of(w, number);
+}
+
+static void threads_are_found_before_and_after_they_are_merged(void **)
+{
+    SCOPED(world_finish) struct world w = world_make();
+    enum { MANY = INDEX_THREAD_MERGE / 31 + 10 };
+    int64_t n_merged = 0;
+    int64_t n_new = 0;
+    world_mailbox(&w, inbox);
+    ok(&w, index_begin(w.x, &w.ei));
+    w.is_in_transaction = true;
+    for (uint32_t i = 1; i <= 10; i++)
+        world_refers(&w, i);
+    ok(&w, index_commit(w.x, w.pos, &w.ei));
+    w.is_in_transaction = false;
+    assert_int_equal(answer_to(&w, 11, "<r3-7@x>"), 3);
+    ok(&w, index_db_number(w.x->db, "SELECT count(*) FROM thread", &n_merged, &w.ei));
+    assert_int_equal(n_merged, 0);
+    ok(&w, index_begin(w.x, &w.ei));
+    w.is_in_transaction = true;
+    for (uint32_t i = 12; i < MANY; i++)
+        world_refers(&w, i);
+    ok(&w, index_commit(w.x, w.pos, &w.ei));
+    w.is_in_transaction = false;
+    world_refers(&w, MANY);
+    ok(&w, index_db_number(w.x->db, "SELECT count(*) FROM thread", &n_merged, &w.ei));
+    ok(&w, index_db_number(w.x->db, "SELECT count(*) FROM thread_new", &n_new, &w.ei));
+    assert_int_equal(n_merged, (MANY - 2) * 31);
+    assert_int_equal(n_new, 31);
+    assert_int_equal(answer_to(&w, MANY + 1, "<m4@x>"), 4);
+    index_close(&w.x);
+    ok(&w, index_open(w.path, &w.x, &w.ei));
+    assert_int_equal(answer_to(&w, MANY + 2, "<r12-0@x>"), 12);
+    char last[40];
+    (void)snprintf(last, sizeof(last), "<m%u@x>", (unsigned)MANY);
+    assert_int_equal(answer_to(&w, MANY + 3, last), MANY);
+    ok(&w, index_begin(w.x, &w.ei)); /* what an abort takes back is not known any more */
+    w.is_in_transaction = true;
+    world_refers(&w, MANY + 4);
+    index_abort(w.x);
+    w.is_in_transaction = false;
+    (void)snprintf(last, sizeof(last), "<m%u@x>", (unsigned)MANY + 4);
+    assert_int_equal(answer_to(&w, MANY + 5, last), MANY + 5);
+    assert_int_equal(answer_to(&w, MANY + 6, "<r2-1@x>"), 2);
+}
+
 static void a_long_list_of_references_counts_its_nearest_and_its_oldest(void **)
 {
     SCOPED(world_finish) struct world w = world_make();
@@ -766,6 +829,7 @@ int main(void)
         cmocka_unit_test(a_uid_that_is_taken_or_a_mailbox_that_is_unknown_leaves_the_ledger_right),
         cmocka_unit_test(a_removed_mailbox_takes_its_entries_along),
         cmocka_unit_test(answers_join_the_thread_of_what_they_answer),
+        cmocka_unit_test(threads_are_found_before_and_after_they_are_merged),
         cmocka_unit_test(a_long_list_of_references_counts_its_nearest_and_its_oldest),
         cmocka_unit_test(objects_are_put_replaced_and_removed),
         cmocka_unit_test(evidence_is_read_in_order_and_goes_after_90_days),
