@@ -1,4 +1,7 @@
-/* The log: formats in the caller's thread, writes in its own. */
+/* The log: formats in the caller's thread, writes in its own.
+ *
+ * The first line after a silence is written at once; while lines keep coming the thread looks every
+ * few milliseconds, so that a line is neither a wake-up nor a write. */
 #include "base/log.h"
 
 #include <errno.h>
@@ -9,7 +12,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 2048, RING_BYTES = 1 << 20, TEXT_MAX = 200, TEXTS = 8 };
+enum {
+    LINE_MAX_BYTES = 2048,
+    RING_BYTES = 1 << 20,
+    CHUNK_BYTES = 1 << 16,
+    TEXT_MAX = 200,
+    TEXTS = 8,
+    NAP_NS = 5000000,
+};
 
 static const struct {
     const char *name;
@@ -28,6 +38,7 @@ static struct {
     size_t head, tail;      /* under lock; bytes ever written and ever read */
     uint64_t n_dropped;     /* under lock; since the last line about it */
     uint64_t n_dropped_all; /* under lock */
+    bool is_waiting;        /* under lock: the thread sleeps until it is woken */
     bool is_running;        /* under lock */
     bool is_stopping;       /* under lock */
     atomic_int most;        /* enum log_level */
@@ -112,12 +123,17 @@ static size_t format_line(char *line, enum log_event_id id, const char *format, 
     return at;
 }
 
-static void ring_put(const char *line, size_t n)
+/* True: the thread has to be woken. */
+static bool ring_put(const char *line, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        the_log.ring[(the_log.head + i) % RING_BYTES] = line[i];
+    size_t at = the_log.head % RING_BYTES;
+    size_t first = n < RING_BYTES - at ? n : RING_BYTES - at;
+    memcpy(the_log.ring + at, line, first);
+    memcpy(the_log.ring, line + first, n - first);
     the_log.head += n;
-    pthread_cond_signal(&the_log.wake);
+    bool must_wake = the_log.is_waiting || the_log.head - the_log.tail > RING_BYTES / 2;
+    the_log.is_waiting = false; /* one wake is enough for all that follow */
+    return must_wake;
 }
 
 void log_event(enum log_event_id id, const char *format, ...)
@@ -129,6 +145,7 @@ void log_event(enum log_event_id id, const char *format, ...)
     va_start(args, format);
     size_t n = format_line(line, id, format, args);
     va_end(args);
+    bool must_wake = false;
     pthread_mutex_lock(&the_log.lock);
     if (!the_log.is_running) {
         write_all(line, n);
@@ -136,9 +153,11 @@ void log_event(enum log_event_id id, const char *format, ...)
         the_log.n_dropped++;
         the_log.n_dropped_all++;
     } else {
-        ring_put(line, n);
+        must_wake = ring_put(line, n);
     }
     pthread_mutex_unlock(&the_log.lock);
+    if (must_wake)
+        pthread_cond_signal(&the_log.wake);
 }
 
 uint64_t log_dropped(void)
@@ -149,16 +168,35 @@ uint64_t log_dropped(void)
     return n;
 }
 
+/* Under lock, which it leaves meanwhile. False: stopping, and everything is written. */
+static bool wait_for_lines(void)
+{
+    while (the_log.head == the_log.tail && !the_log.is_stopping) {
+        the_log.is_waiting = true;
+        pthread_cond_wait(&the_log.wake, &the_log.lock);
+    }
+    the_log.is_waiting = false;
+    return the_log.head != the_log.tail;
+}
+
+/* Under lock, which it leaves meanwhile. Woken early by a ring that fills, and by the end. */
+static void nap(void)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail for this clock */
+    until.tv_nsec += NAP_NS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    if (!the_log.is_stopping && the_log.head - the_log.tail <= RING_BYTES / 2)
+        (void)pthread_cond_clockwait(&the_log.wake, &the_log.lock, CLOCK_MONOTONIC, &until);
+}
+
 static void *write_lines(void *)
 {
-    static char chunk[1 << 16];
+    static char chunk[CHUNK_BYTES];
     pthread_mutex_lock(&the_log.lock);
-    for (;;) {
-        while (the_log.head == the_log.tail && !the_log.is_stopping)
-            pthread_cond_wait(&the_log.wake, &the_log.lock);
+    while (wait_for_lines()) {
         size_t n = the_log.head - the_log.tail;
-        if (n == 0)
-            break; /* stopping, and everything is written */
         size_t from = the_log.tail % RING_BYTES;
         if (n > RING_BYTES - from)
             n = RING_BYTES - from;
@@ -173,6 +211,7 @@ static void *write_lines(void *)
         if (dropped > 0)
             log_event(EV_LOG_DROPPED, "lines=%llu", (unsigned long long)dropped);
         pthread_mutex_lock(&the_log.lock);
+        nap();
     }
     pthread_mutex_unlock(&the_log.lock);
     return NULL;
