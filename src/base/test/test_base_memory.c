@@ -105,6 +105,25 @@ static void numbers_are_read_strictly(void **)
     }
 }
 
+/* Long pieces go another way than short ones. */
+static void the_checksum_of_a_long_piece_is_that_of_its_bytes(void **)
+{
+    static const size_t lengths[] = {3071, 3072, 3073, 3083, 6143, 6144, 10000, 65536};
+    static char bytes[65536 + 3];
+    uint32_t x = 1;
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        x = x * 1664525 + 1013904223;
+        bytes[i] = (char)(x >> 24);
+    }
+    for (size_t k = 0; k < sizeof(lengths) / sizeof(lengths[0]); k++) {
+        const char *p = bytes + k % 3;
+        uint32_t crc = 7;
+        for (size_t i = 0; i < lengths[k]; i++)
+            crc = crc32c(crc, p + i, 1);
+        assert_int_equal(crc32c(7, p, lengths[k]), crc);
+    }
+}
+
 static void the_checksum_is_crc32c(void **)
 {
     assert_int_equal(crc32c(0, "123456789", 9), 0xe3069283); /* RFC 3720's check value */
@@ -140,6 +159,7 @@ int main(void)
         cmocka_unit_test(an_arena_refuses_past_its_ceiling),
         cmocka_unit_test(numbers_are_read_strictly),
         cmocka_unit_test(the_checksum_is_crc32c),
+        cmocka_unit_test(the_checksum_of_a_long_piece_is_that_of_its_bytes),
         cmocka_unit_test(dates_are_written_as_the_standards_say),
         cmocka_unit_test(every_refusal_is_counted_once),
     };
