@@ -17,6 +17,7 @@ enum {
     SETTINGS_PATH_MAX = 256,
     SETTINGS_GATES_MAX = 8,
     SETTINGS_KEYS_MAX = 64,
+    SETTINGS_MESSAGE_MAX = 64 << 20, /* bytes; with our headers it must have a place in the log */
 };
 
 /* "192.0.2.0/24"; a single address has all bits. */

@@ -393,10 +393,12 @@ static void check_together(struct reading *r)
         settings_problem_add(r->problems, settings_line(s, "limits.header"),
                              "A header is part of its message: lower it or raise limits.message.",
                              "limits.header is larger than limits.message");
-    if (s->limits.bytes_in_flight < s->limits.message_bytes)
+    if (s->limits.bytes_in_flight / s->gate.count < s->limits.message_bytes)
         settings_problem_add(r->problems, settings_line(s, "limits.bytes_in_flight"),
-                             "One message of full size must fit: raise it or lower limits.message.",
-                             "limits.bytes_in_flight is smaller than limits.message");
+                             "Each gate has its part of it, in which one message of full size must "
+                             "fit: raise it, or lower limits.message or gate.count.",
+                             "limits.bytes_in_flight is smaller than limits.message times "
+                             "gate.count");
     if (strlen(s->admin.socket) > 107)
         settings_problem_add(r->problems, settings_line(s, "admin.socket"),
                              "The names of Unix sockets have at most 107 bytes.",

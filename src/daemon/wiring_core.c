@@ -7,6 +7,10 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
+/* What SIZE may announce can also be kept. */
+static_assert((int)SETTINGS_MESSAGE_MAX + (int)DESK_PREFIX_MAX <= (int)STORE_MESSAGE_MAX,
+              "the largest message with our headers is storable");
+
 static void on_nonsense(void *arg, enum ipc_role peer, unsigned number, const char *why)
 {
     child_nonsense(arg, peer, number, why);

@@ -8,6 +8,8 @@
 #include "ipc/ipc.h"
 #include "net/net.h"
 
+enum { DESK_PREFIX_MAX = 200000 }; /* bytes of our headers before a message, at most */
+
 /* What may change while running. */
 struct desk_controls { /* hosts outside that always answer */
     struct {

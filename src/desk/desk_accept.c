@@ -17,7 +17,6 @@ enum {
     HEADROOM = 2048,
     /* What a record may say about its message; with the bytes it stays below STORE_RECORD_MAX. */
     FACTS_MAX = STORE_RECORD_MAX - STORE_INLINE_MAX - 64,
-    CHUNKS_MAX = 64,
     EXTENT_BYTES = 20,
 };
 
@@ -169,9 +168,9 @@ static void submit(struct accept *a)
  * have no place in the log. Looked at before the first byte is written. */
 static bool is_storable(const struct accept *a)
 {
-    SCOPED(buf_finish) struct buf facts = buf_make(FACTS_MAX - CHUNKS_MAX * EXTENT_BYTES);
+    SCOPED(buf_finish) struct buf facts = buf_make(FACTS_MAX - STORE_CHUNKS_MAX * EXTENT_BYTES);
     record_message_pack(&facts, a->record);
-    return !facts.failed && (a->body->n - 1) / STORE_CHUNK_BYTES <= CHUNKS_MAX;
+    return !facts.failed && a->body->n <= STORE_MESSAGE_MAX;
 }
 
 /* ---- large messages: chunks first, then the record that names them ---- */

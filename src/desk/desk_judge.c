@@ -87,7 +87,7 @@ static void add_received(struct taking *t, struct buf *out)
 
 uint32_t desk_add_prefix(struct taking *t, struct queue_body **body)
 {
-    SCOPED(buf_finish) struct buf out = buf_make(200000);
+    SCOPED(buf_finish) struct buf out = buf_make(DESK_PREFIX_MAX);
     add_trace(t, &out);
     add_results(t, &out);
     add_received(t, &out);

@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { BODY_MAX = 1100 << 20 }; /* above the largest message that settings allow */
-
 /* ---- jobs ---- */
 
 static uint8_t job_tls(const struct directory_primary *p)
@@ -232,7 +230,7 @@ enum err desk_read_body(struct desk *d, struct store_reader *reader, uint64_t me
                         struct queue_body **ret, struct errinfo *ei)
 {
     struct arena *a = arena_create(1 << 20);
-    SCOPED(buf_finish) struct buf bytes = buf_make(BODY_MAX);
+    SCOPED(buf_finish) struct buf bytes = buf_make(STORE_MESSAGE_MAX);
     struct record_extent *extents;
     size_t n;
     /* A segment may be recycled between looking up and reading: then the message has moved. */

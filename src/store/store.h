@@ -17,6 +17,8 @@ enum {
     STORE_RECORD_MAX = 2 << 20, /* payload of one record */
     STORE_INLINE_MAX = 1 << 20, /* bytes of a message in its own record; the rest are chunks */
     STORE_CHUNK_BYTES = 1 << 20,
+    STORE_CHUNKS_MAX = 64, /* that a record names */
+    STORE_MESSAGE_MAX = STORE_CHUNKS_MAX * STORE_CHUNK_BYTES + STORE_INLINE_MAX, /* stored bytes */
     STORE_BATCH_BYTES = 4 << 20, /* a batch takes no more than this (but at least one change) */
 };
 

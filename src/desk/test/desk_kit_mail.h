@@ -136,7 +136,7 @@ static void kit_job(struct kit_job *ret)
 {
     struct kit_frame f = {0};
     ret->arena = arena_create(8 << 20);
-    ret->content = buf_make((size_t)64 << 20);
+    ret->content = buf_make((size_t)66 << 20);
     kit_expect(kit->courier, IPC_T_job, &f);
     ret->tag = f.tag;
     struct slice payload = arena_copy(ret->arena, f.payload);

@@ -111,6 +111,31 @@ static void a_large_message_arrives_byte_for_byte(void **)
     kit_job_free(&j);
 }
 
+static void raise_limit(void *)
+{
+    static const struct desk_limits largest = {.free_percent = 1,
+                                               .alarm_percent = 2,
+                                               .message_bytes = STORE_MESSAGE_MAX,
+                                               .bytes_in_flight = 2ULL * STORE_MESSAGE_MAX,
+                                               .queue_items = 1000,
+                                               .per_destination = 20,
+                                               .per_primary = 20};
+    desk_limits(kit->desk, &largest);
+}
+
+static void the_largest_message_that_can_be_announced_has_a_place_in_the_log(void **)
+{
+    kit_found((struct kit_company){0});
+    kit_on_loop(raise_limit, NULL);
+    struct kit_mail mail = {.rcpts = {"anna@example.test"},
+                            .size = STORE_MESSAGE_MAX - DESK_PREFIX_MAX};
+    uint64_t id = kit_accept(kit->gate, &mail);
+    kit_end_job(kit_good);
+    kit_await(id, 0, DISPOSITION_DELIVERED);
+    mail.size = STORE_MESSAGE_MAX; /* with our headers it is more than a record names */
+    assert_int_equal(kit_refused(kit->gate, &mail), REFUSE_TOO_BIG);
+}
+
 static void a_message_without_a_byte_is_a_message(void **)
 {
     kit_found((struct kit_company){0});
@@ -543,6 +568,7 @@ int main(void)
         TEST(a_refusal_of_the_content_goes_to_the_sender),
         TEST_IMPATIENT(a_sender_does_not_wait_for_ever),
         TEST(a_large_message_arrives_byte_for_byte),
+        TEST(the_largest_message_that_can_be_announced_has_a_place_in_the_log),
         TEST(a_message_without_a_byte_is_a_message),
         TEST(what_waits_is_there_after_a_start),
         TEST(a_lost_courier_leaves_a_possible_double),
