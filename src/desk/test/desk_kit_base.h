@@ -10,6 +10,7 @@
 #include "wire/wire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -54,7 +55,9 @@ static struct {
     bool is_held;  /* under lock */
     bool is_small; /* under lock: little room on the disk */
     unsigned n_waiting;
+    bool has_no_room;    /* under lock: no file can grow */
     unsigned n_failures; /* under lock: so many syncs to come fail */
+    int why;             /* under lock: with this */
 } disk = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
 
 int fdatasync(int fd)
@@ -69,15 +72,32 @@ int fdatasync(int fd)
     disk.n_failures -= is_failing;
     pthread_mutex_unlock(&disk.lock);
     (void)fd; /* these tests never lose power */
-    errno = is_failing ? EIO : errno;
+    errno = is_failing ? disk.why : errno;
     return is_failing ? -1 : 0;
+}
+
+int posix_fallocate(int fd, off_t, off_t size)
+{
+    pthread_mutex_lock(&disk.lock);
+    bool has_no_room = disk.has_no_room;
+    pthread_mutex_unlock(&disk.lock);
+    if (has_no_room)
+        return ENOSPC;
+    return ftruncate(fd, size) == 0 ? 0 : errno;
+}
+
+static void disk_fail_with(unsigned n, int why, bool has_no_room)
+{
+    pthread_mutex_lock(&disk.lock);
+    disk.n_failures = n;
+    disk.why = why;
+    disk.has_no_room = has_no_room;
+    pthread_mutex_unlock(&disk.lock);
 }
 
 static void disk_fail(unsigned n)
 {
-    pthread_mutex_lock(&disk.lock);
-    disk.n_failures = n;
-    pthread_mutex_unlock(&disk.lock);
+    disk_fail_with(n, EIO, false);
 }
 
 int statvfs(const char *, struct statvfs *ret)

@@ -269,6 +269,30 @@ static void what_could_not_be_written_is_refused_and_nothing_is_left(void **)
     kit_check_sums();
 }
 
+static void a_log_without_room_says_that_there_is_no_room(void **)
+{
+    static const struct {
+        size_t size;
+        unsigned n_syncs; /* that find no room */
+    } tries[] = {{100, 1}, {3 << 20, 0}, {3 << 20, 1000}};
+    kit_found((struct kit_company){0});
+    for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+        const struct kit_mail mail = {.rcpts = {"anna@example.test"}, .size = tries[i].size};
+        struct ipc_taken taken = {0};
+        while (!taken.refusal) { /* what was prepared is used up first */
+            disk_fail_with(tries[i].n_syncs, ENOSPC, true);
+            taken = kit_taken(kit->gate, kit_send(kit->gate, &mail));
+            if (!taken.refusal)
+                kit_end_job(kit_good);
+        }
+        assert_string_equal(refuse_row((enum refuse_id)(taken.refusal - 1))->code, "452 4.3.1");
+        disk_fail(0);
+        while (kit_taken(kit->gate, kit_send(kit->gate, &mail)).refusal)
+            usleep(5000); /* by itself, as soon as there is room */
+        kit_end_job(kit_good);
+    }
+}
+
 /* ---- groups, aliases, mailboxes ---- */
 
 static void a_group_has_a_row_for_each_member_and_one_delivery(void **)
@@ -575,6 +599,7 @@ int main(void)
         TEST(a_courier_that_could_not_try_is_no_evidence),
         TEST(what_the_index_does_not_know_yet_is_not_doubted),
         TEST(what_could_not_be_written_is_refused_and_nothing_is_left),
+        TEST(a_log_without_room_says_that_there_is_no_room),
         TEST(a_group_has_a_row_for_each_member_and_one_delivery),
         TEST(two_aliases_of_one_person_are_one_delivery),
         TEST(hosted_mail_is_delivered_by_being_here),
