@@ -72,6 +72,7 @@ struct queue_result {
     struct slice remote;
     bool is_sent; /* the final dot went out */
     bool is_ours; /* it ended through our fault: says nothing about the destination */
+    bool is_lost; /* the courier ended with it: due again as soon as there is another */
     const struct queue_outcome *outcomes;
     size_t n_outcomes;
 };
@@ -170,7 +171,8 @@ uint64_t queue_job_primary(const struct queue *q, uint64_t tag); /* of a running
 /* The sender of this message has its 250: no refusal can be passed through any more. */
 void queue_give_up_answer(struct queue *q, uint64_t message);
 /* The courier died: every delivery that ran ends without an answer; each may be there twice.
- * Nothing begins until queue_start. */
+ * Nothing begins until queue_start; then they go at once, but not for ever: what was lost several
+ * times in a row may be what ends the courier, and waits its time. */
 void queue_courier_lost(struct queue *q);
 /* The state of a primary changed, or it answered: look again now. */
 void queue_wake(struct queue *q, uint64_t primary);

@@ -58,6 +58,7 @@ struct item {
     bool is_answer_waiting; /* a sender waits (cut-through) */
     bool has_slot;          /* counted in d->n_running */
     uint32_t slot_bytes;    /* counted with the slot */
+    uint32_t n_lost;        /* times in a row that the courier ended with it */
     uint64_t noted_at;      /* queue->n_flushes when its last result was noted */
     char *why;              /* the last reply, for people; NULL: none */
 };

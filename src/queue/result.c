@@ -192,7 +192,7 @@ struct settling {
     size_t n_left; /* rows that go on waiting */
     size_t n_delivered, n_held;
     utc_ms due;
-    bool rests, has_reply;
+    bool rests, has_reply, is_due_now;
     enum continuity_evidence evidence;
     struct slice evidence_text;
     const struct queue_outcome *pass; /* the refusal that the sender gets */
@@ -366,7 +366,9 @@ static void keep_waiting(struct settling *s, struct queue_row *row, struct recor
     uint32_t random;
     random_bytes(&random, sizeof(random));
     result->disposition = DISPOSITION_WAITING;
-    result->due = utc_now() + continuity_retry_ms(row->attempts, i->d->primary != 0, random);
+    result->due = utc_now();
+    if (!s->is_due_now)
+        result->due += continuity_retry_ms(row->attempts, i->d->primary != 0, random);
     if (!s->due || result->due < s->due)
         s->due = result->due;
     queue_item_say(i, result->text);
@@ -501,8 +503,17 @@ static void place_rest(struct settling *s)
     }
     /* Where a primary as a whole does not answer, its rest decides, not this message's. */
     bool is_by_rest = s->rests && i->d->primary;
-    i->due = is_by_rest ? 0 : s->due;
-    queue_place(s->q, i, is_by_rest ? PLACE_BACKLOG : PLACE_TIMER);
+    bool is_next = is_by_rest || s->is_due_now;
+    i->due = is_next ? 0 : s->due;
+    queue_place(s->q, i, is_next ? PLACE_BACKLOG : PLACE_TIMER);
+}
+
+/* A message that is lost with each courier may be what kills them. */
+static bool is_due_now(struct item *i, const struct queue_result *r)
+{
+    enum { LOST_MAX = 3 };
+    i->n_lost = r->is_lost ? i->n_lost + 1 : 0;
+    return r->is_lost && i->n_lost <= LOST_MAX;
 }
 
 static void note_health(struct settling *s, struct destination *d)
@@ -545,7 +556,7 @@ bool queue_result(struct queue *q, uint64_t tag, const struct queue_result *r)
     map_del(q->running, KEY(tag));
     struct destination *d = i->d;
     uint64_t primary = d->primary;
-    struct settling s = {.q = q, .i = i, .r = r};
+    struct settling s = {.q = q, .i = i, .r = r, .is_due_now = is_due_now(i, r)};
     settle_rows(&s);
     answer(&s);
     queue_slot_free(q, i);
@@ -592,6 +603,7 @@ void queue_courier_lost(struct queue *q)
         struct queue_result result = {.message = i->m->facts.id,
                                       .is_sent = true,
                                       .is_ours = true,
+                                      .is_lost = true,
                                       .outcomes = outcomes,
                                       .n_outcomes = i->n_rows};
         must(queue_result(q, tag, &result));

@@ -332,8 +332,11 @@ static void end_unsent(struct queue *q, struct item *i, struct slice why)
     for (size_t k = 0; k < i->n_rows; k++)
         outcomes[k] =
             (struct queue_outcome){.rcpt = i->rows[k].rcpt, .reply.phase = AT_NAME, .text = why};
-    struct queue_result result = {
-        .message = i->m->facts.id, .is_ours = true, .outcomes = outcomes, .n_outcomes = i->n_rows};
+    struct queue_result result = {.message = i->m->facts.id,
+                                  .is_ours = true,
+                                  .is_lost = !q->is_started,
+                                  .outcomes = outcomes,
+                                  .n_outcomes = i->n_rows};
     i->place = PLACE_RUNNING;
     map_put(q->running, KEY(tag), i);
     must(queue_result(q, tag, &result));

@@ -168,6 +168,22 @@ def peers_of_unix_sockets():
             yield int(words[5]), int(words[7])
 
 
+def test_mail_of_a_dead_courier_goes_on_with_the_next(stage, tell):
+    """The primary is slow to answer, the courier dies meanwhile: another takes over at once."""
+    stage.expected += [r"process\.died"]
+    node, sink = stage.before("--delay-ms", "1500", cut_through=False)
+    assert Story(node).send("carried").code == 250
+    time.sleep(0.5)  # the bytes are there, the answer is not
+    began = time.monotonic()
+    killed = node.kill9("courier")
+    node.wait_role("courier", killed, 20)
+    found = settled(node, 20)
+    took = time.monotonic() - began
+    tell(f"delivered {took:.1f} s after the courier died")
+    assert took < 6 and found["delivered"] == 1
+    assert found["possible_doubles"] == 1 and len(sink.ids()) == 2
+
+
 def test_restarts_are_told(stage):
     stage.expected += [r"process\.died"]
     node, _ = stage.before()

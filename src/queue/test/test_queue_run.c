@@ -378,7 +378,7 @@ static void a_lost_courier_leaves_possible_doubles_that_are_due_again(void **)
     assert_int_equal(kit->n_answers, 1);
     assert_false(kit->answers[0].is_refused);
     assert_int_equal(kit->n_evidence, 0);
-    kit_tick(3600);
+    kit_tick(1);
     assert_int_equal(kit_n_running(), 0); /* no courier yet */
     queue_start(kit->q);
     kit_settle();
@@ -391,6 +391,23 @@ static void a_lost_courier_leaves_possible_doubles_that_are_due_again(void **)
     assert_int_equal(kit_disposition(a, 0), DISPOSITION_WAITING);
     kit_end(a, kit_good);
     kit_end(b, kit_good);
+    kit_expect_empty();
+}
+
+static void what_is_lost_with_every_courier_waits_its_time(void **)
+{
+    uint64_t id = kit_mail(&(struct kit_mail){.primary = 1});
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(kit_n_running(), 1);
+        kit_job_of(id)->is_over = true;
+        queue_courier_lost(kit->q);
+        kit_settle();
+        queue_start(kit->q);
+        kit_settle();
+    }
+    assert_int_equal(kit_n_running(), 0); /* perhaps it is what ends them */
+    kit_tick(3600);
+    kit_end(id, kit_good);
     kit_expect_empty();
 }
 
@@ -578,6 +595,7 @@ int main(void)
         TEST(nothing_begins_before_the_start_and_after_the_stop),
         TEST(a_courier_that_is_away_costs_a_little_time_only),
         TEST(a_lost_courier_leaves_possible_doubles_that_are_due_again),
+        TEST(what_is_lost_with_every_courier_waits_its_time),
         TEST(a_result_about_another_message_is_nonsense_and_changes_nothing),
         TEST(tags_of_an_earlier_life_are_never_used_again),
         TEST(rows_of_one_message_are_one_delivery_after_a_start),
