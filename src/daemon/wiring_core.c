@@ -68,6 +68,8 @@ static void core_start(struct child *c)
         .segment_bytes = (uint32_t)s->store.segment_bytes,
         .store_pool = (unsigned)s->store.pool,
         .limits = limits_of(s),
+        .jobs = (uint32_t)s->courier.jobs,
+        .store_changes = (uint32_t)s->store.queue,
         .hops_ours = 5,
         .arg = c,
         .nonsense = on_nonsense,

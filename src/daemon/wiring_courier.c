@@ -140,6 +140,8 @@ static void courier_start(struct child *c)
     s->report = report_create(child_loop(c), figures, s);
     struct courier_options o = courier_options_usual();
     o.threads = (unsigned)settings->courier.threads;
+    /* Core keeps to courier.jobs, and hears of an end before it is counted here. */
+    o.jobs = (unsigned)(settings->courier.jobs + settings->courier.threads);
     o.per_destination = o.threads - 1; /* core leases by its own ceilings */
     o.network = s->outside.network;
     o.done = on_done;

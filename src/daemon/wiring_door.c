@@ -70,9 +70,16 @@ static void door_stop(struct child *c)
     web_stop(s->server, SECONDS(2), stopped, c);
 }
 
+static void door_settings_changed(struct child *c)
+{
+    struct door_state *s = child_state(c);
+    web_limit(s->server, (unsigned)child_settings(c)->limits.admin_requests);
+}
+
 const struct role_wiring wiring_door = {
     .before_sandbox = door_before_sandbox,
     .start = door_start,
     .linked = door_linked,
     .stop = door_stop,
+    .settings_changed = door_settings_changed,
 };

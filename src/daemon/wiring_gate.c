@@ -138,6 +138,10 @@ static void gate_settings_changed(struct child *c)
     struct gate_state *g = child_state(c);
     struct smtp_limits limits = limits_of(child_settings(c));
     smtp_server_limits(g->server, &limits);
+    for (size_t i = 0; i < child_n_listeners(c); i++) {
+        struct smtp_port port = port_of(child_listener(c, i).settings);
+        smtp_server_port(g->server, i, &port);
+    }
     take_tls(c, g);
 }
 

@@ -407,7 +407,7 @@ static void make_queue(struct desk *d)
         .items_max = d->o.limits.queue_items,
         .per_destination = d->o.limits.per_destination,
         .per_primary = d->o.limits.per_primary,
-        .running_max = (uint32_t)refuse_row(REFUSE_COURIER_JOBS)->limit,
+        .running_max = d->o.jobs,
         .running_bytes_max = RUNNING_BYTES,
         .arg = d,
         .post = post_from_queue,
@@ -462,6 +462,9 @@ enum err desk_create(const struct desk_options *o, struct desk **ret, struct err
 {
     struct desk *d = mem_new(sizeof(*d));
     d->o = *o;
+    d->o.jobs = o->jobs ? o->jobs : (uint32_t)refuse_row(REFUSE_COURIER_JOBS)->limit;
+    d->o.store_changes =
+        o->store_changes ? o->store_changes : (uint32_t)refuse_row(REFUSE_STORE_BUSY)->limit;
     init_memory(d);
     struct store_options options = {.dir = o->data,
                                     .segment_bytes = o->segment_bytes,

@@ -187,7 +187,7 @@ enum refuse_id desk_judge(struct taking *t)
     if (queue_is_full(d->queue))
         return REFUSE_QUEUE_FULL;
     struct store_backlog backlog = store_backlog(d->store);
-    if (backlog.changes > refuse_row(REFUSE_STORE_BUSY)->limit ||
+    if (backlog.changes > d->o.store_changes ||
         queue_body_total() > d->o.limits.bytes_in_flight + ((uint64_t)512 << 20))
         return REFUSE_STORE_BUSY;
     enum refuse_id refusal = judge_rcpts(t);

@@ -101,8 +101,11 @@ bool queue_slot_take(struct queue *q, struct item *i)
     if (d->n_running >= n_slots(q, d))
         return false;
     if (is_at_ceiling(q, i)) {
-        if (list_empty(&d->hungry))
+        if (list_empty(&d->hungry)) {
             list_append(&q->hungry, &d->hungry);
+            if (q->figures.n_running >= q->o.running_max)
+                (void)refuse(REFUSE_COURIER_JOBS, slice_str(d->key));
+        }
         return false;
     }
     d->n_running++;

@@ -73,6 +73,9 @@ void smtp_server_tls(struct smtp_server *s, struct net_tls *tls); /* counted; NU
 void smtp_server_limits(struct smtp_server *s, const struct smtp_limits *limits);
 /* Takes the descriptor. Nobody is accepted before core's first facts, or for five seconds. */
 void smtp_server_listen(struct smtp_server *s, int listener_fd, const struct smtp_port *port);
+/* What connections that come from now on find at the i-th listener, in the order of
+ * smtp_server_listen; sessions that are open keep what they began with. */
+void smtp_server_port(struct smtp_server *s, size_t i, const struct smtp_port *port);
 /* No new connections; 421 to who is between messages, who is in one may finish it, until `within`
  * is over: then the rest gets 421 too. `done` comes from the loop, once, when the last session is
  * gone; it may destroy the server. */

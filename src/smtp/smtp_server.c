@@ -307,6 +307,12 @@ void smtp_server_listen(struct smtp_server *s, int listener_fd, const struct smt
     net_listener_pause(l->listener, !s->is_open);
 }
 
+void smtp_server_port(struct smtp_server *s, size_t i, const struct smtp_port *port)
+{
+    must(i < s->n_listenings);
+    s->listenings[i].port = *port;
+}
+
 void smtp_server_stop(struct smtp_server *s, mono_us within, void (*done)(void *arg), void *arg)
 {
     s->is_stopping = true;

@@ -61,6 +61,13 @@ enum err web_create(struct net_loop *loop, const struct web_options *o, struct w
     return ERR_OK;
 }
 
+void web_limit(struct web_server *s, unsigned n_requests_max)
+{
+    pthread_mutex_lock(&s->lock);
+    s->o.n_requests_max = n_requests_max;
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void refuse_new(struct web_server *s)
 {
     pthread_mutex_lock(&s->lock);

@@ -39,6 +39,7 @@ enum err web_create(struct net_loop *loop, const struct web_options *o, struct w
  * Takes the descriptor. Once a second the counts of refusals and figures of this process go there
  * too. */
 void web_core_link(struct web_server *s, int take_fd);
+void web_limit(struct web_server *s, unsigned n_requests_max); /* another ceiling, from now on */
 /* Refuse what comes (503), let what is open finish for at most `patience`, then stop listening and
  * call done(arg) on the loop, once. After that only web_destroy. */
 void web_stop(struct web_server *s, mono_us patience, void (*done)(void *arg), void *arg);

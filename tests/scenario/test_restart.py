@@ -4,7 +4,9 @@ A stop finishes what is open within seconds and leaves nothing in doubt; after t
 is as it was: people, states, decisions, the queue in its order. SIGHUP takes new settings, or keeps
 the old ones and says why."""
 
+import concurrent.futures
 import signal
+import socket
 import time
 
 import pytest
@@ -119,7 +121,7 @@ def test_our_marks_are_known_after_a_restart(stage, directory):
 def reload(node, text=None, **changes):
     """New settings (or this text) and SIGHUP; the log that was written since."""
     node.config.write_text(text or yaml_text(settings(
-        node.data, listen=node.listen, control=node.control, **(node.node | changes))))
+        node.data, control=node.control, **({"listen": node.listen} | node.node | changes))))
     before = len(node.log())
     signal_pid(node.pid, signal.SIGHUP)
     wait_for(lambda: "settings." in node.log()[before:], "it is told", 10)
@@ -157,6 +159,59 @@ def test_wrong_settings_are_refused_and_the_old_ones_stay(stage):
     with Client(node.at()) as client:
         assert "mx1.staffetta.example" in client.banner.text
     assert Story(node).send("after").code == 250
+
+
+def test_proxies_and_xclients_are_who_the_file_names_now(stage):
+    node, _ = stage.before()
+    for name in ("proxy", "xclient", "proxy", None):
+        reload(node, listen=[node.listen[0] | ({name: ["127.0.0.0/8"]} if name else {})])
+        wait_for(lambda: all(offers_of(node) == name for _ in range(4)), "in effect", 5, 0.1)
+
+
+def offers_of(node):
+    """Whom a gate takes us for; a new connection may come to another one each time."""
+    with socket.create_connection(node.at(), timeout=5) as raw:
+        raw.settimeout(0.2)
+        try:
+            raw.recv(100)
+        except TimeoutError:
+            return "proxy"  # it waits for the header
+    with Client(node.at()) as client:
+        client.ehlo()
+        return "xclient" if "XCLIENT" in client.offers else None
+
+
+def test_requests_at_once_have_the_ceiling_that_the_file_says_now(stage):
+    stage.expected.append("admin.requests")
+    sink = stage.sink("--hang-at", "banner")
+    node = stage.company(sink)
+    reload(node, limits=LIMITS | {"admin_requests": 1})
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        slow = pool.submit(node.cli, "primary", "check", "exchange")
+        wait_for(lambda: node.cli("status")[0] != 0, "the second is refused", 5, 0.05)
+        assert "too much is asked" in node.last_error
+        reload(node, limits=LIMITS | {"admin_requests": 2})
+        wait_for(lambda: node.cli("status")[0] == 0, "there is room for two", 2, 0.05)
+        slow.result()
+
+
+def test_the_courier_has_no_more_deliveries_than_the_settings_say(stage):
+    sink = stage.sink("--delay-ms", "200")
+    node = stage.company(sink, settings={"courier": {"jobs": 2}})
+    Story(node).send_all("many", 12)
+    seen = set()
+
+    def look():
+        found = sums(node)
+        seen.add(found["attempting"])
+        return found["waiting"] == found["attempting"] == 0
+
+    wait_for(look, "all given back", 20, pause=0.02)
+    assert max(seen) == 2, seen
+    assert len(sink.ids()) == 12
+    said = reload(node, courier={"jobs": 3})
+    assert "courier.jobs cannot change while running" in said
+    stage.expected.append(r"settings\.problem")
 
 
 def test_ten_reloads_under_load(stage, tell):

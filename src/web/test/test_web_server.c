@@ -383,6 +383,18 @@ static void ends_the_link_of_a_core_that_lies(void **state)
     }
 }
 
+static void takes_another_ceiling_while_it_runs(void **)
+{
+    begin(IS_SILENT, MILLISECONDS(800));
+    int fd = dial();
+    say(fd, "GET /v1/status" CLOSING "\r\n");
+    while (atomic_load(&t.n_asked) < 1)
+        usleep(1000);
+    web_limit(t.server, 1);
+    expect("GET /v1/status" CLOSING "\r\n", "HTTP/1.1 503", "too much is asked");
+    close(fd);
+}
+
 static void refuses_more_requests_than_allowed(void **)
 {
     begin(IS_SILENT, MILLISECONDS(800));
@@ -491,6 +503,7 @@ int main(void)
         cmocka_unit_test_teardown(says_that_core_is_away_and_takes_the_next_one, end),
         cmocka_unit_test_teardown(ends_the_link_of_a_core_that_lies, end),
         cmocka_unit_test_teardown(refuses_more_requests_than_allowed, end),
+        cmocka_unit_test_teardown(takes_another_ceiling_while_it_runs, end),
         cmocka_unit_test_teardown(gives_figures_and_health_only_on_tcp, end),
         cmocka_unit_test_teardown(survives_peers_that_leave, end),
         cmocka_unit_test_teardown(stops_patiently_and_refuses_meanwhile, end),
