@@ -10,6 +10,13 @@ static const struct refuse_row rows[] = {
 #undef REFUSE
 };
 
+/* One writer; a reader sees a value and its origin of two settings at worst. */
+static struct {
+    atomic_uint_least64_t value;
+    _Atomic(const char *) setting;
+    atomic_bool is_set, is_known;
+} limits[REFUSE_N];
+
 static atomic_uint_least64_t counts[REFUSE_N];
 static char examples[REFUSE_N][61];
 static atomic_flag example_busy[REFUSE_N];
@@ -18,6 +25,23 @@ const struct refuse_row *refuse_row(enum refuse_id id)
 {
     must((unsigned)id < REFUSE_N);
     return &rows[id];
+}
+
+void refuse_set_limit(enum refuse_id id, struct refuse_limit limit)
+{
+    must((unsigned)id < REFUSE_N);
+    limits[id].value = limit.value;
+    limits[id].setting = limit.setting;
+    limits[id].is_set = limit.is_set;
+    limits[id].is_known = true;
+}
+
+struct refuse_limit refuse_limit(enum refuse_id id)
+{
+    must((unsigned)id < REFUSE_N);
+    if (!limits[id].is_known)
+        return (struct refuse_limit){.value = rows[id].limit};
+    return (struct refuse_limit){limits[id].value, limits[id].setting, limits[id].is_set};
 }
 
 const struct refuse_row *refuse(enum refuse_id id, struct slice who)

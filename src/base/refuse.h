@@ -24,7 +24,7 @@ enum refuse_id {
 struct refuse_row {
     const char *name;  /* "smtp.recipients" */
     const char *owner; /* room that refuses */
-    uint64_t limit;    /* default value; 0: not a number */
+    uint64_t limit;    /* built-in value; 0: not a number */
     const char *unit;  /* of the limit, or "" */
     enum refuse_class class;
     const char *code; /* reply code and enhanced code: "452 4.5.3" */
@@ -32,6 +32,16 @@ struct refuse_row {
 };
 
 const struct refuse_row *refuse_row(enum refuse_id id);
+
+/* What is in force in this process: the row's value, until whoever has the settings says otherwise.
+ * Any thread. */
+struct refuse_limit {
+    uint64_t value;
+    const char *setting; /* the key that decides it, for good; NULL: none does, it is built in */
+    bool is_set;         /* by a person, in the settings file */
+};
+void refuse_set_limit(enum refuse_id id, struct refuse_limit limit);
+struct refuse_limit refuse_limit(enum refuse_id id);
 
 /* Counts one refusal and returns its row. `who` (peer address, destination; may be empty) is kept
  * as the last example, at most 60 bytes of it. */

@@ -255,7 +255,7 @@ void show(const struct view *v, const json_t *answer)
         const struct table *t = &v->tables[i];
         if (!t->member)
             break;
-        if (v->lines)
+        if (v->lines || i > 0)
             printf("\n");
         if (t->title)
             printf("%s\n", t->title);

@@ -236,8 +236,13 @@ static const struct view events_view = {
 };
 static const struct view limits_view = {
     .tables = {{NULL, "limits",
-                "Limit=name|Value=limit|Unit=unit|Class=class|Reached=count|Last=last@|Who=example",
-                "None."}},
+                "Limit=name|Value=limit|Unit=unit|Set by=set_by|Setting=setting|Owner=owner|"
+                "Class=class|Reached=count|Last=last@|Who=example",
+                "None."},
+               {"Mail systems", "primaries",
+                "Mail system=primary|Company=tenant|Deliveries at once=deliveries|Set by=set_by|"
+                "Largest message=message_bytes#",
+                "No mail systems yet."}},
 };
 static const struct view store_view = {
     .lines = "Works=ok|Disk free=disk_free_bytes#|Disk size=disk_total_bytes#|Batches=batches|"

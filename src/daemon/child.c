@@ -1,6 +1,7 @@
 /* The frame of a process; see child.h. */
 #include "daemon/child_int.h"
 
+#include "daemon/limits.h"
 #include "daemon/roles.h"
 #include "daemon/sandbox.h"
 #include "daemon/settings_load.h"
@@ -155,6 +156,7 @@ static void take_settings(struct child *c, int fd)
         c->files[i] = map_file(&c->next_files[i]);
     }
     log_set_level((enum log_level)fresh->log.level);
+    limits_apply(fresh);
     if (c->wiring->settings_changed)
         c->wiring->settings_changed(c);
     (void)munmap((void *)(uintptr_t)old, sizeof(*old));
@@ -308,6 +310,7 @@ static int run(struct child *c)
                                              .arg = c};
     log_init(roles_process_name(c->start->role, c->start->number).s,
              (enum log_level)c->settings->log.level);
+    limits_apply(c->settings);
     ignore_signals();
     enum err err = sandbox_drop_privileges(c->start->uid, c->start->gid, &ei);
     die_with(c);

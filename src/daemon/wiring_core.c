@@ -1,6 +1,7 @@
 /* Circuit of core: links of all others -> desk -> store. No network at all. */
 #include "daemon/child.h"
 
+#include "base/refuse.h"
 #include "desk/desk.h"
 #include "store/store.h"
 
@@ -70,7 +71,7 @@ static void core_start(struct child *c)
         .limits = limits_of(s),
         .jobs = (uint32_t)s->courier.jobs,
         .store_changes = (uint32_t)s->store.queue,
-        .hops_ours = 5,
+        .hops_ours = (uint32_t)refuse_row(REFUSE_LOOP_OURS)->limit,
         .arg = c,
         .nonsense = on_nonsense,
         .progress = on_progress,

@@ -1,6 +1,7 @@
 /* Circuit of the liaison: probes of core -> threads that look -> what was seen. */
 #include "daemon/child.h"
 
+#include "base/refuse.h"
 #include "daemon/outside.h"
 #include "daemon/report.h"
 #include "liaison/liaison.h"
@@ -72,7 +73,7 @@ static void liaison_start(struct child *c)
     s->outside.network.resolve_arg = s->outside.names;
     s->report = report_create(child_loop(c), NULL, NULL);
     struct liaison_options o = {.threads = 32,
-                                .probes = 2000,
+                                .probes = (unsigned)refuse_row(REFUSE_PROBES)->limit,
                                 .network = s->outside.network,
                                 .done = on_done,
                                 .done_arg = s};

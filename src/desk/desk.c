@@ -122,8 +122,10 @@ static void count_refusal(struct desk *d, uint32_t id, uint64_t n, struct slice 
         return;
     SCOPED(buf_finish) struct buf text = buf_make(1000);
     buf_addf(&text, "%s: %s.", row->name, row->text);
-    if (row->limit)
-        buf_addf(&text, " The limit is %llu %s.", (unsigned long long)row->limit, row->unit);
+    struct refuse_limit limit = refuse_limit((enum refuse_id)id);
+    if (limit.value)
+        buf_addf(&text, " The limit is %llu %s (%s).", (unsigned long long)limit.value, row->unit,
+                 limit.setting ? limit.setting : "built in");
     buf_addf(&text, " Refused %llu times, last %s. `staffetta limits` shows all.",
              (unsigned long long)n, d->refusal_who[id]);
     desk_event(d, row->class == REFUSE_ALARM ? EVENT_ALARM : EVENT_NOTICE, row->name, 0, who,

@@ -98,8 +98,13 @@ bool queue_slot_take(struct queue *q, struct item *i)
     struct destination *d = i->d;
     if (d->rest_until > 0 && utc_now() < d->rest_until)
         return false;
-    if (d->n_running >= n_slots(q, d))
+    uint32_t most = n_slots(q, d);
+    if (d->n_running >= most) {
+        if (most > 1) /* its ceiling; fewer: a primary in doubt, which says so itself */
+            (void)refuse(d->primary ? REFUSE_PRIMARY_BUSY : REFUSE_DESTINATION_BUSY,
+                         slice_str(d->key));
         return false;
+    }
     if (is_at_ceiling(q, i)) {
         if (list_empty(&d->hungry)) {
             list_append(&q->hungry, &d->hungry);

@@ -186,6 +186,19 @@ def test_every_limit_is_listed_and_counted(stage):
     assert found["smtp.unknown-command"]["count"] >= 3
     assert found["smtp.recipients-per-message"]["count"] == 0
     assert len(found) > 30 and all(one["text"] for one in found.values())
+    # Values in force, and whose they are.
+    of = {name: (one.get("limit"), one["set_by"], one.get("setting"))
+          for name, one in found.items()}
+    assert of["smtp.recipients-per-message"] == (100, "settings", "limits.recipients")
+    assert of["smtp.message-size"] == (50 << 20, "built-in", "limits.message")
+    assert of["desk.notices-per-minute"] == (30, "built-in", None)
+    said = [e["text"] for e in node.must("events")["events"] if "per-session" in e["name"]]
+    assert all("3 errors (limits.errors)" in text for text in said)
+    node.must("primary", "set", "exchange", "--connections", 3)
+    own = node.must("limits")["primaries"]
+    assert [(one["primary"], one["deliveries"], one["set_by"]) for one in own] == \
+        [("exchange", 3, "person")]
+    assert "Set by" in plain(node, "limits").stdout
 
 
 def test_figures_for_prometheus(measured):

@@ -20,6 +20,7 @@ static int start(void **)
     fake_start();
     fake_company();
     fake_mail();
+    refuse_set_limit(REFUSE_LOOP, (struct refuse_limit){7, "limits.hops", true});
     return 0;
 }
 
@@ -65,6 +66,14 @@ static void lists_and_shows_what_there_is(void **)
         {"GET", "/v1/health", "", 200, "\"open\":true"},
         {"GET", "/v1/limits", "", 200,
          "\"count\":5,\"last\":\"2023-11-14T22:13:20.000Z\",\"example\":\"192.0.2.7\""},
+        {"GET", "/v1/limits", "", 200,
+         "\"limit\":7,\"unit\":\"hops\",\"set_by\":\"settings\",\"setting\":\"limits.hops\""},
+        {"GET", "/v1/limits", "", 200,
+         "\"limit\":30,\"unit\":\"notices a minute to one "
+         "sender\",\"set_by\":\"built-in\",\"class\""},
+        {"GET", "/v1/limits", "", 200,
+         "{\"primary\":\"exchange\",\"tenant\":\"rossi\",\"deliveries\":32,\"set_by\":\"built-"
+         "in\""},
         {"GET", "/v1/store", "", 200, "\"syncs\":7"},
         {"POST", "/v1/store/snapshot", "", 200, "verified snapshot"},
         {"GET", "/v1/openapi.json", "", 200, "\"openapi\":\"3.0.3\""},

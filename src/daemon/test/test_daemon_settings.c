@@ -1,5 +1,7 @@
 /* Settings: the table is sound, good files give their values, wrong ones are told with their line
  * and what would be right. */
+#include "base/refuse.h"
+#include "daemon/limits.h"
 #include "daemon/settings_int.h"
 
 #include <setjmp.h>
@@ -80,6 +82,22 @@ static void a_good_file_gives_its_values(void **)
     assert_string_equal(s->admin.group, "mail-admins");
     assert_int_equal(settings_line(s, "tls.key"), 11);
     assert_int_equal(settings_line(s, "store.pool"), 0);
+}
+
+static void limits_in_force_are_those_of_the_settings(void **)
+{
+    limits_apply(&parse(GOOD)->s);
+    for (int id = 0; id < REFUSE_N; id++) { /* nothing given: the built-in values, everywhere */
+        assert_int_equal(refuse_limit((enum refuse_id)id).value,
+                         refuse_row((enum refuse_id)id)->limit);
+        assert_false(refuse_limit((enum refuse_id)id).is_set);
+    }
+    limits_apply(&parse(GOOD "limits: {hops: 30, time_command: 2 min}\n")->s);
+    struct refuse_limit hops = refuse_limit(REFUSE_LOOP), time = refuse_limit(REFUSE_TIMEOUT);
+    assert_true(hops.value == 30 && hops.is_set && time.value == 120 && time.is_set);
+    assert_string_equal(hops.setting, "limits.hops");
+    assert_false(refuse_limit(REFUSE_ERRORS).is_set);
+    assert_null(refuse_limit(REFUSE_NOTICES).setting);
 }
 
 static void listeners_get_their_tls_and_the_administration_comes_last(void **)
@@ -333,6 +351,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_has_bounds_a_sentence_and_a_default_that_is_good),
         cmocka_unit_test(a_good_file_gives_its_values),
+        cmocka_unit_test(limits_in_force_are_those_of_the_settings),
         cmocka_unit_test(listeners_get_their_tls_and_the_administration_comes_last),
         cmocka_unit_test(what_is_printed_parses_to_the_same),
         cmocka_unit_test(wrong_files_are_told_with_line_and_reason),
