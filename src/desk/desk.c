@@ -629,5 +629,6 @@ void desk_destroy(struct desk **desk)
     directory_destroy(&d->directory);
     mem_free(&d->answered);
     mem_free(&d->unanswered);
+    mem_free(&d->loose);
     mem_free(desk);
 }

@@ -125,6 +125,8 @@ static void accepted(void *arg)
     if (is_kept) {
         log_accept(a);
         announce_held(a);
+    } else if (a->has_chunks) {
+        desk_give_up(d, a->id);
     }
     if (a->done)
         a->done(a->done_arg, a->err);
@@ -194,6 +196,8 @@ static void chunk_written(struct store_change *change, enum err err, const struc
     struct accept *a = change->arg;
     if (err != ERR_OK)
         a->err = err;
+    else
+        a->has_chunks = true;
     if (--a->n_chunks_left == 0) /* only the writing thread comes here */
         desk_post(a->desk, chunks_done, a);
 }

@@ -60,6 +60,7 @@ struct accept {
     struct store_change change;
     struct store_change *chunks;
     size_t n_chunks, n_chunks_left;
+    bool has_chunks; /* at least one is in the log */
     enum err err;
     bool is_waiting; /* cut-through: the reply depends on the primary's */
     mono_us deadline;
@@ -148,6 +149,8 @@ struct desk {
     utc_ms notices_since;
     bool is_retaining;
     mono_us next_retention;
+    struct record_id *loose; /* messages that failed behind their chunks */
+    uint32_t n_loose;
     uint64_t n_done; /* messages that became final since the last look */
     /* workers */
     pthread_mutex_t work_lock;
@@ -258,6 +261,7 @@ void desk_host(struct desk *d, struct admin_host *ret);
 
 /* ---- desk_retain.c: bytes that nobody needs ---- */
 void desk_message_done(void *arg, uint64_t message);
+void desk_give_up(struct desk *d, uint64_t message); /* its chunks: nothing will name them */
 void desk_retention_tick(struct desk *d, mono_us now);
 
 /* ---- desk_work.c: worker threads ---- */

@@ -119,6 +119,18 @@ static void disk_set(bool is_held, bool is_small)
     pthread_mutex_unlock(&disk.lock);
 }
 
+static void disk_fail_what_waits(int why)
+{
+    pthread_mutex_lock(&disk.lock);
+    while (disk.n_waiting == 0)
+        pthread_cond_wait(&disk.cond, &disk.lock);
+    disk.n_failures = disk.n_waiting;
+    disk.why = why;
+    disk.is_held = false;
+    pthread_cond_broadcast(&disk.cond);
+    pthread_mutex_unlock(&disk.lock);
+}
+
 static void disk_wait_for_sync(void)
 {
     pthread_mutex_lock(&disk.lock);

@@ -272,6 +272,43 @@ static void what_could_not_be_written_is_refused_and_nothing_is_left(void **)
     kit_check_sums();
 }
 
+static int count_loose(void)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *stmt = NULL;
+    char path[300];
+    (void)snprintf(path, sizeof(path), "%s/index/index.db", kit->folder);
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM loose", -1, &stmt, NULL), 0);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    int n = sqlite3_column_int(stmt, 0);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    return n;
+}
+
+static void chunks_of_a_message_that_failed_are_given_up(void **)
+{
+    static const struct kit_mail large = {.rcpts = {"anna@example.test"}, .size = 12 << 20};
+    struct ipc_taken taken;
+    kit_found((struct kit_company){0});
+    for (;;) { /* the chunks of one batch fail, others are there */
+        disk_set(true, false);
+        uint64_t tag = kit_send(kit->gate, &large);
+        disk_fail_what_waits(ENOSPC);
+        taken = kit_taken(kit->gate, tag);
+        if (taken.refusal)
+            break;
+        kit_end_job(kit_good); /* it was a file that was being prepared */
+        kit_await(taken.message, 0, DISPOSITION_DELIVERED);
+    }
+    usleep(20000); /* the index knows */
+    mono_us until = mono_now() + SECONDS(5);
+    while (count_loose() > 0 && mono_now() < until)
+        usleep(20000);
+    assert_int_equal(count_loose(), 0);
+}
+
 static void a_log_without_room_says_that_there_is_no_room(void **)
 {
     static const struct {
@@ -281,12 +318,14 @@ static void a_log_without_room_says_that_there_is_no_room(void **)
     kit_found((struct kit_company){0});
     for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
         const struct kit_mail mail = {.rcpts = {"anna@example.test"}, .size = tries[i].size};
-        struct ipc_taken taken = {0};
-        while (!taken.refusal) { /* what was prepared is used up first */
+        struct ipc_taken taken;
+        for (;;) { /* what was prepared is used up first */
             disk_fail_with(tries[i].n_syncs, ENOSPC, true);
             taken = kit_taken(kit->gate, kit_send(kit->gate, &mail));
-            if (!taken.refusal)
-                kit_end_job(kit_good);
+            if (taken.refusal)
+                break;
+            kit_end_job(kit_good);
+            kit_await(taken.message, 0, DISPOSITION_DELIVERED);
         }
         assert_string_equal(refuse_row((enum refuse_id)(taken.refusal - 1))->code, "452 4.3.1");
         disk_fail(0);
@@ -602,6 +641,7 @@ int main(void)
         TEST(a_courier_that_could_not_try_is_no_evidence),
         TEST(what_the_index_does_not_know_yet_is_not_doubted),
         TEST(what_could_not_be_written_is_refused_and_nothing_is_left),
+        TEST(chunks_of_a_message_that_failed_are_given_up),
         TEST(a_log_without_room_says_that_there_is_no_room),
         TEST(a_group_has_a_row_for_each_member_and_one_delivery),
         TEST(two_aliases_of_one_person_are_one_delivery),
