@@ -96,6 +96,7 @@ struct admin_host {
     size_t (*figures)(void *arg, struct admin_figure *ret, size_t max);
     /* 1 + refuse_id when no new mail is taken at the moment; 0: open. */
     uint32_t (*closed_for)(void *arg);
+    uint32_t (*disk_alarm_percent)(void *arg); /* less than this free: those in charge are told */
 };
 
 struct admin;

@@ -115,6 +115,7 @@ void do_status(struct admin_call *c)
     out_time(j, "started", c->host->started);
     out_time(j, "now", utc_now());
     write_health(c);
+    out_number(j, "disk_alarm_percent", c->host->disk_alarm_percent(c->host->arg));
     out_array(j, "primaries");
     for (size_t at = 0; (p = directory_next_primary(c->host->directory, &at));)
         write_state(c, NULL, p);

@@ -3,8 +3,6 @@
 
 #include <stdio.h>
 
-enum { DISK_LOW_PERCENT = 20 };
-
 struct findings {
     const struct cli *c;
     json_t *list;
@@ -56,8 +54,10 @@ static bool check_node(struct findings *f)
          works ? "Changes are written and synced." : "It stopped accepting: the disk failed.");
     double size = number_at(a.json, "store.disk_total_bytes");
     double percent = size > 0 ? 100 * number_at(a.json, "store.disk_free_bytes") / size : 0;
-    snprintf(text, sizeof(text), "%.0f %% of the disk are free.", percent);
-    note(f, size == 0 ? "note" : percent < DISK_LOW_PERCENT ? "FAIL" : "ok", "disk", text);
+    double alarm = number_at(a.json, "disk_alarm_percent"); /* store.alarm_percent */
+    snprintf(text, sizeof(text), "%.0f %% of the disk are free; the alarm comes below %.0f %%.",
+             percent, alarm);
+    note(f, size == 0 ? "note" : percent < alarm ? "FAIL" : "ok", "disk", text);
     return true;
 }
 

@@ -222,6 +222,11 @@ static uint32_t host_closed_for(void *arg)
     return ((struct desk *)arg)->closed_for;
 }
 
+static uint32_t host_disk_alarm_percent(void *arg)
+{
+    return ((struct desk *)arg)->o.limits.alarm_percent;
+}
+
 void desk_host(struct desk *d, struct admin_host *ret)
 {
     *ret = (struct admin_host){
@@ -244,5 +249,6 @@ void desk_host(struct desk *d, struct admin_host *ret)
         .refusals = host_refusals,
         .figures = host_figures,
         .closed_for = host_closed_for,
+        .disk_alarm_percent = host_disk_alarm_percent,
     };
 }

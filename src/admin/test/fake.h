@@ -155,6 +155,11 @@ static size_t fake_figures(void *, struct admin_figure *ret, size_t max)
     return 1;
 }
 
+static uint32_t fake_disk_alarm_percent(void *)
+{
+    return 35;
+}
+
 static uint32_t fake_closed_for(void *)
 {
     return fake.closed_for;
@@ -184,6 +189,7 @@ static void fake_start(void)
         .refusals = fake_refusals,
         .figures = fake_figures,
         .closed_for = fake_closed_for,
+        .disk_alarm_percent = fake_disk_alarm_percent,
     };
     fake.admin = admin_create(&fake.host);
 }

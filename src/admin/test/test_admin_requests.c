@@ -63,6 +63,7 @@ static void lists_and_shows_what_there_is(void **)
         {"GET", "/v1/state", "", 200, "\"state\":\"standby\""},
         {"GET", "/v1/state/exchange?tenant=rossi", "", 200, "\"waiting\":3"},
         {"GET", "/v1/status", "", 200, "\"node\":\"mx1.staffetta.example\""},
+        {"GET", "/v1/status", "", 200, "\"disk_alarm_percent\":35"},
         {"GET", "/v1/health", "", 200, "\"open\":true"},
         {"GET", "/v1/limits", "", 200,
          "\"count\":5,\"last\":\"2023-11-14T22:13:20.000Z\",\"example\":\"192.0.2.7\""},

@@ -342,7 +342,8 @@ static void fails_when_a_check_fails(void **)
 static void checks_everything(void **)
 {
     PLAY({"GET /v1/status", 200,
-          "{\"open\":true,\"text\":\"New mail is taken.\",\"store\":{\"ok\":true,"
+          "{\"open\":true,\"text\":\"New mail is taken.\",\"disk_alarm_percent\":60,"
+          "\"store\":{\"ok\":true,"
           "\"disk_free_bytes\":50,\"disk_total_bytes\":100}}"},
          {"GET /v1/primaries", 200, "{\"primaries\":[{\"name\":\"a\",\"tenant\":\"rossi\"}]}"},
          {"POST /v1/primaries/a/check?tenant=rossi", 200, "{\"ok\":false,\"text\":\"dead\"}"},
@@ -352,7 +353,7 @@ static void checks_everything(void **)
     expect("check", 1, "GET /v1/status",
            "ok    new mail: New mail is taken.\n"
            "ok    store: Changes are written and synced.\n"
-           "ok    disk: 50 % of the disk are free.\n"
+           "FAIL  disk: 50 % of the disk are free; the alarm comes below 60 %.\n"
            "FAIL  a: dead\n"
            "ok    rossi: Its list of people is complete.\n"
            "ok    ledger: Everything adds up.\n");
