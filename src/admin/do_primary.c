@@ -340,3 +340,72 @@ void do_primary_set(struct admin_call *c)
         put(c, p->id, p->tenant, &f);
     }
 }
+
+/* ---- removing ---- */
+
+static void removed(struct admin_call *c)
+{
+    const struct slice *name = c->work;
+    out_object(&c->json, NULL);
+    out_text(&c->json, "removed", *name);
+    out_word(&c->json, "text",
+             "It is not asked or given mail any more. What the ledger says about it stays.");
+    out_close(&c->json);
+    call_done(c);
+}
+
+/* What still goes to it, in the name of somebody; empty: nothing. */
+static struct slice user_of(const struct admin_host *h, uint64_t primary, bool *ret_is_domain)
+{
+    const struct directory_domain *d;
+    const struct directory_person *p;
+    for (size_t at = 0; (d = directory_next_domain(h->directory, &at));)
+        if (d->facts.primary == primary) {
+            *ret_is_domain = true;
+            return d->facts.name;
+        }
+    for (size_t at = 0; (p = directory_next_person(h->directory, &at));)
+        if (p->facts.primary == primary)
+            return p->facts.addresses[0].text;
+    return SLICE("");
+}
+
+/* Mail is never left behind for a system that nobody knows any more, and never sent to another one
+ * than it was accepted for without a person's word. */
+static bool may_remove(struct admin_call *c, const struct directory_primary *p)
+{
+    bool is_domain = false;
+    struct slice user = user_of(c->host, p->id, &is_domain);
+    uint64_t n = queue_waiting_for(c->host->queue, p->id);
+    if (user.n > 0) {
+        call_refuse(c, 409,
+                    "Mail for %s goes to it. Nothing was changed. Give it another mail system "
+                    "first: `staffetta %s set %s --primary NAME`.",
+                    log_text(user), is_domain ? "domain" : "person", log_text(user));
+        return false;
+    }
+    if (n > 0)
+        call_refuse(c, 409,
+                    "%llu %s for it. Nothing was changed. `staffetta queue list --primary %s` "
+                    "shows what: wait until it is delivered, or return or remove each with "
+                    "`staffetta queue return` or `remove`. Has the mail system only moved? "
+                    "`staffetta primary set %s --host HOST:PORT` sends all of it there.",
+                    (unsigned long long)n, n == 1 ? "delivery waits" : "deliveries wait",
+                    log_text(p->facts.name), log_text(p->facts.name));
+    return n == 0;
+}
+
+void do_primary_remove(struct admin_call *c)
+{
+    const struct directory_primary *p = call_path_primary(c);
+    if (!p || !may_remove(c, p))
+        return;
+    SCOPED(buf_finish) struct buf nothing = buf_make(1);
+    struct slice *work = ARENA_NEW(c->arena, struct slice);
+    *work = arena_copy(c->arena, p->facts.name);
+    struct record_object o = call_object(c, OBJECT_PRIMARY, p->tenant, *work, &nothing);
+    o.id = p->id;
+    o.is_removed = 1;
+    c->work = work;
+    call_put(c, &o, removed);
+}

@@ -292,6 +292,8 @@ const struct command commands[] = {
      &primary_view, NULL, "Change a mail system; lists replace lists."},
     {"primary", "check", "NAME", "POST", "/v1/primaries/{NAME}/check", "", "tenant?", &check_view,
      NULL, "Look at a mail system now. Exit code 1 when it is not well."},
+    {"primary", "remove", "NAME", "DELETE", "/v1/primaries/{NAME}", "", "tenant?", &removed_view,
+     NULL, "Remove a mail system to which no mail goes and for which none waits."},
     {"person", "list", "", "GET", "/v1/persons", "", "tenant match limit after", &persons_view,
      NULL, "List the people."},
     {"person", "show", "ADDRESS", "GET", "/v1/persons/{ADDRESS}", "", "", &person_view, NULL,

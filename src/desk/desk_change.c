@@ -175,11 +175,23 @@ static void order_work(struct worker_job *job, struct store_reader *reader)
                   log_text(slice_str(ei.text)));
 }
 
+/* It would wait for ever. */
+static bool is_for_a_removed_primary(const struct change *c)
+{
+    bool would_go = c->what == QUEUE_RELEASE || c->what == QUEUE_RETRY;
+    uint64_t primary = c->row.facts.primary;
+    return would_go && primary && !directory_primary(c->desk->directory, primary);
+}
+
 static void order_finish(struct worker_job *job)
 {
     struct change *c = container_of(job, struct change, job);
     if (c->err == ERR_OK && !c->has_row)
         c->err = err_set(&c->why, ERR_GONE, "there is no such message or recipient");
+    if (c->err == ERR_OK && is_for_a_removed_primary(c))
+        c->err = err_set(&c->why, ERR_INVALID,
+                         "the mail system that it was for has been removed; return it to its "
+                         "sender, or remove it");
     if (c->err == ERR_OK) {
         struct queue_order_done done = {order_done, c};
         struct queue_decision decision = {.what = c->what,

@@ -145,3 +145,33 @@ def test_emergency_by_hand_ends_by_hand(stage):
     assert settled(node)["delivered"] == 5
     assert sorted(sink.ids()) == sorted(story.accepted)
     wait_for(lambda: node.must("state", "show", "exchange")["state"] == "standby", "standby", 15)
+
+
+def test_a_mail_system_is_removed_only_when_nothing_waits_for_it(kept, stage):
+    node, _, ids = kept
+    other = stage.sink()
+
+    def refused():
+        code, _ = node.cli("primary", "remove", "exchange")
+        assert code == 1
+        return node.last_error
+
+    order(node, "hold", ids["one"])
+    assert 'staffetta domain set "example.test" --primary' in refused()
+    node.must("primary", "add", "next", "--tenant", "rossi", "--host",
+              f"{other.address}:{other.port}")
+    node.must("domain", "set", "example.test", "--primary", "next")
+    assert Story(node).send("three").code == 250  # new mail goes to the new one
+    wait_for(lambda: other.ids() == ["three"], "there")
+    said = refused()
+    assert "1 delivery waits for it" in said
+    assert 'staffetta queue list --primary "exchange"' in said
+    order(node, "remove", ids["two"])
+    assert node.must("primary", "remove", "exchange")["removed"] == "exchange"
+    assert [one["name"] for one in node.must("primary", "list")["primaries"]] == ["next"]
+    # What was held for it cannot go there any more, and a person is told so.
+    code, _ = node.cli("queue", "release", ids["one"], "--why", "it is harmless")
+    assert code == 1 and "has been removed" in node.last_error
+    order(node, "remove", ids["one"])
+    node.restart()
+    assert settled(node)["removed"] == 3

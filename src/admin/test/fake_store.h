@@ -37,6 +37,7 @@ static struct {
     struct fake_order orders[FAKE_MAX];
     size_t n_orders;
     uint32_t closed_for;
+    bool has_nothing_waiting;
     enum err reader_err;
     struct store_message messages[FAKE_MAX];
     size_t n_messages;
@@ -196,7 +197,7 @@ struct queue_figures queue_figures(const struct queue *)
 
 uint64_t queue_waiting_for(const struct queue *, uint64_t)
 {
-    return 3;
+    return fake.has_nothing_waiting ? 0 : 3;
 }
 
 void queue_explain(const struct queue *, uint64_t, struct buf *ret)

@@ -148,6 +148,33 @@ static void gives_no_address_to_two(void **)
         fake_expect(rows[i].method, rows[i].target, rows[i].body, rows[i].status, rows[i].part);
 }
 
+static void removes_a_mail_system_only_when_no_mail_depends_on_it(void **)
+{
+    static const char path[] = "/v1/primaries/exchange?tenant=rossi";
+    static const struct ask {
+        const char *method, *target, *body;
+        int status;
+        const char *part;
+        bool has_nothing_waiting;
+    } rows[] = {
+        {"DELETE", path, "", 409, "domain set \\\"rossi.example\\\" --primary", false},
+        {"POST", "/v1/primaries",
+         "{\"name\":\"next\",\"tenant\":\"rossi\",\"hosts\":[\"next.rossi.example:25\"]}", 201,
+         "next", false},
+        {"PATCH", "/v1/domains/rossi.example", "{\"primary\":\"next\"}", 200, "next", false},
+        {"DELETE", path, "", 409, "3 deliveries wait for it", false},
+        {"PATCH", "/v1/persons/anna@rossi.example", "{\"primary\":\"exchange\"}", 200, "", true},
+        {"DELETE", path, "", 409, "person set \\\"anna@rossi.example\\\"", true},
+        {"PATCH", "/v1/persons/anna@rossi.example", "{\"primary\":\"\"}", 200, "", true},
+        {"DELETE", path, "", 200, "\"removed\":\"exchange\"", true},
+        {"GET", path, "", 404, "no mail system", true},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        fake.has_nothing_waiting = rows[i].has_nothing_waiting;
+        fake_expect(rows[i].method, rows[i].target, rows[i].body, rows[i].status, rows[i].part);
+    }
+}
+
 /* ---- imports ---- */
 
 #define IMPORT(more) "{\"tenant\":\"rossi\"," more "}"
@@ -425,6 +452,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(answers_everybody_when_it_stops, start, stop),
         cmocka_unit_test_setup_teardown(gives_covered_people_their_mailboxes, start, stop),
         cmocka_unit_test_setup_teardown(gives_no_address_to_two, start, stop),
+        cmocka_unit_test_setup_teardown(removes_a_mail_system_only_when_no_mail_depends_on_it,
+                                        start, stop),
         cmocka_unit_test_setup_teardown(imports_what_is_new_and_changed_only, start, stop),
         cmocka_unit_test_setup_teardown(moves_addresses_within_a_list, start, stop),
         cmocka_unit_test_setup_teardown(writes_nothing_of_a_list_with_a_mistake, start, stop),
