@@ -17,6 +17,7 @@ static void clean(char *text)
 void courier_end_reply(struct courier_end *end, enum smtp_phase phase, const struct wire_reply *r)
 {
     end->phase = phase;
+    end->is_ours = false;
     end->code = (uint16_t)r->code;
     end->status = r->status;
     size_t n = r->text.n < COURIER_TEXT_MAX ? r->text.n : COURIER_TEXT_MAX;

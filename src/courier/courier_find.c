@@ -38,6 +38,7 @@ static bool ask(const struct courier_network *net, const char *name, uint16_t ty
         *ret = told;
         return true;
     }
+    end->is_ours = err != ERR_OK || told.status == IPC_NAME_FAILED;
     return false;
 }
 

@@ -94,6 +94,7 @@ static bool broke(struct courier_peer *p, enum smtp_phase phase, enum err err,
         courier_end_words(end, phase, "", "the connection was closed after %s", awaited(phase));
     else
         courier_end_words(end, phase, "", "after %s: %s", awaited(phase), ei->text);
+    end->is_ours = err == ERR_CANCELED;
     return false;
 }
 
@@ -223,6 +224,19 @@ bool courier_peer_ask(struct courier_peer *p, enum smtp_phase phase, struct slic
            courier_peer_answer(p, phase, deadline, end);
 }
 
+bool courier_peer_send(struct courier_peer *p, struct slice content, mono_us deadline,
+                       struct courier_end *end)
+{
+    struct wire_stuff stuff = {};
+    SCOPED(buf_finish) struct buf stuffed = buf_make(content.n * 2 + 16);
+    wire_stuff_feed(&stuff, content, &stuffed);
+    wire_stuff_end(&stuff, &stuffed);
+    must(!stuffed.failed);
+    buf_clear(&p->out);
+    return courier_peer_write(p, SMTP_PHASE_DOT, buf_slice(&stuffed), SLICE(""), deadline, end) &&
+           courier_peer_answer(p, SMTP_PHASE_DOT, deadline, end);
+}
+
 /* ---- greeting
  * ---------------------------------------------------------------------------------------- */
 
@@ -295,11 +309,14 @@ static bool start_tls(struct courier_peer *p, const struct courier_target *t, mo
     enum net_tls_check check = t->tls == IPC_TLS_VERIFY ? NET_TLS_VERIFY : NET_TLS_ANY;
     mono_us until = sooner(deadline, mono_now() + p->net->timeouts.tls);
     enum err err = net_conn_start_tls(p->conn, p->net->tls, check, name, until, &ei);
+    if (t->cert_until && net_conn_cert_until(p->conn))
+        *t->cert_until = net_conn_cert_until(p->conn);
     if (err == ERR_RETRY)
         return broke_late(p, SMTP_PHASE_TLS, p->net->timeouts.tls, end);
     if (err != ERR_OK) {
         p->is_broken = true;
         courier_end_words(end, SMTP_PHASE_TLS, "", "%s", ei.text);
+        end->is_ours = err == ERR_CANCELED;
         return false;
     }
     return courier_peer_hello(p, p->net->hostname, deadline,
@@ -343,7 +360,7 @@ struct courier_peer *courier_peer_over(const struct courier_network *net,
 /* ---- opening and closing
  * ------------------------------------------------------------------------------ */
 
-static const struct net_policy *policy_now(const struct courier_network *net)
+const struct net_policy *courier_policy_now(const struct courier_network *net)
 {
     static const struct net_policy only_here;
     return net->policy ? atomic_load(net->policy) : &only_here;
@@ -353,7 +370,7 @@ static bool is_own(const struct courier_network *net, const struct sockaddr_stor
 {
     unsigned char a[16], b[16];
     size_t n = net_address_bytes(address, a);
-    bool is_loopback = net_policy_where(policy_now(net), address) == NET_LOOPBACK;
+    bool is_loopback = net_policy_where(courier_policy_now(net), address) == NET_LOOPBACK;
     in_port_t port = ((const struct sockaddr_in *)(const void *)address)->sin_port;
     for (size_t i = 0; i < net->n_own; i++) {
         if (((const struct sockaddr_in *)(const void *)&net->own[i])->sin_port != port)
@@ -372,7 +389,7 @@ static bool may_reach(const struct courier_network *net, const struct courier_ta
                       struct courier_end *end)
 {
     struct net_peer_text text = net_peer_text(&t->address);
-    const struct net_policy *policy = policy_now(net);
+    const struct net_policy *policy = courier_policy_now(net);
     enum net_where where = net_policy_where(policy, &t->address);
     bool is_home = where == NET_LOOPBACK && policy->has_internet;
     if (t->is_world && (is_home || is_own(net, &t->address))) {
@@ -388,7 +405,30 @@ static bool may_reach(const struct courier_network *net, const struct courier_ta
     }
     const struct refuse_row *row = refuse(REFUSE_OUTSIDE, slice_str(text.s));
     courier_end_words(end, SMTP_PHASE_CONNECT, "", "%s: %s", text.s, row->text);
+    end->is_ours = true;
     return false;
+}
+
+static bool dial(const struct courier_network *net, const struct courier_target *target,
+                 mono_us deadline, struct net_conn **ret, struct courier_end *end)
+{
+    struct errinfo ei = {};
+    mono_us until = sooner(deadline, mono_now() + net->timeouts.connect);
+    struct net_dial to = {&target->address, courier_policy_now(net), net->cancel_fd};
+    enum err err = net_conn_open(&to, until, ret, &ei);
+    if (err == ERR_OK)
+        return true;
+    courier_end_words(end, SMTP_PHASE_CONNECT, "", "%.200s[%s]: %s", target->host,
+                      net_peer_text(&target->address).s,
+                      err == ERR_RETRY ? "the connection attempt got no answer" : ei.text);
+    end->is_ours = err == ERR_CANCELED;
+    return false;
+}
+
+bool courier_dial(const struct courier_network *net, const struct courier_target *target,
+                  mono_us deadline, struct net_conn **ret, struct courier_end *end)
+{
+    return may_reach(net, target, end) && dial(net, target, deadline, ret, end);
 }
 
 static struct courier_peer *open_once(const struct courier_network *net,
@@ -396,16 +436,9 @@ static struct courier_peer *open_once(const struct courier_network *net,
                                       struct courier_end *end)
 {
     struct net_conn *conn;
-    struct errinfo ei = {};
-    mono_us until = sooner(deadline, mono_now() + net->timeouts.connect);
-    struct net_dial dial = {&target->address, policy_now(net), net->cancel_fd};
-    enum err err = net_conn_open(&dial, until, &conn, &ei);
-    if (err == ERR_OK)
-        return courier_peer_over(net, conn, target, deadline, end);
-    courier_end_words(end, SMTP_PHASE_CONNECT, "", "%.200s[%s]: %s", target->host,
-                      net_peer_text(&target->address).s,
-                      err == ERR_RETRY ? "the connection attempt got no answer" : ei.text);
-    return NULL;
+    if (!dial(net, target, deadline, &conn, end))
+        return NULL;
+    return courier_peer_over(net, conn, target, deadline, end);
 }
 
 struct courier_peer *courier_peer_open(const struct courier_network *net,

@@ -53,7 +53,9 @@ struct courier_network {
 enum { COURIER_TEXT_MAX = 600 };
 struct courier_end {
     enum smtp_phase phase;
-    uint16_t code;                   /* 0: no reply, nothing usable, or cancelled */
+    uint16_t code; /* 0: no reply, nothing usable, or cancelled */
+    bool is_ours;  /* it failed before anything of theirs was involved: our resolver gave no answer,
+                    * our policy forbids it, or we are stopping */
     struct wire_status status;       /* class 0: none */
     char text[COURIER_TEXT_MAX + 1]; /* the reply, or what failed, in words; printable ASCII */
 };
@@ -96,8 +98,16 @@ struct courier_target {
     struct sockaddr_storage address;
     enum ipc_tls tls;
     const char *tls_name; /* expected in the certificate; "": the host's name */
-    bool is_world; /* with the internet at hand, loopback is not where a stranger's MX leads */
+    bool is_world;      /* with the internet at hand, loopback is not where a stranger's MX leads */
+    utc_ms *cert_until; /* may be NULL; set when the peer shows a certificate, also a refused one */
 };
+
+/* Connect as a conversation would, for other protocols: asks where connections may lead, announces
+ * what is forbidden. False: `*end` says why not. */
+bool courier_dial(const struct courier_network *net, const struct courier_target *target,
+                  mono_us deadline, struct net_conn **ret, struct courier_end *end);
+/* What is named here now; only this machine when nothing is said. */
+const struct net_policy *courier_policy_now(const struct courier_network *net);
 
 struct courier_peer;
 /* Connect, read the greeting, EHLO, STARTTLS and EHLO again as `target->tls` wants; where TLS may
@@ -112,6 +122,9 @@ void courier_peer_close(struct courier_peer **p);
  * `*end` is it. False: the conversation is over, `*end` says why. */
 bool courier_peer_ask(struct courier_peer *p, enum smtp_phase phase, struct slice command,
                       mono_us deadline, struct courier_end *end);
+/* After the 354: the content, dot-stuffed, its end, and the reply to it. As courier_peer_ask. */
+bool courier_peer_send(struct courier_peer *p, struct slice content, mono_us deadline,
+                       struct courier_end *end);
 const struct wire_caps *courier_peer_caps(const struct courier_peer *p);
 const char *courier_peer_banner(const struct courier_peer *p); /* first line, without the code */
 /* For ipc: bits of enum ipc_ability, and the limit of SIZE (0: none said, or over 4 GiB). */

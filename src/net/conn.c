@@ -62,6 +62,8 @@ static ssize_t plain_write(void *arg, const struct iovec *parts, int n_parts)
 void net_socket_free(struct net_socket *s)
 {
     fd_close(&s->fd);
+    if (s->record)
+        explicit_bzero(s->record, NET_RECORD_BYTES); /* a password may have been in it */
     mem_free(&s->record);
     mem_free(&s);
 }

@@ -6,6 +6,8 @@
 
 #include <openssl/ssl.h>
 
+enum { NET_RECORD_BYTES = 16 << 10 }; /* the most that TLS puts into one */
+
 struct net_conn {
     const struct net_transport *t;
     void *arg;
@@ -20,6 +22,7 @@ struct net_socket {
     int tls_wants; /* NET_CONN_ bits: what TLS waits for, whatever the caller wants; 0: nothing */
     char *record;  /* with TLS: parts gathered into one record */
     char tls_text[80];
+    utc_ms cert_until; /* of the peer's certificate; 0: not seen */
 };
 
 extern const struct net_transport net_plain_transport; /* arg: struct net_socket */

@@ -6,12 +6,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
-
-enum { RECORD_BYTES = 16 << 10 }; /* the most that TLS puts into one */
 
 struct net_tls_client {
     SSL_CTX *ssl;
@@ -166,8 +165,9 @@ static ssize_t tls_write(void *arg, const struct iovec *parts, int n_parts)
     size_t n = 0, done = 0;
     /* One record for the commands and the beginning of the content. When OpenSSL asks for a repeat,
      * the same parts come again and so do the same bytes. */
-    for (int i = 0; i < n_parts && n < RECORD_BYTES; i++) {
-        size_t part = parts[i].iov_len < RECORD_BYTES - n ? parts[i].iov_len : RECORD_BYTES - n;
+    for (int i = 0; i < n_parts && n < NET_RECORD_BYTES; i++) {
+        size_t part =
+            parts[i].iov_len < NET_RECORD_BYTES - n ? parts[i].iov_len : NET_RECORD_BYTES - n;
         memcpy(s->record + n, parts[i].iov_base, part);
         n += part;
     }
@@ -204,6 +204,27 @@ const struct net_transport net_tls_transport = {tls_read, tls_write, tls_wait, t
 /* ---- the handshake -----------------------------------------------------------------------------
  */
 
+static utc_ms asn1_utc(const ASN1_TIME *t)
+{
+    struct tm broken;
+    if (!t || ASN1_TIME_to_tm(t, &broken) != 1)
+        return 0;
+    utc_ms at = (utc_ms)timegm(&broken) * 1000;
+    return at > 0 ? at : 0;
+}
+
+/* Decides nothing. A certificate that is refused is in no session afterwards, so what people want
+ * to know about it is noted here. */
+static int note_certificate(int is_good, X509_STORE_CTX *ctx)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct net_socket *s = SSL_get_app_data(ssl);
+    const X509 *leaf = X509_STORE_CTX_get0_cert(ctx);
+    if (leaf)
+        s->cert_until = asn1_utc(X509_get0_notAfter(leaf));
+    return is_good;
+}
+
 static void expect(SSL *ssl, enum net_tls_check check, const char *name)
 {
     unsigned char address[16];
@@ -216,10 +237,10 @@ static void expect(SSL *ssl, enum net_tls_check check, const char *name)
     if (check == NET_TLS_ANY) {
         /* Weak keys are better than the clear text that would follow a refusal. */
         SSL_set_security_level(ssl, 1);
-        SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+        SSL_set_verify(ssl, SSL_VERIFY_NONE, note_certificate);
         return;
     }
-    SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
+    SSL_set_verify(ssl, SSL_VERIFY_PEER, note_certificate);
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     if (is_address)
         must(X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1);
@@ -273,7 +294,8 @@ enum err net_conn_start_tls(struct net_conn *c, struct net_tls_client *tls,
     BIO_set_data(b, s);
     BIO_set_init(b, 1);
     SSL_set_bio(s->ssl, b, b);
-    s->record = mem_new(RECORD_BYTES);
+    (void)SSL_set_app_data(s->ssl, s);
+    s->record = mem_new(NET_RECORD_BYTES);
     c->t = &net_tls_transport;
     expect(s->ssl, check, name);
     enum err err = handshake(s, deadline, ei);
@@ -294,4 +316,9 @@ bool net_conn_has_tls(const struct net_conn *c)
 const char *net_conn_tls_text(const struct net_conn *c)
 {
     return net_conn_has_tls(c) ? ((const struct net_socket *)c->arg)->tls_text : "";
+}
+
+utc_ms net_conn_cert_until(const struct net_conn *c)
+{
+    return net_conn_has_tls(c) ? ((const struct net_socket *)c->arg)->cert_until : 0;
 }
