@@ -1,4 +1,4 @@
-/* Circuit of the liaison: probes of core -> threads that look -> what was seen. */
+/* Circuit of the liaison: what core asks -> threads that look -> what was seen. */
 #include "daemon/child.h"
 
 #include "base/refuse.h"
@@ -14,12 +14,10 @@ struct liaison_state {
     struct net_link *core;
 };
 
-static void on_done(void *arg, uint64_t tag, const struct ipc_observed *observed)
+static void on_done(void *arg, enum ipc_type type, uint64_t tag, struct buf *answer)
 {
     struct liaison_state *s = arg;
-    SCOPED(buf_finish) struct buf b = buf_make(10000);
-    ipc_observed_pack(&b, observed);
-    report_send(s->report, IPC_T_observed, tag, &b);
+    report_send(s->report, type, tag, answer);
 }
 
 static void forget_core(struct liaison_state *s)
@@ -28,21 +26,10 @@ static void forget_core(struct liaison_state *s)
     net_link_close(&s->core);
 }
 
-static bool take_probe(struct liaison_state *s, const struct net_frame *f)
-{
-    struct ipc_probe probe;
-    struct arena *a = arena_create(1 << 20);
-    bool is_good = ipc_probe_unpack(f->payload, a, &probe);
-    if (is_good)
-        liaison_probe(s->liaison, f->tag, &probe);
-    arena_destroy(&a);
-    return is_good;
-}
-
 static void on_frame(void *arg, struct net_link *, struct net_frame *f)
 {
     struct liaison_state *s = arg;
-    bool is_good = f->fd < 0 && f->type == IPC_T_probe && take_probe(s, f);
+    bool is_good = f->fd < 0 && liaison_take(s->liaison, f->type, f->tag, f->payload);
     if (f->fd >= 0)
         fd_close(&f->fd);
     if (is_good)
@@ -55,6 +42,11 @@ static void on_frame(void *arg, struct net_link *, struct net_frame *f)
 static void on_closed(void *arg, struct net_link *)
 {
     forget_core(arg);
+}
+
+static unsigned limit_of(enum refuse_id id)
+{
+    return (unsigned)refuse_row(id)->limit;
 }
 
 static void liaison_before_sandbox(struct child *c)
@@ -72,11 +64,14 @@ static void liaison_start(struct child *c)
     s->outside.network.resolve = names_ask;
     s->outside.network.resolve_arg = s->outside.names;
     s->report = report_create(child_loop(c), NULL, NULL);
-    struct liaison_options o = {.threads = 32,
-                                .probes = (unsigned)refuse_row(REFUSE_PROBES)->limit,
-                                .network = s->outside.network,
-                                .done = on_done,
-                                .done_arg = s};
+    struct liaison_options o = {
+        .lane = {[LIAISON_PROBES] = {32, limit_of(REFUSE_PROBES), 2},
+                 [LIAISON_MAILBOXES] = {32, limit_of(REFUSE_LOOKS), 4},
+                 [LIAISON_CONTROLS] = {2, limit_of(REFUSE_CONTROLS), limit_of(REFUSE_CONTROLS)}},
+        .network = s->outside.network,
+        .done = on_done,
+        .done_arg = s,
+    };
     s->liaison = liaison_create(&o);
     child_ready(c);
 }

@@ -1,5 +1,6 @@
-/* The threads of the liaison: probes wait in one queue, a few threads take them. Everything in
- * struct liaison is under its lock unless said otherwise; no network call is made with it held. */
+/* The threads of the liaison: works wait in the queue of their lane, a few threads take them.
+ * Everything in a lane is under its lock unless said otherwise; no network call is made with it
+ * held. */
 #include "liaison/liaison_int.h"
 
 #include <pthread.h>
@@ -7,69 +8,129 @@
 
 #include "base/refuse.h"
 
-enum { STACK_BYTES = 128 << 10 };
+enum {
+    STACK_BYTES = 128 << 10,
+    ANSWER_BYTES = 16 << 10,
+    ARENA_BYTES = 1 << 20, /* lists of one work: 500 Message-IDs are 8 KB of slices */
+};
 
-struct work {
-    struct list node;
-    uint64_t tag;
-    struct arena *arena; /* owns the probe */
-    struct ipc_probe probe;
+static const struct liaison_kind *const kinds[] = {
+    &liaison_probe_kind,
+    &liaison_control_kind,
+};
+
+static const enum refuse_id lane_refusals[LIAISON_LANES] = {
+    [LIAISON_PROBES] = REFUSE_PROBES,
+    [LIAISON_MAILBOXES] = REFUSE_LOOKS,
+    [LIAISON_CONTROLS] = REFUSE_CONTROLS,
+};
+
+struct lane {
+    struct liaison *l;  /* set once */
+    unsigned id;        /* set once: enum liaison_lane */
+    pthread_t *threads; /* set once for each thread that was started */
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct list waiting, running;
+    unsigned n_threads, n_idle, n_waiting, n_works; /* works: waiting and running */
+    bool is_stopping;
 };
 
 struct liaison {
     struct liaison_options o; /* set once */
-    pthread_t *threads;       /* set once for each thread that was started */
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    struct list works; /* waiting */
-    unsigned n_threads, n_idle, n_works;
-    bool is_stopping;
+    struct lane lane[LIAISON_LANES];
 };
 
-static void work_destroy(struct work **w)
+/* ---- one work -------------------------------------------------------------------------------- */
+
+static void work_destroy(struct liaison_work **w)
 {
+    if ((*w)->payload.p)
+        explicit_bzero((*w)->payload.p, (*w)->payload.n);
+    buf_finish(&(*w)->payload);
     arena_destroy(&(*w)->arena);
     mem_free(w);
 }
 
-static struct work *work_create(uint64_t tag, const struct ipc_probe *probe)
+static struct liaison_work *work_create(const struct liaison_kind *kind, uint64_t tag,
+                                        struct slice payload)
 {
-    struct work *w = mem_new(sizeof(*w));
-    SCOPED(buf_finish) struct buf packed = buf_make(IPC_FRAME_MAX);
+    struct liaison_work *w = mem_new(sizeof(*w));
     list_init(&w->node);
     w->tag = tag;
-    w->arena = arena_create(IPC_FRAME_MAX);
-    ipc_probe_pack(&packed, probe);
-    must(!packed.failed); /* it came in such a frame */
-    must(ipc_probe_unpack(arena_copy(w->arena, buf_slice(&packed)), w->arena, &w->probe));
+    w->kind = kind;
+    w->payload = buf_make(IPC_LIST_FRAME_MAX);
+    buf_reserve(&w->payload, payload.n); /* growing would leave copies behind */
+    buf_adds(&w->payload, payload);
+    w->arena = arena_create(ARENA_BYTES);
+    if (w->payload.failed || !kind->unpack(w))
+        work_destroy(&w);
     return w;
+}
+
+/* The work is over with this, but not freed: it may be in a list. */
+static void answer(struct liaison *l, const struct liaison_work *w, const char *declined)
+{
+    SCOPED(buf_finish) struct buf b = buf_make(ANSWER_BYTES);
+    if (declined)
+        w->kind->decline(w, declined, &b);
+    else
+        w->kind->run(&l->o.network, w, &b);
+    must(!b.failed);
+    l->o.done(l->o.done_arg, w->kind->answer_type, w->tag, &b);
+}
+
+/* ---- a lane ---------------------------------------------------------------------------------- */
+
+static unsigned running_of(const struct lane *a, uint64_t primary)
+{
+    unsigned n = 0;
+    LIST_FOREACH (node, &a->running)
+        n += container_of(node, struct liaison_work, node)->primary == primary;
+    return n;
+}
+
+/* The oldest whose primary has not its share of the threads yet. */
+static struct liaison_work *pick(struct lane *a)
+{
+    unsigned most = a->l->o.lane[a->id].per_primary;
+    LIST_FOREACH (node, &a->waiting) {
+        struct liaison_work *w = container_of(node, struct liaison_work, node);
+        if (running_of(a, w->primary) >= most)
+            continue;
+        list_remove(node);
+        list_append(&a->running, node);
+        a->n_waiting--;
+        return w;
+    }
+    return NULL;
 }
 
 static void *work_on(void *arg)
 {
-    struct liaison *l = arg;
-    pthread_mutex_lock(&l->lock);
+    struct lane *a = arg;
+    pthread_mutex_lock(&a->lock);
     for (;;) {
-        l->n_idle++;
-        while (list_empty(&l->works) && !l->is_stopping)
-            pthread_cond_wait(&l->wake, &l->lock);
-        l->n_idle--;
-        if (list_empty(&l->works))
+        struct liaison_work *w;
+        a->n_idle++;
+        while (!(w = pick(a)) && !a->is_stopping)
+            pthread_cond_wait(&a->wake, &a->lock);
+        a->n_idle--;
+        if (!w)
             break;
-        struct work *w = container_of(list_pop(&l->works), struct work, node);
-        pthread_mutex_unlock(&l->lock);
-        struct liaison_seen seen;
-        liaison_look(&l->o.network, &w->probe, &seen);
-        l->o.done(l->o.done_arg, w->tag, &seen.observed);
+        pthread_mutex_unlock(&a->lock);
+        answer(a->l, w, NULL);
+        pthread_mutex_lock(&a->lock);
+        list_remove(&w->node);
+        a->n_works--;
         work_destroy(&w);
-        pthread_mutex_lock(&l->lock);
-        l->n_works--;
+        pthread_cond_signal(&a->wake); /* another of that primary may go now */
     }
-    pthread_mutex_unlock(&l->lock);
+    pthread_mutex_unlock(&a->lock);
     return NULL;
 }
 
-static void grow(struct liaison *l)
+static void grow(struct lane *a)
 {
     pthread_attr_t attributes;
     size_t stack = STACK_BYTES;
@@ -77,49 +138,94 @@ static void grow(struct liaison *l)
     stack *= 8; /* their frames are several times as large */
 #endif
     must(pthread_attr_init(&attributes) == 0 && pthread_attr_setstacksize(&attributes, stack) == 0);
-    bool is_made = pthread_create(&l->threads[l->n_threads], &attributes, work_on, l) == 0;
+    bool is_made = pthread_create(&a->threads[a->n_threads], &attributes, work_on, a) == 0;
     (void)pthread_attr_destroy(&attributes);
-    l->n_threads += is_made;
-    must(l->n_threads > 0); /* a liaison that cannot have one thread is none */
+    a->n_threads += is_made;
+    must(a->n_threads > 0); /* a liaison that cannot have one thread is none */
 }
+
+static void lane_init(struct lane *a, struct liaison *l, unsigned id)
+{
+    must(l->o.lane[id].threads > 0 && l->o.lane[id].works > 0 && l->o.lane[id].per_primary > 0);
+    a->l = l;
+    a->id = id;
+    a->threads = mem_new(l->o.lane[id].threads * sizeof(*a->threads));
+    must(pthread_mutex_init(&a->lock, NULL) == 0 && pthread_cond_init(&a->wake, NULL) == 0);
+    list_init(&a->waiting);
+    list_init(&a->running);
+}
+
+/* False: no room. */
+static bool lane_take(struct lane *a, struct liaison_work *w)
+{
+    pthread_mutex_lock(&a->lock);
+    bool has_room = a->n_works < a->l->o.lane[a->id].works;
+    if (has_room) {
+        a->n_works++;
+        list_append(&a->waiting, &w->node);
+        a->n_waiting++;
+        if (a->n_waiting > a->n_idle && a->n_threads < a->l->o.lane[a->id].threads)
+            grow(a);
+        pthread_cond_signal(&a->wake);
+    }
+    pthread_mutex_unlock(&a->lock);
+    return has_room;
+}
+
+static void lane_stop(struct lane *a)
+{
+    struct list left;
+    list_init(&left);
+    pthread_mutex_lock(&a->lock);
+    a->is_stopping = true;
+    for (struct list *node; (node = list_pop(&a->waiting));)
+        list_append(&left, node);
+    pthread_cond_broadcast(&a->wake);
+    pthread_mutex_unlock(&a->lock);
+    for (struct list *node; (node = list_pop(&left));) {
+        struct liaison_work *w = container_of(node, struct liaison_work, node);
+        answer(a->l, w, "we are stopping");
+        work_destroy(&w);
+    }
+}
+
+static void lane_finish(struct lane *a)
+{
+    for (unsigned i = 0; i < a->n_threads; i++)
+        must(pthread_join(a->threads[i], NULL) == 0);
+    (void)pthread_cond_destroy(&a->wake);
+    (void)pthread_mutex_destroy(&a->lock);
+    mem_free(&a->threads);
+}
+
+/* ---- the door -------------------------------------------------------------------------------- */
 
 struct liaison *liaison_create(const struct liaison_options *o)
 {
-    must(o->threads > 0 && o->probes > 0 && o->done);
-    must(o->network.resolve && o->network.hostname && o->network.tls);
+    must(o->done && o->network.resolve && o->network.hostname && o->network.tls);
     struct liaison *l = mem_new(sizeof(*l));
     l->o = *o;
     l->o.network.cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     must(l->o.network.cancel_fd >= 0);
-    l->threads = mem_new(o->threads * sizeof(*l->threads));
-    must(pthread_mutex_init(&l->lock, NULL) == 0 && pthread_cond_init(&l->wake, NULL) == 0);
-    list_init(&l->works);
+    for (unsigned i = 0; i < LIAISON_LANES; i++)
+        lane_init(&l->lane[i], l, i);
     return l;
 }
 
-static void not_looked(struct liaison *l, struct work *w, const char *why)
+bool liaison_take(struct liaison *l, uint16_t type, uint64_t tag, struct slice payload)
 {
-    struct ipc_observed observed = {
-        .primary = w->probe.primary, .phase = SMTP_PHASE_NAME, .text = slice_str(why)};
-    l->o.done(l->o.done_arg, w->tag, &observed);
-    work_destroy(&w);
-}
-
-void liaison_probe(struct liaison *l, uint64_t tag, const struct ipc_probe *probe)
-{
-    struct work *w = work_create(tag, probe);
-    pthread_mutex_lock(&l->lock);
-    bool is_full = l->n_works >= l->o.probes;
-    if (!is_full) {
-        l->n_works++;
-        list_append(&l->works, &w->node);
-        if (l->n_idle == 0 && l->n_threads < l->o.threads)
-            grow(l);
-        pthread_cond_signal(&l->wake);
+    const struct liaison_kind *kind = NULL;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (kinds[i]->type == type)
+            kind = kinds[i];
+    struct liaison_work *w = kind ? work_create(kind, tag, payload) : NULL;
+    if (!w)
+        return false;
+    if (!lane_take(&l->lane[kind->lane], w)) {
+        answer(l, w, refuse(lane_refusals[kind->lane], SLICE(""))->text);
+        work_destroy(&w);
     }
-    pthread_mutex_unlock(&l->lock);
-    if (is_full)
-        not_looked(l, w, refuse(REFUSE_PROBES, SLICE(""))->text);
+    return true;
 }
 
 void liaison_destroy(struct liaison **liaison)
@@ -127,22 +233,29 @@ void liaison_destroy(struct liaison **liaison)
     struct liaison *l = *liaison;
     if (!l)
         return;
-    struct list works;
-    list_init(&works);
-    pthread_mutex_lock(&l->lock);
-    l->is_stopping = true;
-    for (struct list *node; (node = list_pop(&l->works));)
-        list_append(&works, node);
-    pthread_cond_broadcast(&l->wake);
-    pthread_mutex_unlock(&l->lock);
     (void)eventfd_write(l->o.network.cancel_fd, 1); /* ends every wait */
-    for (struct list *node; (node = list_pop(&works));)
-        not_looked(l, container_of(node, struct work, node), "we are stopping");
-    for (unsigned i = 0; i < l->n_threads; i++)
-        must(pthread_join(l->threads[i], NULL) == 0);
+    for (unsigned i = 0; i < LIAISON_LANES; i++)
+        lane_stop(&l->lane[i]);
+    for (unsigned i = 0; i < LIAISON_LANES; i++)
+        lane_finish(&l->lane[i]);
     fd_close(&l->o.network.cancel_fd);
-    (void)pthread_cond_destroy(&l->wake);
-    (void)pthread_mutex_destroy(&l->lock);
-    mem_free(&l->threads);
     mem_free(liaison);
+}
+
+mono_us liaison_timeout(uint32_t ms, uint32_t most_ms)
+{
+    return MILLISECONDS(ms < 100 ? 100 : ms > most_ms ? most_ms : ms);
+}
+
+struct courier_network liaison_hurried(const struct courier_network *n, mono_us timeout)
+{
+    struct courier_network copy = *n;
+    mono_us *step[] = {&copy.timeouts.name, &copy.timeouts.connect, &copy.timeouts.banner,
+                       &copy.timeouts.ehlo, &copy.timeouts.tls,     &copy.timeouts.mail,
+                       &copy.timeouts.rcpt, &copy.timeouts.data,    &copy.timeouts.dot,
+                       &copy.timeouts.block};
+    for (size_t i = 0; i < sizeof(step) / sizeof(step[0]); i++)
+        if (*step[i] > timeout)
+            *step[i] = timeout;
+    return copy;
 }

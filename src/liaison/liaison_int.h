@@ -1,16 +1,43 @@
-/* Inside liaison: one look at one primary. */
+/* Inside liaison: the works, each a function that blocks for at most its deadline. */
 #ifndef LIAISON_LIAISON_INT_H
 #define LIAISON_LIAISON_INT_H
 
 #include "liaison/liaison.h"
 
-struct liaison_seen {
-    struct ipc_observed observed; /* its texts are those below */
-    struct courier_end end;
-    char software[201];
+/* What a work asks, in memory of its own. */
+struct liaison_work {
+    struct list node;
+    uint64_t tag;
+    const struct liaison_kind *kind;
+    uint64_t primary;
+    struct buf payload;  /* wiped at the end: it may hold a secret */
+    struct arena *arena; /* lists that the payload unpacks into */
+    union {
+        struct ipc_probe probe;
+        struct ipc_mailbox_look look;
+        struct ipc_mailbox_has has;
+        struct ipc_control control;
+    };
 };
-/* Blocks for at most probe->timeout_ms. */
-void liaison_look(const struct courier_network *network, const struct ipc_probe *probe,
-                  struct liaison_seen *ret);
+
+/* One row a message that asks. */
+struct liaison_kind {
+    enum ipc_type type, answer_type;
+    enum liaison_lane lane;
+    bool (*unpack)(struct liaison_work *w); /* also sets w->primary */
+    void (*run)(const struct courier_network *net, const struct liaison_work *w, struct buf *ret);
+    /* The answer when it is not done at all: `why` is a reason of ours. */
+    void (*decline)(const struct liaison_work *w, const char *why, struct buf *ret);
+};
+
+extern const struct liaison_kind liaison_probe_kind;   /* liaison_look.c */
+extern const struct liaison_kind liaison_look_kind;    /* mailbox_look.c */
+extern const struct liaison_kind liaison_has_kind;     /* mailbox_has.c */
+extern const struct liaison_kind liaison_control_kind; /* liaison_control.c */
+
+/* `ms` within what is sensible: at least 100 ms, at most `most_ms`. */
+mono_us liaison_timeout(uint32_t ms, uint32_t most_ms);
+/* `n` with no step longer than `timeout`. */
+struct courier_network liaison_hurried(const struct courier_network *n, mono_us timeout);
 
 #endif

@@ -4,26 +4,19 @@
 
 #include <stdio.h>
 
-enum { TIMEOUT_LEAST_MS = 100, TIMEOUT_MOST_MS = 300000 };
+enum { TIMEOUT_MOST_MS = 300000 };
 
+struct seen {
+    struct ipc_observed observed; /* its texts are those below */
+    struct courier_end end;
+    char software[201];
+};
 struct look {
     const struct courier_network *network;
     const struct ipc_probe *probe;
-    struct liaison_seen *seen;
+    struct seen *seen;
     mono_us begun, deadline;
 };
-
-static struct courier_network hurried(const struct courier_network *n, mono_us timeout)
-{
-    struct courier_network copy = *n;
-    mono_us *step[] = {&copy.timeouts.name, &copy.timeouts.connect, &copy.timeouts.banner,
-                       &copy.timeouts.ehlo, &copy.timeouts.tls,     &copy.timeouts.mail,
-                       &copy.timeouts.block};
-    for (size_t i = 0; i < sizeof(step) / sizeof(step[0]); i++)
-        if (*step[i] > timeout)
-            *step[i] = timeout;
-    return copy;
-}
 
 static void note_peer(struct look *l, const struct courier_peer *p)
 {
@@ -70,23 +63,25 @@ static bool look_at_host(struct look *l, const struct ipc_host *host)
     enum ipc_tls tls =
         l->probe->tls <= IPC_TLS_NEVER ? (enum ipc_tls)l->probe->tls : IPC_TLS_VERIFY;
     for (size_t i = 0; i < addresses.n && mono_now() < l->deadline; i++) {
-        struct courier_target t = {
-            .host = name, .address = addresses.address[i], .tls = tls, .tls_name = tls_name};
+        struct courier_target t = {.host = name,
+                                   .address = addresses.address[i],
+                                   .tls = tls,
+                                   .tls_name = tls_name,
+                                   .cert_until = &l->seen->observed.cert_until};
         if (look_at_address(l, &t))
             return true;
     }
     return false;
 }
 
-void liaison_look(const struct courier_network *network, const struct ipc_probe *probe,
-                  struct liaison_seen *ret)
+static void look(const struct courier_network *network, const struct ipc_probe *probe,
+                 struct seen *ret)
 {
-    uint32_t ms = probe->timeout_ms;
-    ms = ms < TIMEOUT_LEAST_MS ? TIMEOUT_LEAST_MS : ms > TIMEOUT_MOST_MS ? TIMEOUT_MOST_MS : ms;
-    mono_us begun = mono_now();
-    struct courier_network n = hurried(network, MILLISECONDS(ms));
-    struct look l = {&n, probe, ret, begun, begun + MILLISECONDS(ms)};
-    *ret = (struct liaison_seen){.observed.primary = probe->primary};
+    mono_us timeout = liaison_timeout(probe->timeout_ms, TIMEOUT_MOST_MS);
+    struct courier_network n = liaison_hurried(network, timeout);
+    struct look l = {.network = &n, .probe = probe, .seen = ret, .begun = mono_now()};
+    l.deadline = l.begun + timeout;
+    *ret = (struct seen){.observed.primary = probe->primary};
     courier_end_words(&ret->end, SMTP_PHASE_NAME, "", "the primary has no host");
     bool is_well = false;
     for (uint32_t i = 0; i < probe->n_hosts && !is_well; i++)
@@ -94,8 +89,36 @@ void liaison_look(const struct courier_network *network, const struct ipc_probe 
             is_well = look_at_host(&l, &probe->hosts[i]);
     ret->observed.phase = (uint8_t)ret->end.phase;
     ret->observed.code = ret->end.code;
+    ret->observed.is_ours = ret->end.is_ours;
     ret->observed.text = slice_str(ret->end.text);
     ret->observed.software = slice_str(ret->software);
     if (!is_well)
-        ret->observed.took_ms = (uint32_t)((mono_now() - begun) / 1000);
+        ret->observed.took_ms = (uint32_t)((mono_now() - l.begun) / 1000);
 }
+
+/* ---- as a work ------------------------------------------------------------------------------- */
+
+static bool unpack(struct liaison_work *w)
+{
+    bool is_good = ipc_probe_unpack(buf_slice(&w->payload), w->arena, &w->probe);
+    w->primary = w->probe.primary;
+    return is_good;
+}
+
+static void run(const struct courier_network *net, const struct liaison_work *w, struct buf *ret)
+{
+    struct seen seen;
+    look(net, &w->probe, &seen);
+    ipc_observed_pack(ret, &seen.observed);
+}
+
+static void decline(const struct liaison_work *w, const char *why, struct buf *ret)
+{
+    struct ipc_observed observed = {
+        .primary = w->primary, .phase = SMTP_PHASE_NAME, .text = slice_str(why), .is_ours = 1};
+    ipc_observed_pack(ret, &observed);
+}
+
+const struct liaison_kind liaison_probe_kind = {
+    IPC_T_probe, IPC_T_observed, LIAISON_PROBES, unpack, run, decline,
+};

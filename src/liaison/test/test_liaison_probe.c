@@ -33,9 +33,12 @@ static int drop_tls(void **)
     return 0;
 }
 
-static void on_done(void *arg, uint64_t tag, const struct ipc_observed *o)
+static void on_done(void *arg, enum ipc_type type, uint64_t tag, struct buf *answer)
 {
     struct seen *s = arg;
+    struct ipc_observed v, *o = &v;
+    assert_int_equal(type, IPC_T_observed);
+    assert_true(ipc_observed_unpack(buf_slice(answer), NULL, &v));
     pthread_mutex_lock(&s->lock);
     s->tag[s->n] = tag;
     s->observed[s->n] = *o;
@@ -65,8 +68,7 @@ static struct liaison *start(struct seen *s, unsigned threads, unsigned probes)
 {
     *s = (struct seen){.lock = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER};
     struct liaison_options o = {
-        .threads = threads,
-        .probes = probes,
+        .lane = {{threads, probes, threads}, {1, 1, 1}, {1, 1, 1}},
         .network = {.hostname = "probe.example",
                     .tls = tls,
                     .timeouts = courier_timeouts_usual(),
@@ -77,13 +79,21 @@ static struct liaison *start(struct seen *s, unsigned threads, unsigned probes)
     return liaison_create(&o);
 }
 
+static void take(struct liaison *l, uint64_t tag, const struct ipc_probe *p)
+{
+    struct buf b = buf_make(10000);
+    ipc_probe_pack(&b, p);
+    assert_true(liaison_take(l, IPC_T_probe, tag, buf_slice(&b)));
+    buf_finish(&b);
+}
+
 static void look(struct liaison *l, uint64_t tag, const char *host, uint16_t port, enum ipc_tls use,
                  uint32_t timeout_ms)
 {
     struct ipc_host hosts[] = {{slice_str(host), port}};
     struct ipc_probe p = {
         .primary = 7, .hosts = hosts, .n_hosts = 1, .tls = (uint8_t)use, .timeout_ms = timeout_ms};
-    liaison_probe(l, tag, &p);
+    take(l, tag, &p);
 }
 
 static void each_server_is_seen_as_it_is(void **)
@@ -173,7 +183,7 @@ static void the_second_host_can_be_well(void **)
     struct liaison *l = start(&s, 1, 10);
     struct ipc_host hosts[] = {{SLICE("127.0.0.1"), 1}, {SLICE("127.0.0.1"), server.port}};
     struct ipc_probe p = {.primary = 7, .hosts = hosts, .n_hosts = 2, .timeout_ms = 1000};
-    liaison_probe(l, 1, &p);
+    take(l, 1, &p);
     wait_for(&s, 1);
     assert_int_equal(s.observed[0].code, 250);
     liaison_destroy(&l);
