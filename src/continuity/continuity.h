@@ -60,11 +60,13 @@ enum continuity_evidence continuity_evidence_of(struct slice name);
 
 /* What people wrote beforehand. Times in seconds. */
 struct continuity_plan {
-    uint32_t bad_for_suspect;     /* failures of one aspect … */
-    uint32_t suspect_within_sec;  /* … each no further than this from the one before */
-    uint32_t tell_after_sec;      /* of the first failure: those in charge are told */
+    uint32_t bad_for_suspect;    /* failures of one aspect in a row … */
+    uint32_t suspect_within_sec; /* … each no further than this from the one before, or than twice
+                                  * the time for which nobody had looked when the first came: an
+                                  * aspect that is looked at rarely falls by rare failures */
+    uint32_t tell_after_sec;     /* of the first failure: those in charge are told */
     uint32_t emergency_after_sec; /* of the first failure; 0: only by hand */
-    uint32_t calm_sec; /* well for so long: the trouble is over, the next failure is a new one */
+    uint32_t calm_sec; /* in standby for so long: the trouble is over, the next is a new one */
     uint32_t good_for_ready; /* good ones in a row … */
     uint32_t ready_over_sec; /* … over at least this time, of every aspect that was watched */
     bool is_return_auto;     /* give back without asking */
@@ -76,6 +78,8 @@ extern const struct continuity_plan continuity_plan_default;
 struct continuity_run {
     utc_ms first_bad; /* of the present run of failures; 0: none */
     utc_ms last_good, last_bad;
+    utc_ms last_look;  /* of any result, also one that counted for nothing */
+    utc_ms pace_ms;    /* before the present run of failures nobody had looked for so long */
     utc_ms good_since; /* of the present run of good ones; 0: none */
     uint32_t n_bad;    /* in a row */
     uint32_t n_good;   /* in a row */
@@ -85,9 +89,15 @@ struct continuity_primary {
     enum continuity_state state;
     utc_ms since;
     struct continuity_run run[ASPECT_N]; /* all zero: not watched */
-    /* The first failure of the present trouble. It outlives short good runs, so that one that
-     * comes and goes every minute is seen as what it is. 0: no trouble. */
-    utc_ms trouble_since;
+    /* A trouble is one or more falls (it became suspect) with less than calm_sec between them, so
+     * that one that comes and goes every minute is seen as what it is. Failures that are too few
+     * to be suspected are no trouble. */
+    utc_ms trouble_since; /* first failure of its first fall; 0: no trouble */
+    utc_ms fall_since;    /* first failure of the present fall; 0: not in one */
+    utc_ms well_since;    /* end of the last fall or emergency; 0: none in this trouble */
+    utc_ms ill_ms;        /* length of the falls before the present one */
+    uint32_t n_falls;     /* with the present one */
+    utc_ms held_until;    /* until then no automatic step was allowed: nothing counts from before */
     utc_ms maintenance_from, maintenance_until; /* no automatic step between; 0: none */
     bool is_told;                               /* those in charge know of this trouble */
     bool is_ready;                              /* well again for long enough to give back */
@@ -106,26 +116,41 @@ enum continuity_action {
     ACTION_DRAIN = 4,          /* what waits may go now */
     ACTION_TELL = 8,           /* tell those in charge of the trouble (once a trouble) */
     ACTION_CALM = 16,          /* the trouble is over for good: close its incident */
-    ACTION_FLAGS_CHANGED = 32, /* isolated, paused, told …: write it down */
+    ACTION_FLAGS_CHANGED = 32, /* told, ready, by hand, isolated, paused, clock: write it down */
 };
 
+/* What outlives a restart of ours is `state` to `since`, `trouble_since`, the maintenance and the
+ * flags that ACTION_FLAGS_CHANGED speaks of: put these into a fresh one and go on. Time in which
+ * nobody looked proves nothing, so a suspicion counts anew. An aspect that is watched no longer:
+ * set its run to zero. */
 struct continuity_primary continuity_start(utc_ms now);
-/* One piece of evidence (or none: time alone). Returns enum continuity_action bits; 0 for what a
- * person said that makes no sense in this state.
+/* One piece of evidence (or none: time alone; give one at least every few seconds). Returns enum
+ * continuity_action bits; 0 for what a person said that makes no sense in this state.
  *
- * - While blind, failures are not counted, and on becoming blind those of the present run are
- *   forgotten: a suspicion nobody was told of ends with them.
+ * - Bad at this moment: some aspect failed bad_for_suspect times and was not good since. One
+ *   failed canary during a reboot neither begins a suspicion nor keeps one.
+ * - While blind, failures are not counted, and on becoming blind those that nobody was told of are
+ *   forgotten, and the suspicion they made with them.
  * - While blind, in doubt of the clock, or in maintenance: no automatic step forward and nobody is
- *   told; good news count.
- * - Emergency by itself: emergency_after_sec after trouble_since, if it is bad at this moment.
- * - Isolated: from any state into emergency; approve, return and automatic return are refused
- *   until a person says clean (which leaves the emergency as it is).
- * - Paused: giving back waits; it ends the emergency as little as anything else. */
+ *   told; good news count. Afterwards the plan's times begin anew.
+ * - Told, and emergency by itself: if bad at this moment and the present fall lasts tell_after_sec,
+ *   emergency_after_sec; or the trouble does and it was ill for nine tenths of it (a good one was
+ *   lost between), or fell at least three times and was ill for a quarter of it (it flaps). A
+ *   reboot and its short after-effect are neither.
+ * - Ready: only by what was seen since the emergency began.
+ * - A failed canary while giving back closes the way until one is good again: what is given to a
+ *   primary that loses mail is lost. Drained is heard only while nothing fails: say it again.
+ * - By hand also makes a person's one of an emergency that began by itself.
+ * - Isolated: from any state into emergency by hand; approve, return and automatic return are
+ *   refused until a person says clean (which leaves the emergency as it is).
+ * - Paused: giving back waits; it ends the emergency as little as anything else.
+ * - Canaries and log-in probes are rare; look again after a minute when one failed, so that those
+ *   in charge are told before the plan's time for the emergency is over. */
 unsigned continuity_step(struct continuity_primary *p, enum continuity_evidence e, utc_ms now,
                          const struct continuity_plan *plan);
 
 /* May deliveries to it start now? One at a time is tried as evidence in suspect, and where only a
- * delivery can be one. Isolated and paused: closed. */
+ * delivery can be one. Isolated, paused, or suspected of losing what it takes: closed. */
 enum continuity_way { WAY_OPEN, WAY_ONE_AT_A_TIME, WAY_CLOSED };
 enum continuity_way continuity_way(const struct continuity_primary *p);
 

@@ -87,37 +87,51 @@ static utc_ms seconds(uint32_t n)
     return (utc_ms)n * 1000;
 }
 
+static utc_ms later(utc_ms a, utc_ms b)
+{
+    return a > b ? a : b;
+}
+
 /* ---- counting ---- */
 
-static void count_good(struct continuity_primary *p, enum continuity_aspect a, utc_ms now)
+static void count_good(struct continuity_run *r, utc_ms now)
 {
-    struct continuity_run *r = &p->run[a];
     if (r->n_good++ == 0)
         r->good_since = now;
     r->last_good = now;
     r->n_bad = 0;
     r->first_bad = 0;
+    r->last_look = now;
+}
+
+/* Failures far apart are glitches, each begins a new run. What is far depends on how often somebody
+ * looks: between a probe's failures an hour apart hundreds went well or did not count, between two
+ * of a canary that is sent each hour there is nothing. */
+static bool is_stale(const struct continuity_run *r, utc_ms now, const struct continuity_plan *plan)
+{
+    return now - r->last_bad > later(seconds(plan->suspect_within_sec), 2 * r->pace_ms);
 }
 
 static void count_bad(struct continuity_primary *p, enum continuity_aspect a, utc_ms now,
                       const struct continuity_plan *plan)
 {
     struct continuity_run *r = &p->run[a];
-    /* Failures far apart are glitches: each begins a new run while nothing is suspected. */
-    bool is_stale =
-        p->state == STATE_STANDBY && now - r->last_bad > seconds(plan->suspect_within_sec);
-    if (r->n_bad == 0 || is_stale) {
+    if (p->is_blind)
+        return;
+    if (r->n_bad == 0 || (p->state == STATE_STANDBY && is_stale(r, now, plan))) {
         r->n_bad = 0;
         r->first_bad = now;
+        r->pace_ms = r->last_look ? now - r->last_look : 0;
     }
     r->n_bad++;
     r->last_bad = now;
     r->n_good = 0;
     r->good_since = 0;
     p->is_ready = false;
+    r->last_look = now;
 }
 
-/* What was seen may have been our own fault. */
+/* What was seen may have been our own fault, or a person says that it does not matter. */
 static void forget_failures(struct continuity_primary *p)
 {
     for (size_t i = 0; i < ASPECT_N; i++) {
@@ -127,69 +141,110 @@ static void forget_failures(struct continuity_primary *p)
     p->is_refusing = false;
 }
 
+static void count_greeting(struct continuity_primary *p, utc_ms now)
+{
+    if (p->is_refusing)
+        p->run[ASPECT_TAKES].last_look = now;
+    else
+        count_good(&p->run[ASPECT_TAKES], now);
+}
+
 static void count(struct continuity_primary *p, enum continuity_evidence e, utc_ms now,
                   const struct continuity_plan *plan)
 {
     switch ((int)e) {
     case EVIDENCE_GREETS:
-        if (p->is_refusing)
-            break;
-        /* fall through */
+        count_greeting(p, now);
+        break;
     case EVIDENCE_GOOD:
         p->is_refusing = false;
-        count_good(p, ASPECT_TAKES, now);
+        count_good(&p->run[ASPECT_TAKES], now);
         break;
     case EVIDENCE_CANARY_GOOD:
-        count_good(p, ASPECT_ARRIVES, now);
+        count_good(&p->run[ASPECT_ARRIVES], now);
         break;
     case EVIDENCE_LOGIN_GOOD:
-        count_good(p, ASPECT_LETS_IN, now);
+        count_good(&p->run[ASPECT_LETS_IN], now);
         break;
     case EVIDENCE_BAD:
     case EVIDENCE_REFUSES:
-        if (p->is_blind)
-            break;
-        p->is_refusing = e == EVIDENCE_REFUSES;
+        if (!p->is_blind)
+            p->is_refusing = e == EVIDENCE_REFUSES;
         count_bad(p, ASPECT_TAKES, now, plan);
         break;
     case EVIDENCE_CANARY_BAD:
-        if (!p->is_blind)
-            count_bad(p, ASPECT_ARRIVES, now, plan);
+        count_bad(p, ASPECT_ARRIVES, now, plan);
         break;
     case EVIDENCE_LOGIN_BAD:
-        if (!p->is_blind)
-            count_bad(p, ASPECT_LETS_IN, now, plan);
+        count_bad(p, ASPECT_LETS_IN, now, plan);
         break;
     default:
         break;
     }
 }
 
-/* ---- the trouble: from its first failure until it has been well for long ---- */
+/* ---- the trouble: its falls, until it has been well for long ---- */
 
-static unsigned follow_trouble(struct continuity_primary *p, utc_ms now,
-                               const struct continuity_plan *plan)
+static bool has_fallen(const struct continuity_run *r, const struct continuity_plan *plan)
 {
-    utc_ms first = 0, last_good = 0;
-    for (size_t i = 0; i < ASPECT_N; i++) {
-        const struct continuity_run *r = &p->run[i];
-        if (r->first_bad && (first == 0 || r->first_bad < first))
-            first = r->first_bad;
-        if (r->good_since > last_good)
-            last_good = r->good_since;
-    }
-    if (first) {
-        if (p->trouble_since == 0)
-            p->trouble_since = first;
-        return 0;
-    }
-    if (p->trouble_since == 0 || p->state != STATE_STANDBY ||
-        now - last_good < seconds(plan->calm_sec))
-        return 0;
-    bool was_told = p->is_told;
+    return r->n_bad > 0 && r->n_bad >= plan->bad_for_suspect;
+}
+
+static bool is_ill(const struct continuity_primary *p, const struct continuity_plan *plan)
+{
+    for (size_t i = 0; i < ASPECT_N; i++)
+        if (has_fallen(&p->run[i], plan))
+            return true;
+    return false;
+}
+
+static void begin_fall(struct continuity_primary *p, utc_ms now, const struct continuity_plan *plan)
+{
+    p->fall_since = now;
+    for (size_t i = 0; i < ASPECT_N; i++)
+        if (has_fallen(&p->run[i], plan) && p->run[i].first_bad < p->fall_since)
+            p->fall_since = p->run[i].first_bad;
+    if (p->trouble_since == 0)
+        p->trouble_since = p->fall_since;
+    p->n_falls++;
+}
+
+static void end_fall(struct continuity_primary *p, utc_ms now)
+{
+    if (p->fall_since)
+        p->ill_ms += now - later(p->fall_since, p->held_until);
+    p->fall_since = 0;
+    p->well_since = now;
+}
+
+static void forget_falls(struct continuity_primary *p)
+{
+    p->fall_since = 0;
+    p->n_falls = 0;
+    p->ill_ms = 0;
+}
+
+static unsigned end_trouble(struct continuity_primary *p)
+{
+    unsigned actions = p->is_told ? ACTION_CALM : 0;
+    forget_falls(p);
     p->trouble_since = 0;
+    p->well_since = 0;
     p->is_told = false;
-    return was_told ? ACTION_CALM | ACTION_FLAGS_CHANGED : 0;
+    return actions;
+}
+
+/* Is the trouble, now that it is bad, one of `n` seconds? */
+static bool has_lasted(const struct continuity_primary *p, utc_ms now, uint32_t n)
+{
+    enum { FLAPPING_FALLS = 3, FLAPPING_PART = 4 };
+    utc_ms fall = now - later(p->fall_since, p->held_until);
+    utc_ms trouble = now - later(p->trouble_since, p->held_until);
+    utc_ms ill = p->ill_ms + fall;
+    if (fall >= seconds(n))
+        return true;
+    bool is_flapping = p->n_falls >= FLAPPING_FALLS && ill >= trouble / FLAPPING_PART;
+    return trouble >= seconds(n) && (is_flapping || ill >= trouble - trouble / 10);
 }
 
 /* ---- states ---- */
@@ -211,20 +266,37 @@ static bool may_step(const struct continuity_primary *p, utc_ms now)
     return !p->is_blind && !p->is_clock_doubted && !continuity_in_maintenance(p, now);
 }
 
+/* Blindness, doubt and maintenance prove nothing: the plan's times begin after them. */
+static void hold(struct continuity_primary *p, utc_ms now)
+{
+    if (may_step(p, now))
+        return;
+    p->held_until = now;
+    p->ill_ms = 0;
+    p->n_falls = p->fall_since ? 1 : 0;
+}
+
 static unsigned step_suspect(struct continuity_primary *p, utc_ms now,
                              const struct continuity_plan *plan)
 {
-    if (continuity_bad(p) == 0)
+    if (!is_ill(p, plan)) {
+        bool is_seen = p->run[ASPECT_TAKES].n_good || p->run[ASPECT_ARRIVES].n_good ||
+                       p->run[ASPECT_LETS_IN].n_good;
+        if (!is_seen) /* after a restart of ours: nobody looked yet */
+            return 0;
+        end_fall(p, now);
         return enter(p, STATE_STANDBY, now) | ACTION_DRAIN;
-    if (!may_step(p, now) || p->trouble_since == 0)
-        return 0;
-    unsigned actions = 0;
-    utc_ms age = now - p->trouble_since;
-    if (!p->is_told && age >= seconds(plan->tell_after_sec)) {
-        p->is_told = true;
-        actions = ACTION_TELL | ACTION_FLAGS_CHANGED;
     }
-    if (plan->emergency_after_sec && age >= seconds(plan->emergency_after_sec)) {
+    if (!may_step(p, now))
+        return 0;
+    if (p->fall_since == 0)
+        begin_fall(p, now, plan);
+    unsigned actions = 0;
+    if (!p->is_told && has_lasted(p, now, plan->tell_after_sec)) {
+        p->is_told = true;
+        actions = ACTION_TELL;
+    }
+    if (plan->emergency_after_sec && has_lasted(p, now, plan->emergency_after_sec)) {
         p->is_told = true;
         actions |= enter(p, STATE_EMERGENCY, now);
     }
@@ -234,63 +306,74 @@ static unsigned step_suspect(struct continuity_primary *p, utc_ms now,
 static unsigned step_standby(struct continuity_primary *p, utc_ms now,
                              const struct continuity_plan *plan)
 {
-    if (continuity_bad(p) < plan->bad_for_suspect || !may_step(p, now))
+    if (!may_step(p, now))
         return 0;
-    return enter(p, STATE_SUSPECT, now) | step_suspect(p, now, plan);
+    if (is_ill(p, plan)) {
+        begin_fall(p, now, plan);
+        return enter(p, STATE_SUSPECT, now) | step_suspect(p, now, plan);
+    }
+    bool has_trouble = p->trouble_since || p->is_told;
+    utc_ms calm = now - later(p->well_since, p->held_until);
+    return has_trouble && calm >= seconds(plan->calm_sec) ? end_trouble(p) : 0;
 }
 
-static bool is_well(const struct continuity_primary *p, utc_ms now,
-                    const struct continuity_plan *plan)
+static bool is_well(const struct continuity_primary *p, const struct continuity_plan *plan)
 {
     for (size_t i = 0; i < ASPECT_N; i++) {
         const struct continuity_run *r = &p->run[i];
         bool is_watched = i == ASPECT_TAKES || r->last_good || r->last_bad;
-        /* Canaries and log-ins are rarer than probes: one good one over the whole time will do. */
-        uint32_t needed = i == ASPECT_TAKES ? plan->good_for_ready : 1;
-        if (is_watched && (r->n_good < needed || r->n_bad > 0))
+        /* Canaries and log-ins are rarer than probes: one good one will do. */
+        uint32_t needed = i == ASPECT_TAKES && plan->good_for_ready ? plan->good_for_ready : 1;
+        if (is_watched && (r->n_good < needed || r->last_good < p->since))
             return false;
     }
-    return now - p->run[ASPECT_TAKES].good_since >= seconds(plan->ready_over_sec);
+    const struct continuity_run *takes = &p->run[ASPECT_TAKES];
+    return takes->last_good - later(takes->good_since, p->since) >= seconds(plan->ready_over_sec);
+}
+
+static unsigned begin_return(struct continuity_primary *p, utc_ms now)
+{
+    forget_failures(p);
+    forget_falls(p);
+    return enter(p, STATE_RETURNING, now) | ACTION_DRAIN;
 }
 
 static unsigned step_emergency(struct continuity_primary *p, utc_ms now,
                                const struct continuity_plan *plan)
 {
-    if (p->is_ready || p->is_isolated || !is_well(p, now, plan))
+    if (p->is_isolated || !is_well(p, plan))
         return 0;
-    bool is_free = !p->is_clock_doubted && !p->is_by_hand;
-    if (plan->is_return_auto && is_free)
-        return enter(p, STATE_RETURNING, now) | ACTION_DRAIN;
+    if (plan->is_return_auto && !p->is_by_hand && may_step(p, now))
+        return begin_return(p, now);
+    if (p->is_ready)
+        return 0;
     p->is_ready = true;
-    return ACTION_READY | ACTION_FLAGS_CHANGED;
+    return ACTION_READY;
 }
 
 static unsigned step_returning(struct continuity_primary *p, enum continuity_evidence e, utc_ms now,
                                const struct continuity_plan *plan)
 {
-    if (e == EVIDENCE_DRAINED)
+    if (e == EVIDENCE_DRAINED && continuity_bad(p) == 0) {
+        p->well_since = now;
         return enter(p, STATE_STANDBY, now);
-    if (continuity_bad(p) < plan->bad_for_suspect || p->is_blind)
+    }
+    if (!is_ill(p, plan) || !may_step(p, now))
         return 0;
     return enter(p, STATE_EMERGENCY, now);
 }
 
-/* ---- what people say ---- */
-
-static unsigned flag(bool *f, bool value)
-{
-    if (*f == value)
-        return 0;
-    *f = value;
-    return ACTION_FLAGS_CHANGED;
-}
+/* ---- what people say, and what we know about ourselves ---- */
 
 static unsigned declare(struct continuity_primary *p, utc_ms now)
 {
+    p->is_by_hand = true;
+    if (p->state == STATE_EMERGENCY)
+        return 0;
     p->is_refusing = false; /* nothing is tried against a person's word */
     p->is_told = true;
     unsigned actions = enter(p, STATE_EMERGENCY, now);
-    p->is_by_hand = true;
+    forget_falls(p);
     return actions;
 }
 
@@ -300,90 +383,168 @@ static unsigned isolate(struct continuity_primary *p, utc_ms now)
         return 0;
     p->is_isolated = true;
     p->is_ready = false;
-    unsigned actions = ACTION_FLAGS_CHANGED;
-    return p->state == STATE_EMERGENCY ? actions : actions | declare(p, now);
+    return declare(p, now);
 }
 
 static unsigned give_back(struct continuity_primary *p, utc_ms now, bool only_ready)
 {
     if (p->state != STATE_EMERGENCY || p->is_isolated || (only_ready && !p->is_ready))
         return 0;
-    return enter(p, STATE_RETURNING, now) | ACTION_DRAIN;
+    return begin_return(p, now);
 }
 
-/* ACTION bits, or -1: not a person's word nor our own. */
-static int hear(struct continuity_primary *p, enum continuity_evidence e, utc_ms now)
+static unsigned become_blind(struct continuity_primary *p, utc_ms now)
 {
+    p->is_blind = true;
+    bool is_untold = p->state == STATE_SUSPECT && !p->is_told;
+    if (is_untold || p->state == STATE_STANDBY || p->state == STATE_RETURNING)
+        forget_failures(p);
+    if (!is_untold)
+        return 0;
+    (void)end_trouble(p);
+    return enter(p, STATE_STANDBY, now);
+}
+
+static unsigned see_again(struct continuity_primary *p)
+{
+    bool was_blind = p->is_blind;
+    p->is_blind = false;
+    return was_blind && continuity_way(p) == WAY_OPEN ? ACTION_DRAIN : 0;
+}
+
+static void move(utc_ms *t, utc_ms now)
+{
+    if (*t)
+        *t = now;
+}
+
+/* Times of the old clock mean nothing to the new one. */
+static void doubt_clock(struct continuity_primary *p, utc_ms now)
+{
+    p->is_clock_doubted = true;
+    p->held_until = now;
+    for (size_t i = 0; i < ASPECT_N; i++) {
+        struct continuity_run *r = &p->run[i];
+        move(&r->first_bad, now);
+        move(&r->last_good, now);
+        move(&r->last_bad, now);
+        move(&r->last_look, now);
+        move(&r->good_since, now);
+    }
+    move(&p->fall_since, now);
+    move(&p->well_since, now);
+    if (p->trouble_since > now)
+        p->trouble_since = now;
+    if (p->state == STATE_EMERGENCY && p->since > now)
+        p->since = now; /* else nothing were "since the emergency began" for long */
+}
+
+static unsigned resume(struct continuity_primary *p)
+{
+    bool was_paused = p->is_paused;
+    p->is_paused = false;
+    return was_paused && continuity_way(p) != WAY_CLOSED ? ACTION_DRAIN : 0;
+}
+
+/* Was it a word? Then `*ret_actions` is all that comes of it. */
+static bool hear(struct continuity_primary *p, enum continuity_evidence e, utc_ms now,
+                 unsigned *ret_actions)
+{
+    *ret_actions = 0;
     switch ((int)e) {
     case EVIDENCE_BLIND:
-        forget_failures(p);
-        p->is_blind = true;
-        return -1; /* a suspicion nobody was told of ends now */
+        *ret_actions = become_blind(p, now);
+        return true;
     case EVIDENCE_SEEING:
-        p->is_blind = false;
-        return -1;
+        *ret_actions = see_again(p);
+        return true;
     case EVIDENCE_CLOCK_JUMPED:
-        return (int)flag(&p->is_clock_doubted, true);
+        doubt_clock(p, now);
+        return true;
     case EVIDENCE_CLOCK_CONFIRMED:
-        return (int)flag(&p->is_clock_doubted, false);
+        p->is_clock_doubted = false;
+        return true;
     case EVIDENCE_SAY_EMERGENCY:
-        return p->state == STATE_EMERGENCY ? 0 : (int)declare(p, now);
+        *ret_actions = declare(p, now);
+        return true;
     case EVIDENCE_SAY_RETURN:
-        return (int)give_back(p, now, false);
     case EVIDENCE_SAY_APPROVE:
-        return (int)give_back(p, now, true);
+        *ret_actions = give_back(p, now, e == EVIDENCE_SAY_APPROVE);
+        return true;
     case EVIDENCE_SAY_ISOLATE:
-        return (int)isolate(p, now);
+        *ret_actions = isolate(p, now);
+        return true;
     case EVIDENCE_SAY_CLEAN:
-        return (int)flag(&p->is_isolated, false);
+        p->is_isolated = false;
+        return true;
     case EVIDENCE_SAY_PAUSE:
-        return p->state == STATE_RETURNING ? (int)flag(&p->is_paused, true) : 0;
+        p->is_paused = p->state == STATE_RETURNING;
+        return true;
     case EVIDENCE_SAY_RESUME:
-        if (!p->is_paused)
-            return 0;
-        p->is_paused = false;
-        return ACTION_FLAGS_CHANGED | ACTION_DRAIN;
+        *ret_actions = resume(p);
+        return true;
     default:
-        return -1;
+        return false;
     }
+}
+
+static unsigned decide(struct continuity_primary *p, enum continuity_evidence e, utc_ms now,
+                       const struct continuity_plan *plan)
+{
+    unsigned actions;
+    hold(p, now);
+    if (hear(p, e, now, &actions))
+        return actions;
+    count(p, e, now, plan);
+    switch (p->state) {
+    case STATE_STANDBY:
+        return step_standby(p, now, plan);
+    case STATE_SUSPECT:
+        return step_suspect(p, now, plan);
+    case STATE_EMERGENCY:
+        return step_emergency(p, now, plan);
+    case STATE_RETURNING:
+        return step_returning(p, e, now, plan);
+    case STATE_N:
+        break;
+    }
+    return 0;
+}
+
+static bool is_flagged_alike(const struct continuity_primary *a, const struct continuity_primary *b)
+{
+    return a->is_told == b->is_told && a->is_ready == b->is_ready &&
+           a->is_by_hand == b->is_by_hand && a->is_isolated == b->is_isolated &&
+           a->is_paused == b->is_paused && a->is_clock_doubted == b->is_clock_doubted;
 }
 
 unsigned continuity_step(struct continuity_primary *p, enum continuity_evidence e, utc_ms now,
                          const struct continuity_plan *plan)
 {
-    int heard = hear(p, e, now);
-    if (heard >= 0)
-        return (unsigned)heard;
-    count(p, e, now, plan);
-    unsigned actions = follow_trouble(p, now, plan);
-    switch (p->state) {
-    case STATE_STANDBY:
-        return actions | step_standby(p, now, plan);
-    case STATE_SUSPECT:
-        return actions | step_suspect(p, now, plan);
-    case STATE_EMERGENCY:
-        return actions | step_emergency(p, now, plan);
-    case STATE_RETURNING:
-        return actions | step_returning(p, e, now, plan);
-    case STATE_N:
-        break;
-    }
-    return actions;
+    struct continuity_primary before = *p;
+    unsigned actions = decide(p, e, now, plan);
+    return is_flagged_alike(&before, p) ? actions : actions | ACTION_FLAGS_CHANGED;
+}
+
+/* Where deliveries may begin, they tell whether it takes mail, but not whether it loses it. */
+static enum continuity_way way_of_doubt(const struct continuity_primary *p)
+{
+    if (p->run[ASPECT_TAKES].n_bad > 0)
+        return WAY_ONE_AT_A_TIME;
+    return p->run[ASPECT_ARRIVES].n_bad > 0 ? WAY_CLOSED : WAY_OPEN;
 }
 
 enum continuity_way continuity_way(const struct continuity_primary *p)
 {
-    if (p->is_isolated)
+    if (p->is_isolated || p->is_paused)
         return WAY_CLOSED;
     switch (p->state) {
     case STATE_STANDBY:
         return p->run[ASPECT_TAKES].n_bad == 0 ? WAY_OPEN : WAY_ONE_AT_A_TIME;
     case STATE_RETURNING:
-        if (p->is_paused)
-            return WAY_CLOSED;
-        return p->run[ASPECT_TAKES].n_bad == 0 ? WAY_OPEN : WAY_ONE_AT_A_TIME;
+        return way_of_doubt(p);
     case STATE_SUSPECT:
-        return WAY_ONE_AT_A_TIME;
+        return way_of_doubt(p) == WAY_CLOSED ? WAY_CLOSED : WAY_ONE_AT_A_TIME;
     case STATE_EMERGENCY:
         return p->is_refusing ? WAY_ONE_AT_A_TIME : WAY_CLOSED;
     case STATE_N:

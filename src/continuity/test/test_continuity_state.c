@@ -9,9 +9,9 @@
 /* A script: "+" good, "p" a probe went well, "-" bad, "r" refuses mail, "!" a person says
  * emergency, "<" a person says return, "0" drained,
  * "l" and "L" log-in bad and
- * good, "c" canary bad, "b" blind, "s" seeing, "j" clock jumped, "k" confirmed, "i" isolate, "~"
- * clean, "a" approve, "." nothing; each followed by seconds to wait before the next. The end is the
- * expected state. */
+ * good, "c" and "C" canary bad and good, "m" a maintenance of 1000 s begins, "b" blind, "s" seeing,
+ * "j" clock jumped, "k" confirmed, "i" isolate, "~" clean, "a" approve, "." nothing; each followed
+ * by seconds to wait before the next. The end is the expected state. */
 static const struct script {
     const char *what;
     const char *steps;
@@ -20,7 +20,9 @@ static const struct script {
     {"all is well", "+10 +10 +10 +10", STATE_STANDBY},
     {"one failure is nothing", "+10 -10 +10", STATE_STANDBY},
     {"three within a minute", "-10 -10 -10", STATE_SUSPECT},
-    {"three far apart are glitches", "-100 -100 -100 -100", STATE_STANDBY},
+    {"three far apart are glitches where others look between", "r80 p10 r80 p10 r80 p10 r80 p10",
+     STATE_STANDBY},
+    {"where nobody looks more often they are all there is", "+100 -100 -100 -100", STATE_SUSPECT},
     {"a good one clears the suspicion", "-10 -10 -10 +1", STATE_STANDBY},
     {"a reboot of five minutes is no emergency", "-10 -10 -10 -60 -60 -60 -60 -20 +1",
      STATE_STANDBY},
@@ -62,19 +64,55 @@ static const struct script {
     {"clean is no return by itself", "i1 ~1", STATE_EMERGENCY},
     {"clean, then return", "i1 ~1 <1", STATE_RETURNING},
     {"only what is ready is approved", "!1 +10 a1", STATE_EMERGENCY},
+    {"glitches all day do not make a blip an emergency",
+     "-10 +240 -10 +240 -10 +240 -10 +240 -1 -1 -1", STATE_SUSPECT},
+    {"a reboot and its after-effect are no emergency",
+     "-10 -10 -10 -60 -60 -60 -60 -20 +70 -1 -1 -1", STATE_SUSPECT},
+    {"two reboots are no emergency", "-10 -10 -10 -60 -60 -30 +60 -10 -10 -10 -60 -60 -10 -10",
+     STATE_SUSPECT},
+    {"one good one lost in a long failure changes nothing",
+     "-10 -10 -10 -60 -60 -60 -60 -60 +1 -1 -1 -30 -1", STATE_EMERGENCY},
+    {"a minute down, a minute up", "-10 -10 -40 +60 -10 -10 -40 +60 -10 -10 -40 +60 -10 -10 -40",
+     STATE_EMERGENCY},
+    {"four short blips in a quarter of an hour are none",
+     "-10 -10 -10 +250 -10 -10 -10 +250 -10 -10 -10 +250 -10 -10 -10", STATE_SUSPECT},
+    {"a canary that failed during a reboot waits for its next turn",
+     "C1 -10 -10 -10 c60 -60 -60 -60 -20 +60 +60 +60", STATE_STANDBY},
+    {"a canary every five minutes", "+0 C300 c300 c300 +0 c1", STATE_EMERGENCY},
+    {"and its first two failures", "+0 C300 c300 +0 c200 +1", STATE_STANDBY},
+    {"returning, though nothing was seen to be well", "-10 -10 -10 !1 <1 .1", STATE_RETURNING},
+    {"drained is not heard while it fails", "!1 <1 c1 01", STATE_RETURNING},
+    {"and is, as soon as it does not", "!1 <1 c1 01 C1 01", STATE_STANDBY},
+    {"blind: what people were told of stays until it is well", "-10 -10 -10 -120 .1 b1 .1",
+     STATE_SUSPECT},
+    {"after blindness the plan's time begins anew", "-10 -10 -10 -120 .1 b500 s1 -1 -1 -1",
+     STATE_SUSPECT},
+    {"in maintenance nothing is suspected", "m0 -10 -10 -10 .400 .1", STATE_STANDBY},
+    {"one that is down when its maintenance ends gets the plan's time",
+     "m0 -10 -10 -10 -500 -450 -60 -200", STATE_SUSPECT},
+    {"after a jump of the clock too", "-10 -10 -10 -200 j1 -500 -1 k1 -200", STATE_SUSPECT},
 };
 
 static enum continuity_evidence evidence_of(char c)
 {
     static const enum continuity_evidence of[128] = {
-        ['+'] = EVIDENCE_GOOD,          ['p'] = EVIDENCE_GREETS,
-        ['-'] = EVIDENCE_BAD,           ['r'] = EVIDENCE_REFUSES,
-        ['!'] = EVIDENCE_SAY_EMERGENCY, ['<'] = EVIDENCE_SAY_RETURN,
-        ['0'] = EVIDENCE_DRAINED,       ['l'] = EVIDENCE_LOGIN_BAD,
-        ['L'] = EVIDENCE_LOGIN_GOOD,    ['c'] = EVIDENCE_CANARY_BAD,
-        ['b'] = EVIDENCE_BLIND,         ['s'] = EVIDENCE_SEEING,
-        ['j'] = EVIDENCE_CLOCK_JUMPED,  ['k'] = EVIDENCE_CLOCK_CONFIRMED,
-        ['i'] = EVIDENCE_SAY_ISOLATE,   ['~'] = EVIDENCE_SAY_CLEAN,
+        ['+'] = EVIDENCE_GOOD,
+        ['p'] = EVIDENCE_GREETS,
+        ['-'] = EVIDENCE_BAD,
+        ['r'] = EVIDENCE_REFUSES,
+        ['!'] = EVIDENCE_SAY_EMERGENCY,
+        ['<'] = EVIDENCE_SAY_RETURN,
+        ['0'] = EVIDENCE_DRAINED,
+        ['l'] = EVIDENCE_LOGIN_BAD,
+        ['L'] = EVIDENCE_LOGIN_GOOD,
+        ['c'] = EVIDENCE_CANARY_BAD,
+        ['C'] = EVIDENCE_CANARY_GOOD,
+        ['b'] = EVIDENCE_BLIND,
+        ['s'] = EVIDENCE_SEEING,
+        ['j'] = EVIDENCE_CLOCK_JUMPED,
+        ['k'] = EVIDENCE_CLOCK_CONFIRMED,
+        ['i'] = EVIDENCE_SAY_ISOLATE,
+        ['~'] = EVIDENCE_SAY_CLEAN,
         ['a'] = EVIDENCE_SAY_APPROVE,
     };
     return of[c & 127];
@@ -86,6 +124,10 @@ static void scripts_end_where_they_should(void **)
         utc_ms now = 1000000;
         struct continuity_primary p = continuity_start(now);
         for (const char *s = scripts[i].steps; *s;) {
+            if (*s == 'm') {
+                p.maintenance_from = now;
+                p.maintenance_until = now + 1000000;
+            }
             enum continuity_evidence e = evidence_of(*s++);
             (void)continuity_step(&p, e, now, &continuity_plan_default);
             char *end;
