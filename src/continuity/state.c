@@ -204,8 +204,8 @@ static void begin_fall(struct continuity_primary *p, utc_ms now, const struct co
     for (size_t i = 0; i < ASPECT_N; i++)
         if (has_fallen(&p->run[i], plan) && p->run[i].first_bad < p->fall_since)
             p->fall_since = p->run[i].first_bad;
-    if (p->trouble_since == 0)
-        p->trouble_since = p->fall_since;
+    if (p->trouble_since == 0 || p->trouble_since > p->fall_since)
+        p->trouble_since = p->fall_since; /* a rare aspect may have failed before the others */
     p->n_falls++;
 }
 
