@@ -169,15 +169,20 @@ bool continuity_is_blind(const struct continuity_view *v, char *why, size_t n);
 /* ---- silence ------------------------------------------------------------------------------- */
 
 /* Messages by hour of the tenant's week, as a baseline that is learnt: an hour without any mail is
- * only strange where there always is some. Times are the tenant's own (IANA zone with its DST);
- * holidays are like Sundays, and neither kind of unusual day is learnt into the other. */
+ * only strange where there always is some. Times are the tenant's own (zone.h makes them); holidays
+ * are judged as Sundays and not learnt, nor is an hour that was not whole: one in which we began,
+ * that we missed, or that the zone's change made longer or shorter. */
 enum { SILENCE_HOURS = 7 * 24, SILENCE_LEARNING_WEEKS = 3 };
 struct continuity_silence {
     float mean[SILENCE_HOURS];      /* messages in that hour, exponentially weighted */
     uint16_t n_seen[SILENCE_HOURS]; /* times that hour was counted */
-    int64_t hour; /* local hours since the epoch, the one being counted; 0: none */
-    uint32_t n;   /* messages in it */
-    utc_ms last;  /* last message; 0: none */
+    int64_t hour;                   /* local hours since the epoch, the one being counted */
+    utc_ms hour_began;              /* for us; 0: nothing was counted yet */
+    utc_ms since;                   /* `expected` is complete until here */
+    utc_ms last;                    /* last message; 0: none */
+    float expected;                 /* messages that would have been usual after `last` */
+    uint32_t n;                     /* messages in this hour */
+    bool is_holiday;                /* this hour */
 };
 enum silence_verdict { SILENCE_LEARNING, SILENCE_NORMAL, SILENCE_STRANGE };
 struct silence_when {
@@ -186,12 +191,14 @@ struct silence_when {
     uint8_t hour;       /* 0 … 23 */
     bool is_holiday;
 };
-/* A message passed (or, with n 0, time did). Out of order is counted into the present hour. */
+/* `n` messages passed, or with 0 time did: say so every few minutes. Out of order (up to three
+ * hours) is counted into the present hour. All zero is a good start. */
 void continuity_silence_count(struct continuity_silence *s, const struct silence_when *w,
                               utc_ms now, uint32_t n);
 /* Strange: by the baseline the chance of not one message since `last` is below one in 10,000
- * (Poisson with the means of the hours between), and the hours are past their learning.
- * `ret_expected`: messages that would have been usual since then. */
+ * (Poisson; hours in which less than one is usual, or that are still learning, add nothing).
+ * Time in which we were away ourselves is not silence.
+ * `ret_expected` (may be NULL): messages that would have been usual since then. */
 enum silence_verdict continuity_silence_judge(const struct continuity_silence *s,
                                               const struct silence_when *w, utc_ms now,
                                               double *ret_expected);
