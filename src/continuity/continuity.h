@@ -34,7 +34,8 @@ enum continuity_evidence {
     EVIDENCE_GOOD,    /* a delivery went well */
     EVIDENCE_GREETS,  /* a probe went well: it answers, but nothing was given to it */
     EVIDENCE_BAD,     /* it is silent, or refuses before any mail */
-    EVIDENCE_REFUSES, /* it answers, but took no mail: only a delivery shows that this is over */
+    EVIDENCE_REFUSES, /* it answers, but took no mail: only a delivery, also that of a canary which
+                       * arrived, shows that this is over */
     EVIDENCE_CANARY_GOOD, /* a canary could be read in its mailbox in time */
     EVIDENCE_CANARY_BAD,
     EVIDENCE_LOGIN_GOOD,

@@ -141,6 +141,12 @@ static void forget_failures(struct continuity_primary *p)
     p->is_refusing = false;
 }
 
+static void count_delivery(struct continuity_primary *p, utc_ms now)
+{
+    p->is_refusing = false;
+    count_good(&p->run[ASPECT_TAKES], now);
+}
+
 static void count_greeting(struct continuity_primary *p, utc_ms now)
 {
     if (p->is_refusing)
@@ -157,11 +163,12 @@ static void count(struct continuity_primary *p, enum continuity_evidence e, utc_
         count_greeting(p, now);
         break;
     case EVIDENCE_GOOD:
-        p->is_refusing = false;
-        count_good(&p->run[ASPECT_TAKES], now);
+        count_delivery(p, now);
         break;
     case EVIDENCE_CANARY_GOOD:
         count_good(&p->run[ASPECT_ARRIVES], now);
+        if (p->is_refusing) /* it was a delivery, and was not refused */
+            count_delivery(p, now);
         break;
     case EVIDENCE_LOGIN_GOOD:
         count_good(&p->run[ASPECT_LETS_IN], now);

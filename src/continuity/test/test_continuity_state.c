@@ -32,6 +32,7 @@ static const struct script {
     {"a good probe clears the suspicion of silence", "-10 -10 -10 p1", STATE_STANDBY},
     {"a probe does not clear what deliveries saw", "r1 p1 r1 p1 r1 p1 p1", STATE_SUSPECT},
     {"a delivery does", "r1 p1 r1 p1 r1 p1 +1", STATE_STANDBY},
+    {"one message is refused while canaries arrive", "r10 r30 r30 p10 C60 r1", STATE_STANDBY},
     {"a primary that refuses for six minutes", "r1 p1 r1 p1 r1 p100 p100 p100 p100 .1",
      STATE_EMERGENCY},
     {"who fell silent after refusing begins anew", "r1 r1 r1 -1 -1 p1", STATE_STANDBY},
