@@ -96,7 +96,8 @@ struct continuity_primary {
     utc_ms trouble_since; /* first failure of its first fall; 0: no trouble */
     utc_ms fall_since;    /* first failure of the present fall; 0: not in one */
     utc_ms well_since;    /* end of the last fall or emergency; 0: none in this trouble */
-    utc_ms ill_ms;        /* length of the falls before the present one */
+    utc_ms ill_until;     /* what the evidence proves of the present fall */
+    utc_ms ill_ms;        /* the same of the falls before it */
     uint32_t n_falls;     /* with the present one */
     utc_ms held_until;    /* until then no automatic step was allowed: nothing counts from before */
     utc_ms maintenance_from, maintenance_until; /* no automatic step between; 0: none */
@@ -129,7 +130,8 @@ struct continuity_primary continuity_start(utc_ms now);
  * continuity_action bits; 0 for what a person said that makes no sense in this state.
  *
  * - Bad at this moment: some aspect failed bad_for_suspect times and was not good since. One
- *   failed canary during a reboot neither begins a suspicion nor keeps one.
+ *   failed canary during a reboot neither begins a suspicion nor keeps one. Whether mail is taken
+ *   is looked at all the time; the other aspects are known to be ill until their last failure.
  * - While blind, failures are not counted, and on becoming blind those that nobody was told of are
  *   forgotten, and the suspicion they made with them.
  * - While blind, in doubt of the clock, or in maintenance: no automatic step forward and nobody is

@@ -208,6 +208,7 @@ static bool is_ill(const struct continuity_primary *p, const struct continuity_p
 static void begin_fall(struct continuity_primary *p, utc_ms now, const struct continuity_plan *plan)
 {
     p->fall_since = now;
+    p->ill_until = 0;
     for (size_t i = 0; i < ASPECT_N; i++)
         if (has_fallen(&p->run[i], plan) && p->run[i].first_bad < p->fall_since)
             p->fall_since = p->run[i].first_bad;
@@ -216,10 +217,21 @@ static void begin_fall(struct continuity_primary *p, utc_ms now, const struct co
     p->n_falls++;
 }
 
+/* Until when do we know that it is ill? Probes look all the time, but a canary's last word is
+ * minutes old: a reboot that is over by now must not become an emergency by it. */
+static void follow_fall(struct continuity_primary *p, utc_ms now,
+                        const struct continuity_plan *plan)
+{
+    for (size_t i = 0; i < ASPECT_N; i++)
+        if (has_fallen(&p->run[i], plan))
+            p->ill_until = later(p->ill_until, i == ASPECT_TAKES ? now : p->run[i].last_bad);
+}
+
 static void end_fall(struct continuity_primary *p, utc_ms now)
 {
-    if (p->fall_since)
-        p->ill_ms += now - later(p->fall_since, p->held_until);
+    utc_ms since = later(p->fall_since, p->held_until);
+    if (p->fall_since && p->ill_until > since)
+        p->ill_ms += p->ill_until - since;
     p->fall_since = 0;
     p->well_since = now;
 }
@@ -242,11 +254,11 @@ static unsigned end_trouble(struct continuity_primary *p)
 }
 
 /* Is the trouble, now that it is bad, one of `n` seconds? */
-static bool has_lasted(const struct continuity_primary *p, utc_ms now, uint32_t n)
+static bool has_lasted(const struct continuity_primary *p, uint32_t n)
 {
     enum { FLAPPING_FALLS = 3, FLAPPING_PART = 4 };
-    utc_ms fall = now - later(p->fall_since, p->held_until);
-    utc_ms trouble = now - later(p->trouble_since, p->held_until);
+    utc_ms fall = p->ill_until - later(p->fall_since, p->held_until);
+    utc_ms trouble = p->ill_until - later(p->trouble_since, p->held_until);
     utc_ms ill = p->ill_ms + fall;
     if (fall >= seconds(n))
         return true;
@@ -299,11 +311,12 @@ static unsigned step_suspect(struct continuity_primary *p, utc_ms now,
     if (p->fall_since == 0)
         begin_fall(p, now, plan);
     unsigned actions = 0;
-    if (!p->is_told && has_lasted(p, now, plan->tell_after_sec)) {
+    follow_fall(p, now, plan);
+    if (!p->is_told && has_lasted(p, plan->tell_after_sec)) {
         p->is_told = true;
         actions = ACTION_TELL;
     }
-    if (plan->emergency_after_sec && has_lasted(p, now, plan->emergency_after_sec)) {
+    if (plan->emergency_after_sec && has_lasted(p, plan->emergency_after_sec)) {
         p->is_told = true;
         actions |= enter(p, STATE_EMERGENCY, now);
     }
@@ -439,6 +452,7 @@ static void doubt_clock(struct continuity_primary *p, utc_ms now)
         move(&r->good_since, now);
     }
     move(&p->fall_since, now);
+    move(&p->ill_until, now);
     move(&p->well_since, now);
     if (p->trouble_since > now)
         p->trouble_since = now;

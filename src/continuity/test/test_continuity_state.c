@@ -6,12 +6,13 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-/* A script: "+" good, "p" a probe went well, "-" bad, "r" refuses mail, "!" a person says
- * emergency, "<" a person says return, "0" drained,
- * "l" and "L" log-in bad and
- * good, "c" and "C" canary bad and good, "m" a maintenance of 1000 s begins, "b" blind, "s" seeing,
- * "j" clock jumped, "k" confirmed, "i" isolate, "~" clean, "a" approve, "." nothing; each followed
- * by seconds to wait before the next. The end is the expected state. */
+enum { TICK_MS = 2000 };
+
+/* A script: "+" good, "p" a probe went well, "-" bad, "r" refuses mail, "l" and "L" log-in bad and
+ * good, "c" and "C" canary bad and good, "b" blind, "s" seeing, "j" clock jumped, "k" confirmed,
+ * "m" a maintenance of 1000 s begins; a person says "!" emergency, "<" return, "a" approve, "i"
+ * isolate, "~" clean; "0" drained, "." nothing. Each is followed by seconds to wait, with a tick
+ * every two. The end is the expected state. */
 static const struct script {
     const char *what;
     const char *steps;
@@ -72,13 +73,17 @@ static const struct script {
     {"two reboots are no emergency", "-10 -10 -10 -60 -60 -30 +60 -10 -10 -10 -60 -60 -10 -10",
      STATE_SUSPECT},
     {"one good one lost in a long failure changes nothing",
-     "-10 -10 -10 -60 -60 -60 -60 -60 +1 -1 -1 -30 -1", STATE_EMERGENCY},
+     "-10 -10 -10 -60 -60 -60 -60 -50 .10 +1 -1 -1 -30 -1", STATE_EMERGENCY},
     {"a minute down, a minute up", "-10 -10 -40 +60 -10 -10 -40 +60 -10 -10 -40 +60 -10 -10 -40",
      STATE_EMERGENCY},
     {"four short blips in a quarter of an hour are none",
      "-10 -10 -10 +250 -10 -10 -10 +250 -10 -10 -10 +250 -10 -10 -10", STATE_SUSPECT},
     {"a canary that failed during a reboot waits for its next turn",
      "C1 -10 -10 -10 c60 -60 -60 -60 -20 +60 +60 +60", STATE_STANDBY},
+    {"and one that failed three times too", "C1 -10 -10 c10 -30 -10 c60 -60 -10 c60 -60 +60 +60",
+     STATE_SUSPECT},
+    {"what it keeps waiting is no illness",
+     "C1 -10 -10 c10 -30 -10 c60 -60 -10 c60 +60 C40 -10 -10 -10", STATE_SUSPECT},
     {"a canary every five minutes", "+0 C300 c300 c300 +0 c1", STATE_EMERGENCY},
     {"and its first two failures", "+0 C300 c300 +0 c200 +1", STATE_STANDBY},
     {"returning, though nothing was seen to be well", "-10 -10 -10 !1 <1 .1", STATE_RETURNING},
@@ -132,7 +137,10 @@ static void scripts_end_where_they_should(void **)
             enum continuity_evidence e = evidence_of(*s++);
             (void)continuity_step(&p, e, now, &continuity_plan_default);
             char *end;
-            now += strtol(s, &end, 10) * 1000;
+            utc_ms next = now + strtol(s, &end, 10) * 1000;
+            while (next - now > TICK_MS)
+                (void)continuity_step(&p, EVIDENCE_NONE, now += TICK_MS, &continuity_plan_default);
+            now = next;
             s = *end ? end + 1 : end;
         }
         if (p.state != scripts[i].end)
