@@ -1,7 +1,7 @@
 /* Incidents: which report belongs to which, what is kept of them, who takes care. */
 #include "alert/alert_int.h"
 
-#include "base/log.h"
+#include "wire/wire.h"
 
 enum { REPORT_ARENA = 1 << 20, HOUR_MS = 3600000 };
 
@@ -103,6 +103,23 @@ static void forget_oldest(struct alert_book *b)
     }
 }
 
+/* Texts are clean when they are written; a damaged disk may still say otherwise. */
+static bool is_text(const struct alert_incident_body *f)
+{
+    const struct slice all[] = {f->key, f->name, f->subject, f->taken_by, f->taken_why};
+    for (size_t k = 0; k < sizeof(all) / sizeof(all[0]); k++)
+        if (!wire_utf8_valid(all[k]))
+            return false;
+    for (uint32_t k = 0; k < f->n_updates; k++) {
+        const struct alert_update *u = &f->updates[k];
+        const struct slice parts[] = {u->happened, u->did, u->can, u->evidence, u->by};
+        for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+            if (!wire_utf8_valid(parts[i]))
+                return false;
+    }
+    return true;
+}
+
 static bool is_usable(const struct alert_incident_body *f)
 {
     uint32_t last = 0;
@@ -112,7 +129,7 @@ static bool is_usable(const struct alert_incident_body *f)
             return false;
         last = u->number;
     }
-    return f->n_updates > 0 && f->class >= EVENT_INFO && f->class <= EVENT_ALARM;
+    return f->n_updates > 0 && f->class >= EVENT_INFO && f->class <= EVENT_ALARM && is_text(f);
 }
 
 bool incident_load(struct alert_book *b, const struct record_object *o)
