@@ -39,6 +39,11 @@ enum net_where {
 };
 enum net_where net_policy_where(const struct net_policy *p, const struct sockaddr_storage *address);
 bool net_policy_allows(const struct net_policy *p, const struct sockaddr_storage *address);
+/* Only inside somebody's own network, never of the Internet (RFC 6890 and its registries):
+ * loopback, private, link-local (clouds keep their machines' secrets there), shared, documentation,
+ * benchmarking, reserved, and IPv6 that carries an IPv4 address inside (RFC 6052, 3056, 4380). */
+bool net_address_is_private(const struct sockaddr_storage *address);
+bool net_policy_lists(const struct net_policy *p, const struct sockaddr_storage *address);
 
 /* "192.0.2.1:25", "[2001:db8::1]:25". */
 struct net_peer_text {

@@ -59,6 +59,37 @@ static bool is_loopback(const unsigned char *bytes, size_t n)
     return n == 4 ? bytes[0] == 127 : memcmp(bytes, six, 16) == 0;
 }
 
+bool net_address_is_private(const struct sockaddr_storage *address)
+{
+    static const char *const ranges[] = {
+        "0.0.0.0/8",       "10.0.0.0/8",     "100.64.0.0/10",
+        "127.0.0.0/8",     "169.254.0.0/16", "172.16.0.0/12",
+        "192.0.0.0/24",    "192.0.2.0/24",   "192.31.196.0/24",
+        "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16",
+        "192.175.48.0/24", "198.18.0.0/15",  "198.51.100.0/24",
+        "203.0.113.0/24",  "224.0.0.0/3",    "::/8",
+        "64:ff9b::/32",    "100::/64",       "2001::/23",
+        "2001:db8::/32",   "2002::/16",      "3fff::/20",
+        "5f00::/16",       "fc00::/7",       "fe80::/9",
+        "ff00::/8",
+    };
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        struct net_network n;
+        must(net_network_parse(slice_str(ranges[i]), &n));
+        if (net_network_holds(&n, address))
+            return true;
+    }
+    return false;
+}
+
+bool net_policy_lists(const struct net_policy *p, const struct sockaddr_storage *address)
+{
+    for (size_t i = 0; i < p->n_allowed; i++)
+        if (net_network_holds(&p->allowed[i], address))
+            return true;
+    return false;
+}
+
 enum net_where net_policy_where(const struct net_policy *p, const struct sockaddr_storage *address)
 {
     unsigned char bytes[16];
@@ -67,10 +98,7 @@ enum net_where net_policy_where(const struct net_policy *p, const struct sockadd
         return NET_NOWHERE;
     if (is_loopback(bytes, n))
         return NET_LOOPBACK;
-    for (size_t i = 0; i < p->n_allowed; i++)
-        if (net_network_holds(&p->allowed[i], address))
-            return NET_LISTED;
-    return NET_OUTSIDE;
+    return net_policy_lists(p, address) ? NET_LISTED : NET_OUTSIDE;
 }
 
 bool net_policy_allows(const struct net_policy *p, const struct sockaddr_storage *address)

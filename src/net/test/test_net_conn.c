@@ -94,6 +94,52 @@ static void only_loopback_and_listed_addresses_without_the_internet(void **)
     }
 }
 
+static void what_lies_inside_a_network_is_told_from_the_internet(void **)
+{
+    static const struct {
+        const char *address;
+        bool is_private;
+    } cases[] = {
+        {"8.8.8.8", false},
+        {"93.184.216.34", false},
+        {"2606:4700::1111", false},
+        {"172.15.0.1", false},
+        {"172.32.0.1", false},
+        {"100.63.255.255", false},
+        {"127.0.0.1", true},
+        {"10.0.0.1", true},
+        {"172.16.0.1", true},
+        {"172.31.255.255", true},
+        {"192.168.0.1", true},
+        {"169.254.169.254", true},
+        {"100.64.0.1", true},
+        {"100.127.255.255", true},
+        {"198.18.0.1", true},
+        {"0.0.0.0", true},
+        {"224.0.0.1", true},
+        {"255.255.255.255", true},
+        {"::1", true},
+        {"::", true},
+        {"fe80::1", true},
+        {"fec0::1", true},
+        {"fd00:ec2::254", true},
+        {"::ffff:10.0.0.1", true},
+        {"::10.0.0.1", true},
+        {"64:ff9b::a00:1", true},
+        {"64:ff9b:1::1", true},
+        {"2002:a00:1::1", true},
+        {"2001::1", true},
+        {"ff02::1", true},
+        {"::ffff:8.8.8.8", false},
+        {"2a00:1450::1", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct sockaddr_storage a = address(cases[i].address, 80);
+        if (net_address_is_private(&a) != cases[i].is_private)
+            fail_msg("%s", cases[i].address);
+    }
+}
+
 /* ---- connections ---- */
 
 struct pair {
@@ -255,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(networks_are_read_and_matched),
         cmocka_unit_test(only_loopback_and_listed_addresses_without_the_internet),
+        cmocka_unit_test(what_lies_inside_a_network_is_told_from_the_internet),
         cmocka_unit_test(bytes_travel_both_ways),
         cmocka_unit_test(waiting_ends_at_the_deadline),
         cmocka_unit_test(another_thread_can_cancel),
