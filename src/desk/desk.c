@@ -314,6 +314,7 @@ static void on_tick(void *arg)
         desk_events_again(d);
         desk_retention_tick(d, now);
         desk_evidence_flush(d, false);
+        desk_silence_tick(d, now);
     }
     d->n_ticks++;
     desk_late(d);
@@ -329,6 +330,8 @@ static bool load_object(void *arg, const struct record_object *o)
     struct errinfo ei;
     if (o->kind == OBJECT_STATE)
         desk_state_load(d, o);
+    else if (o->kind == OBJECT_BASELINE)
+        desk_silence_load(d, o);
     else if (o->kind == OBJECT_KEY && !o->is_removed && slice_eq(o->name, SLICE("trace")) &&
              o->body.n == SIGN_TRACE_KEY) {
         memcpy(d->trace_key, o->body.p, SIGN_TRACE_KEY);
@@ -363,7 +366,7 @@ static enum err load(struct desk *d, struct errinfo *ei)
     static const enum object_kind kinds[] = {OBJECT_TENANT, OBJECT_PRIMARY, OBJECT_DOMAIN,
                                              OBJECT_PERSON, OBJECT_GROUP,   OBJECT_SNAPSHOT,
                                              OBJECT_KEY,    OBJECT_PLAN,    OBJECT_CALENDAR,
-                                             OBJECT_ACCESS, OBJECT_STATE};
+                                             OBJECT_ACCESS, OBJECT_STATE,   OBJECT_BASELINE};
     struct store_reader *reader;
     enum err err = store_reader_open(d->o.data, &reader, ei);
     if (err != ERR_OK)
@@ -438,6 +441,7 @@ static void init_memory(struct desk *d)
     d->directory = directory_create();
     d->mailboxes = map_create();
     d->primaries = map_create();
+    d->silences = map_create();
     d->waiting = map_create();
     d->notices = map_create();
     list_init(&d->pending);
@@ -622,6 +626,7 @@ void desk_destroy(struct desk **desk)
     desk_change_clear(d);
     desk_events_clear(d);
     desk_state_clear(d);
+    desk_silence_clear(d);
     desk_notices_forget(d);
     map_destroy(&d->notices);
     map_destroy(&d->waiting);

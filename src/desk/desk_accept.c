@@ -155,6 +155,8 @@ static void submit(struct accept *a)
     size_t in_chunks = a->n_chunks * (size_t)STORE_CHUNK_BYTES;
     a->facts = buf_make(FACTS_MAX);
     desk_assign_places(a->desk, a->record);
+    if (a->gate)
+        desk_silence_count(a->desk, a->record->tenant, a->record->direction == DIRECTION_IN);
     record_message_pack(&a->facts, a->record);
     a->change = (struct store_change){.type = RECORD_MESSAGE,
                                       .id = a->id,

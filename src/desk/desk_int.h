@@ -104,8 +104,10 @@ struct desk {
     uint64_t last_id;
     struct map *mailboxes; /* id -> struct mailbox */
     struct map *primaries; /* id -> struct desk_primary */
-    struct list pending;   /* struct accept: senders that wait for a primary */
-    struct map *waiting;   /* message id -> struct accept of the same */
+    struct map *silences;  /* tenant -> struct silence: desk_silence.c */
+    mono_us next_silence;
+    struct list pending; /* struct accept: senders that wait for a primary */
+    struct map *waiting; /* message id -> struct accept of the same */
     struct record_id *answered, *unanswered;
     uint32_t n_answered, n_unanswered;
     struct net_late uncork; /* end of turn: what was submitted in it goes into one batch */
@@ -244,6 +246,12 @@ enum err desk_read_body(struct desk *d, struct store_reader *reader, uint64_t me
 /* ---- desk_notice.c: to senders ---- */
 bool desk_notice(void *arg, const struct queue_notice *notice);
 void desk_notices_forget(struct desk *d); /* who had how many */
+
+/* ---- desk_silence.c: hours without the usual mail ---- */
+void desk_silence_count(struct desk *d, uint64_t tenant, bool is_inward); /* a message was taken */
+void desk_silence_load(struct desk *d, const struct record_object *o);
+void desk_silence_tick(struct desk *d, mono_us now);
+void desk_silence_clear(struct desk *d);
 
 /* ---- desk_change.c: changes of the administration ---- */
 void desk_put(void *arg, const struct record_objects *objects,
