@@ -16,6 +16,8 @@ enum {
 
 static const struct liaison_kind *const kinds[] = {
     &liaison_probe_kind,
+    &liaison_look_kind,
+    &liaison_has_kind,
     &liaison_control_kind,
 };
 

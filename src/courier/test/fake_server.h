@@ -5,6 +5,7 @@
  *   .       read up to CRLF.CRLF          b       read as many bytes as the last BDAT said
  *   w100    wait so many milliseconds     q       wait until the client has closed or 5 s are over
  *   t       TLS handshake as the server   !       end with a reset
+ *   rtext   send it again and again until the client has closed
  * At the end of a script the connection is closed. What does not fit is noted in `fault`. */
 #ifndef COURIER_FAKE_SERVER_H
 #define COURIER_FAKE_SERVER_H
@@ -116,6 +117,19 @@ static bool fake_expect(struct fake_talk *t, const char *word, size_t n)
     return false;
 }
 
+static bool fake_repeat(struct fake_talk *t, const char *text, size_t n)
+{
+    struct buf b = buf_make(1 << 20);
+    while (b.n < 60000)
+        for (size_t i = 0; i < n; i++)
+            buf_adds(&b, text[i] == '\n' ? SLICE("\r\n") : slice_of(text + i, 1));
+    ssize_t done = 1;
+    while (done > 0)
+        done = t->ssl ? SSL_write(t->ssl, b.p, (int)b.n) : send(t->fd, b.p, b.n, MSG_NOSIGNAL);
+    buf_finish(&b);
+    return false;
+}
+
 static bool fake_step(struct fake_talk *t, const char *step, size_t n)
 {
     static const struct linger hard = {1, 0};
@@ -137,6 +151,8 @@ static bool fake_step(struct fake_talk *t, const char *step, size_t n)
         while (fake_read(t, &c, 1))
             ;
         return true;
+    case 'r':
+        return fake_repeat(t, step + 1, n - 1);
     case 't':
         t->ssl = SSL_new(t->server->tls);
         SSL_set_fd(t->ssl, t->fd);
@@ -206,8 +222,9 @@ __attribute__((unused)) static void fake_stop(struct fake_server *s)
     buf_finish(&s->seen);
 }
 
-/* A self-signed certificate for `name`; its text is `ret_pem`. */
-__attribute__((unused)) static SSL_CTX *fake_tls(const char *name, struct buf *ret_pem)
+/* A self-signed certificate for `name` that ends in `seconds`; its text is `ret_pem`. */
+__attribute__((unused)) static SSL_CTX *fake_tls_until(const char *name, long seconds,
+                                                       struct buf *ret_pem)
 {
     char alt[300];
     EVP_PKEY *key = EVP_EC_gen("P-256");
@@ -215,8 +232,8 @@ __attribute__((unused)) static SSL_CTX *fake_tls(const char *name, struct buf *r
     must(key && x);
     X509_set_version(x, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+    X509_gmtime_adj(X509_getm_notBefore(x), -86400);
+    X509_gmtime_adj(X509_getm_notAfter(x), seconds);
     X509_set_pubkey(x, key);
     X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
                                (const unsigned char *)"test", -1, -1, 0);
@@ -240,6 +257,11 @@ __attribute__((unused)) static SSL_CTX *fake_tls(const char *name, struct buf *r
     X509_free(x);
     EVP_PKEY_free(key);
     return ctx;
+}
+
+__attribute__((unused)) static SSL_CTX *fake_tls(const char *name, struct buf *ret_pem)
+{
+    return fake_tls_until(name, 3600, ret_pem);
 }
 
 #endif
