@@ -45,6 +45,21 @@ struct admin_refusal {
     utc_ms last;     /* 0: never */
     const char *who; /* last example */
 };
+/* Does the way back work? One row each. */
+enum admin_check_id {
+    CHECK_CONNECT,
+    CHECK_TLS,
+    CHECK_SIZE,
+    CHECK_TAKES,   /* mail of a stranger whose domain forbids others to send it (strict DMARC) */
+    CHECK_ARRIVES, /* and it can be read */
+    CHECK_LOGIN,
+    CHECK_MASTER,
+    CHECK_N,
+};
+struct admin_check {
+    enum { CHECK_NOT_TRIED, CHECK_WELL, CHECK_FAILED } result;
+    char text[300];
+};
 struct admin_figure {    /* of another process, as it reported it */
     const char *process; /* "gate/1" */
     const char *name;
@@ -87,9 +102,10 @@ struct admin_host {
     void (*order)(void *arg, enum queue_order what, uint64_t message, uint16_t rcpt,
                   struct slice by, struct slice why,
                   void (*done)(void *cookie, enum err err, const char *why), void *cookie);
-    /* Probe now; the text says what was seen. */
-    void (*probe)(void *arg, uint64_t primary,
-                  void (*done)(void *cookie, enum err err, const char *text), void *cookie);
+    /* Try every part of the way back; `from`: the stranger of CHECK_TAKES. May take two minutes. */
+    void (*check)(void *arg, uint64_t primary, struct slice from,
+                  void (*done)(void *cookie, enum err err, const struct admin_check rows[CHECK_N]),
+                  void *cookie);
     bool (*state)(void *arg, uint64_t primary, struct admin_primary_state *ret);
     size_t (*processes)(void *arg, struct admin_process *ret, size_t max);
     void (*refusals)(void *arg, struct admin_refusal ret[REFUSE_N]);

@@ -189,28 +189,3 @@ void do_clock_confirm(struct admin_call *c)
     if (why.n)
         c->host->decide(c->host->arg, 0, EVIDENCE_CLOCK_CONFIRMED, c->by, why, clock_confirmed, c);
 }
-
-/* ---- a look ---- */
-
-static void probed(void *cookie, enum err err, const char *text)
-{
-    struct about a = *(struct about *)cookie;
-    struct admin_call *c = a.c;
-    const struct directory_primary *p = still_there(&a);
-    if (!p)
-        return;
-    out_object(&c->json, NULL);
-    out_text(&c->json, "primary", p->facts.name);
-    out_text(&c->json, "tenant", name_of_tenant(c->host, p->tenant));
-    out_truth(&c->json, "ok", err == ERR_OK);
-    out_word(&c->json, "text", text && text[0] ? text : err_name(err));
-    out_close(&c->json);
-    call_done(c);
-}
-
-void do_primary_check(struct admin_call *c)
-{
-    const struct directory_primary *p = call_path_primary(c);
-    if (p)
-        c->host->probe(c->host->arg, p->id, probed, about(c, p));
-}

@@ -61,6 +61,8 @@ static const struct flag flags[] = {
     {"secret", "TEXT", "secret", FLAG_TEXT, "Its password or token."},
     {"master-user", "NAME", "master_user", FLAG_TEXT, "May open everybody's mailbox."},
     {"master-secret", "TEXT", "master_secret", FLAG_TEXT, "Its password."},
+    {"make", "MAKE", "make", FLAG_TEXT,
+     "exchange, exchange-online, google, zimbra or postfix; for advice."},
     {"zone", "NAME", "zone", FLAG_TEXT, "Time zone, for example Europe/Rome."},
     {"holiday", "DAY", "holidays", FLAG_LIST, "A day without work; may be repeated."},
 };
@@ -125,8 +127,12 @@ static const struct view primary_view = {
              "Waiting=state.waiting|Looked at=state.last_probe@|Seen last=state.last|"
              "Software=state.software|Largest message=state.size_max#",
 };
-static const struct view check_view = {.lines = "Mail system=primary|Well=ok|Seen=text",
-                                       .must_be_true = "ok"};
+static const struct view check_view = {
+    .lines = "Mail system=primary|Well=ok|Seen=text|Make=make",
+    .tables = {{"The way back", "checks", "Check=check|Result=result|Seen=text|What to set=advice",
+                "Nothing was tried."}},
+    .must_be_true = "ok",
+};
 static const struct view persons_view = {
     .tables =
         {{NULL, "persons",
@@ -290,8 +296,10 @@ const struct command commands[] = {
      "Show a mail system and its state."},
     {"primary", "set", "NAME", "PATCH", "/v1/primaries/{NAME}", "", "tenant? host " PRIMARY_FLAGS,
      &primary_view, NULL, "Change a mail system; lists replace lists."},
-    {"primary", "check", "NAME", "POST", "/v1/primaries/{NAME}/check", "", "tenant?", &check_view,
-     NULL, "Look at a mail system now. Exit code 1 when it is not well."},
+    {"primary", "check", "NAME", "POST", "/v1/primaries/{NAME}/check", "", "tenant? make? from?",
+     &check_view, NULL,
+     "Try every part of the way back: reach, encryption, size, strangers' mail, reading, log-in. "
+     "Exit code 1 when something failed."},
     {"primary", "remove", "NAME", "DELETE", "/v1/primaries/{NAME}", "", "tenant?", &removed_view,
      NULL, "Remove a mail system to which no mail goes and for which none waits."},
     {"person", "list", "", "GET", "/v1/persons", "", "tenant match limit after", &persons_view,

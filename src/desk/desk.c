@@ -442,6 +442,7 @@ static void init_memory(struct desk *d)
     d->mailboxes = map_create();
     d->primaries = map_create();
     d->silences = map_create();
+    d->checks = map_create();
     d->waiting = map_create();
     d->notices = map_create();
     list_init(&d->pending);
@@ -627,6 +628,7 @@ void desk_destroy(struct desk **desk)
     desk_events_clear(d);
     desk_state_clear(d);
     desk_silence_clear(d);
+    desk_check_clear(d);
     desk_notices_forget(d);
     map_destroy(&d->notices);
     map_destroy(&d->waiting);

@@ -243,7 +243,7 @@ void desk_host(struct desk *d, struct admin_host *ret)
         .maintain = desk_maintain,
         .is_clock_doubted = desk_clock_is_doubted,
         .order = desk_order,
-        .probe = desk_probe,
+        .check = desk_check,
         .state = desk_state,
         .processes = host_processes,
         .refusals = host_refusals,

@@ -180,36 +180,49 @@ static void new_token(char ret[33])
         snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
 }
 
-static bool send_look(struct desk *d, struct desk_primary *p, enum continuity_aspect aspect)
+bool desk_look_send(struct desk *d, const struct desk_look *l)
 {
-    const struct directory_primary *facts = directory_primary(d->directory, p->id);
-    const struct directory_access *access = directory_access(d->directory, p->id);
-    if (!facts || !access || !d->liaison.link)
-        return false;
-    bool is_canary = aspect == ASPECT_ARRIVES;
-    uint32_t timeout = is_canary ? CANARY_TIMEOUT_MS : LOGIN_TIMEOUT_MS;
+    const struct dir_access *f = &l->access->facts;
+    const struct dir_primary *p = &l->primary->facts;
     struct ipc_host imap[HOSTS_MAX], smtp[HOSTS_MAX];
     struct ipc_server server;
     char token[33];
-    fill_server(&access->facts, imap, &server);
+    fill_server(f, imap, &server);
+    if (l->is_master) {
+        server.user = f->master_user;
+        server.secret = f->master_secret;
+    }
     new_token(token);
     struct ipc_mailbox_look look = {
-        .primary = p->id,
-        .what = is_canary ? IPC_LOOK_CANARY : IPC_LOOK_LOGIN,
-        .timeout_ms = timeout,
+        .primary = l->primary->id,
+        .what = l->is_canary ? IPC_LOOK_CANARY : IPC_LOOK_LOGIN,
+        .timeout_ms = l->timeout_ms,
         .server = &server,
         .n_server = 1,
         .smtp_hosts = smtp,
-        .n_smtp_hosts = is_canary ? hosts_of(facts->facts.hosts, facts->facts.n_hosts, smtp) : 0,
-        .smtp_tls = facts->facts.tls,
-        .smtp_tls_name = facts->facts.tls_name,
-        .address = is_canary ? access->facts.canary : SLICE(""),
-        .token = is_canary ? slice_str(token) : SLICE(""),
+        .n_smtp_hosts = l->is_canary ? hosts_of(p->hosts, p->n_hosts, smtp) : 0,
+        .smtp_tls = p->tls,
+        .smtp_tls_name = p->tls_name,
+        .mail_from = l->from,
+        .address = l->is_canary ? f->canary : SLICE(""),
+        .token = l->is_canary ? slice_str(token) : SLICE(""),
     };
     SCOPED(buf_finish) struct buf b = buf_make(40000);
     ipc_mailbox_look_pack(&b, &look);
-    return begin(&p->turn[aspect], desk_send(d->liaison.link, IPC_T_mailbox_look, p->id, &b),
-                 timeout);
+    return desk_send(d->liaison.link, IPC_T_mailbox_look, l->tag, &b);
+}
+
+static bool send_look(struct desk *d, struct desk_primary *p, enum continuity_aspect aspect)
+{
+    bool is_canary = aspect == ASPECT_ARRIVES;
+    struct desk_look look = {.primary = directory_primary(d->directory, p->id),
+                             .access = directory_access(d->directory, p->id),
+                             .is_canary = is_canary,
+                             .tag = p->id,
+                             .timeout_ms = is_canary ? CANARY_TIMEOUT_MS : LOGIN_TIMEOUT_MS};
+    if (!look.primary || !look.access || !d->liaison.link)
+        return false;
+    return begin(&p->turn[aspect], desk_look_send(d, &look), look.timeout_ms);
 }
 
 static bool take_mailbox_seen(struct desk *d, struct net_frame *f)
@@ -219,8 +232,12 @@ static bool take_mailbox_seen(struct desk *d, struct net_frame *f)
         [IPC_LOOK_CANARY] = {EVIDENCE_CANARY_BAD, EVIDENCE_CANARY_GOOD},
     };
     struct ipc_mailbox_seen s;
-    if (!ipc_mailbox_seen_unpack(f->payload, NULL, &s) || s.primary != f->tag ||
-        (s.what != IPC_LOOK_LOGIN && s.what != IPC_LOOK_CANARY) || s.step >= IPC_STEP_N)
+    bool is_good = ipc_mailbox_seen_unpack(f->payload, NULL, &s) && s.step < IPC_STEP_N;
+    if (is_good && (f->tag & DESK_CHECK_TAG)) {
+        desk_check_seen(d, f->tag, &s);
+        return true;
+    }
+    if (!is_good || s.primary != f->tag || (s.what != IPC_LOOK_LOGIN && s.what != IPC_LOOK_CANARY))
         return false;
     struct desk_primary *p = map_get(d->primaries, KEY(s.primary));
     bool is_canary = s.what == IPC_LOOK_CANARY;
@@ -463,4 +480,5 @@ void desk_liaison_closed(void *arg, struct net_link *)
         }
         answer_waiters(p, ERR_RETRY, "our probing process ended in the middle of it");
     }
+    desk_check_lost(peer->desk);
 }

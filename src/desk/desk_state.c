@@ -274,7 +274,9 @@ void desk_step(struct desk *d, struct desk_primary *p, enum continuity_evidence 
         queue_drain(d->queue, p->id);
     else if (!was_open && continuity_way(&p->p) == WAY_OPEN)
         queue_wake(d->queue, p->id);
-    if (p->p.state == STATE_RETURNING && queue_waiting_for(d->queue, p->id) == 0)
+    /* Not heard while something fails: said again with the next evidence. */
+    if (e != EVIDENCE_DRAINED && p->p.state == STATE_RETURNING &&
+        queue_waiting_for(d->queue, p->id) == 0)
         desk_drained(d, p->id);
 }
 

@@ -49,6 +49,27 @@ bool desk_state(void *arg, uint64_t primary, struct admin_primary_state *ret);
 void desk_state_load(struct desk *d, const struct record_object *o);
 void desk_state_clear(struct desk *d); /* memory only */
 
+/* One look into a mailbox; its answer comes with the tag. */
+struct desk_look {
+    const struct directory_primary *primary;
+    const struct directory_access *access;
+    bool is_canary; /* else a log-in */
+    bool is_master; /* as the master user */
+    struct slice from;
+    uint64_t tag;
+    uint32_t timeout_ms;
+};
+bool desk_look_send(struct desk *d, const struct desk_look *l);
+
+/* ---- desk_check.c: does the way back work? ---- */
+#define DESK_CHECK_TAG (1ULL << 63) /* no object has such an id */
+void desk_check(void *arg, uint64_t primary, struct slice from,
+                void (*done)(void *cookie, enum err err, const struct admin_check rows[CHECK_N]),
+                void *cookie);
+void desk_check_seen(struct desk *d, uint64_t tag, const struct ipc_mailbox_seen *s);
+void desk_check_lost(struct desk *d);
+void desk_check_clear(struct desk *d);
+
 /* ---- desk_evidence.c: what was seen is written down ---- */
 void desk_evidence_note(struct desk *d, struct desk_primary *p, enum continuity_evidence e,
                         struct slice text, utc_ms now);

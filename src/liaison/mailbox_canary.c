@@ -54,9 +54,9 @@ void canary_finish(struct mailbox_canary *c)
 
 static void write_message(const struct mailbox_canary *c, struct buf *out)
 {
-    struct slice to = c->look->address;
+    struct slice to = c->look->address, from = c->look->mail_from;
     buf_addf(out, "Date: %s\r\n", utc_rfc5322(utc_now()).s);
-    buf_addf(out, "From: Staffetta <" SLICE_FMT ">\r\n", SLICE_ARG(to));
+    buf_addf(out, "From: Staffetta <" SLICE_FMT ">\r\n", SLICE_ARG(from.n ? from : to));
     buf_addf(out, "To: <" SLICE_FMT ">\r\n", SLICE_ARG(to));
     buf_addf(out, "Subject: Staffetta canary " SLICE_FMT "\r\n", SLICE_ARG(c->look->token));
     buf_addf(out, "Message-ID: %s\r\n", c->id);

@@ -84,7 +84,9 @@ def test_state_says_why(stage):
     shown = node.must("state", "show", "exchange")
     assert "on our list" in shown["last"] and shown["bad"] >= 3 and shown["first_bad"]
     code, answer = node.cli("primary", "check", "exchange")
-    assert code == 1 and answer["ok"] is False and "on our list" in answer["text"]
+    first = answer["checks"][0]
+    assert code == 1 and answer["ok"] is False and first["result"] == "FAIL"
+    assert "on our list" in first["text"]
 
 
 def test_a_message_from_its_arrival_to_its_fate(stage):

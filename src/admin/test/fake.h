@@ -118,10 +118,18 @@ static void fake_order(void *, enum queue_order what, uint64_t message, uint16_t
     done(cookie, ERR_GONE, "no such row");
 }
 
-static void fake_probe(void *, uint64_t, void (*done)(void *cookie, enum err err, const char *text),
-                       void *cookie)
+static void fake_way_back(void *, uint64_t, struct slice from,
+                          void (*done)(void *cookie, enum err err,
+                                       const struct admin_check rows[CHECK_N]),
+                          void *cookie)
 {
-    fake_answer(done, cookie, ERR_OK, "It greeted as Postfix within 12 ms.");
+    struct admin_check rows[CHECK_N] = {
+        [CHECK_CONNECT] = {CHECK_WELL, "It greeted as expected."},
+        [CHECK_TAKES] = {CHECK_FAILED, "550 5.7.1"},
+    };
+    snprintf(rows[CHECK_ARRIVES].text, sizeof(rows[0].text), SLICE_FMT, SLICE_ARG(from));
+    if (!fake.is_late) /* else it lasts longer than the test */
+        done(cookie, ERR_OK, rows);
 }
 
 static bool fake_state(void *, uint64_t, struct admin_primary_state *ret)
@@ -183,7 +191,7 @@ static void fake_start(void)
         .maintain = fake_maintain,
         .is_clock_doubted = fake_is_clock_doubted,
         .order = fake_order,
-        .probe = fake_probe,
+        .check = fake_way_back,
         .state = fake_state,
         .processes = fake_processes,
         .refusals = fake_refusals,

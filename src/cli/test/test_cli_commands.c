@@ -320,8 +320,10 @@ static void fails_when_a_check_fails(void **)
     PLAY(
         {"GET /v1/ledger", 200,
          "{\"balanced\":false,\"text\":\"It does NOT add up.\",\"tenants\":[]}"},
-        {"POST /v1/primaries/a/check", 200, "{\"primary\":\"a\",\"ok\":false,\"text\":\"dead\"}"},
-        {"POST /v1/primaries/b/check", 200, "{\"primary\":\"b\",\"ok\":true,\"text\":\"well\"}"},
+        {"POST /v1/primaries/a/check", 200,
+         "{\"primary\":\"a\",\"checks\":[],\"ok\":false,\"text\":\"dead\"}"},
+        {"POST /v1/primaries/b/check", 200,
+         "{\"primary\":\"b\",\"checks\":[],\"ok\":true,\"text\":\"well\"}"},
         {"POST /v1/queue/aaaaaaaaaaa7i/order", 200,
          "{\"message\":\"aaaaaaaaaaa7i\",\"done\":1,\"rows\":[{\"rcpt\":0,\"done\":true},{\"rcpt\":"
          "1,\"done\":false,\"text\":\"it is delivered\"}]}"});
@@ -330,10 +332,12 @@ static void fails_when_a_check_fails(void **)
            "No companies yet.\n");
     expect("ledger --json", 1, "GET /v1/ledger",
            "{\"balanced\":false,\"text\":\"It does NOT add up.\",\"tenants\":[]}\n");
-    expect("primary check a", 1, "POST /v1/primaries/a/check",
-           "Mail system  a\nWell         no\nSeen         dead\n");
+    expect(
+        "primary check a", 1, "POST /v1/primaries/a/check",
+        "Mail system  a\nWell         no\nSeen         dead\n\nThe way back\nNothing was tried.\n");
     expect("primary check b", 0, "POST /v1/primaries/b/check",
-           "Mail system  b\nWell         yes\nSeen         well\n");
+           "Mail system  b\nWell         yes\nSeen         well\n\nThe way back\nNothing was "
+           "tried.\n");
     expect("queue retry aaaaaaaaaaa7i --why x", 1, NULL,
            "Message          aaaaaaaaaaa7i\nRecipients done  1\n\n#  Done  Why not\n"
            "0  yes   -\n1  no    it is delivered\n");
