@@ -219,6 +219,61 @@ static void deliveries_start_only_where_it_makes_sense(void **)
     assert_int_equal(continuity_way(&p), WAY_OPEN);
 }
 
+/* Every `every` seconds for `length` seconds; returns all actions. */
+static unsigned last(struct continuity_primary *p, enum continuity_evidence e, utc_ms *now,
+                     uint32_t length, uint32_t every)
+{
+    unsigned actions = 0;
+    for (uint32_t s = 0; s < length; s += every)
+        actions |= continuity_step(p, e, *now += (utc_ms)every * 1000, &continuity_plan_default);
+    return actions;
+}
+
+static void after_a_restart_of_ours_a_suspicion_counts_anew(void **)
+{
+    utc_ms now = 1000000000;
+    struct continuity_primary p = continuity_start(now);
+    p.state = STATE_SUSPECT;
+    p.trouble_since = now - 3000000;
+    p.is_told = true;
+    assert_int_equal(last(&p, EVIDENCE_NONE, &now, 600, 2), 0);
+    assert_int_equal(p.state, STATE_SUSPECT); /* nobody looked yet */
+    assert_int_equal(last(&p, EVIDENCE_BAD, &now, 350, 2), 0);
+    assert_int_equal(p.state, STATE_SUSPECT);
+    assert_int_equal(last(&p, EVIDENCE_BAD, &now, 20, 2),
+                     ACTION_STATE_CHANGED); /* not told again */
+    assert_int_equal(p.state, STATE_EMERGENCY);
+}
+
+static void people_are_told_once_a_trouble_and_again_of_the_next(void **)
+{
+    utc_ms now = 1000000000;
+    struct continuity_primary p = continuity_start(now);
+    (void)continuity_step(&p, EVIDENCE_SAY_EMERGENCY, now, &continuity_plan_default);
+    (void)continuity_step(&p, EVIDENCE_SAY_RETURN, now, &continuity_plan_default);
+    (void)continuity_step(&p, EVIDENCE_DRAINED, now, &continuity_plan_default);
+    assert_false(last(&p, EVIDENCE_GOOD, &now, 290, 10) & ACTION_CALM);
+    assert_true(last(&p, EVIDENCE_GOOD, &now, 10, 10) & ACTION_CALM);
+    assert_true(last(&p, EVIDENCE_BAD, &now, 130, 2) & ACTION_TELL);
+    assert_false(last(&p, EVIDENCE_GOOD, &now, 100, 2) & ACTION_CALM);
+    assert_false(last(&p, EVIDENCE_BAD, &now, 200, 2) & ACTION_TELL);
+    assert_true(last(&p, EVIDENCE_GOOD, &now, 310, 2) & ACTION_CALM);
+    assert_int_equal(p.trouble_since, 0);
+}
+
+static void a_clock_that_is_set_back_delays_nothing_for_long(void **)
+{
+    utc_ms now = 1000000000;
+    struct continuity_primary p = continuity_start(now);
+    (void)last(&p, EVIDENCE_BAD, &now, 400, 2);
+    assert_int_equal(p.state, STATE_EMERGENCY);
+    now -= 7200000;
+    (void)continuity_step(&p, EVIDENCE_CLOCK_JUMPED, now, &continuity_plan_default);
+    assert_true(p.trouble_since == now && p.since == now);
+    (void)continuity_step(&p, EVIDENCE_CLOCK_CONFIRMED, now, &continuity_plan_default);
+    assert_true(last(&p, EVIDENCE_GOOD, &now, 320, 10) & ACTION_READY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +282,9 @@ int main(void)
         cmocka_unit_test(a_plan_may_give_back_without_asking),
         cmocka_unit_test(a_plan_may_leave_the_emergency_to_people),
         cmocka_unit_test(deliveries_start_only_where_it_makes_sense),
+        cmocka_unit_test(after_a_restart_of_ours_a_suspicion_counts_anew),
+        cmocka_unit_test(people_are_told_once_a_trouble_and_again_of_the_next),
+        cmocka_unit_test(a_clock_that_is_set_back_delays_nothing_for_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,6 +87,8 @@ static void the_footer_holds_for_all_years(void **)
     ask(rome, "summer 2026", 1774746000, 7200);
     ask(rome, "the last second of it", 1792889999, 7200);
     ask(rome, "winter again", 1792890000, 3600);
+    ask(rome, "the last day of 2096", 4007793600, 3600);
+    ask("<LMT>-0:49:56", "mean time", 0, 2996);
     ask(rome, "July 2400", 13584412800, 7200);
     ask("EST5EDT,M3.2.0,M11.1.0", "July 2026", 1783080000, -14400);
     ask("EST5EDT,M3.2.0,M11.1.0", "January 2026", 1767700000, -18000);
