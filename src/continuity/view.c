@@ -19,6 +19,9 @@ bool continuity_is_blind(const struct continuity_view *v, char *why, size_t n)
     else if (is_blind)
         (void)snprintf(why, n, "%u of %u primaries fell silent at once%s", v->n_primaries_bad,
                        v->n_primaries, v->is_resolver_bad ? ", and names cannot be resolved" : "");
+    else if (!has_controls)
+        (void)snprintf(why, n, "%u of %u primaries answer; no control hosts are set",
+                       v->n_primaries - v->n_primaries_bad, v->n_primaries);
     else
         (void)snprintf(why, n, "%u of %u control hosts answer", v->n_controls - v->n_controls_bad,
                        v->n_controls);
