@@ -3,6 +3,7 @@
     month.py MONTH_PLAY          MONTH_SEED in the environment chooses the one of today
 """
 
+import concurrent.futures
 import os
 import pathlib
 import random
@@ -23,13 +24,10 @@ def play(player, generator, seed):
     is_good = source.wait() == 0 and judge.returncode == 0
     lines = judge.stdout.splitlines()
     figures = "; ".join(line for line in lines if line.startswith(FIGURES))
-    print(f"{generator.name} {seed}: {'ok' if is_good else 'FAILED'}: {figures}", flush=True)
-    for line in lines:
-        if line.startswith("WRONG"):
-            print("   ", line)
-    if not is_good:
-        print(f"    again: {generator.name} {seed} | month_play")
-    return is_good
+    text = [f"{generator.name} {seed}: {'ok' if is_good else 'FAILED'}: {figures}"]
+    text += [f"    {line}" for line in lines if line.startswith("WRONG")]
+    text += [] if is_good else [f"    again: {generator.name} {seed} | month_play"]
+    return is_good, "\n".join(text)
 
 
 def stream(remark, word, minutes):
@@ -67,8 +65,12 @@ def main():
     generators = sorted(HERE.glob("generator_?.py"))
     assert generators
     began = time.monotonic()
-    bad = sum(not play(player, generator, seed)
-              for generator in generators for seed in [*FIXED, today])
+    months = [(player, generator, seed) for generator in generators for seed in [*FIXED, today]]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        bad = 0
+        for is_good, text in pool.map(lambda month: play(*month), months):
+            print(text, flush=True)
+            bad += not is_good
     print(f"{len(generators)} generators, {len(FIXED) + 1} months each, the last MONTH_SEED={today}, "
           f"{bad} failed, {time.monotonic() - began:.0f} s")
     return 1 if bad else 0
