@@ -253,8 +253,10 @@ static bool take_mailbox_seen(struct desk *d, struct net_frame *f)
         snprintf(text, sizeof(p->aspect_text[0]), "%s at %s: %.*s",
                  is_canary ? "canary lost" : "no log-in", ipc_look_step_name(s.step),
                  (int)(s.text.n < 150 ? s.text.n : 150), s.text.p ? s.text.p : "");
-    if (s.is_ours && !s.is_well)
-        return true; /* says nothing about the primary */
+    if (s.is_well)
+        desk_has_worked(d, p, aspect);
+    if (!s.is_well && (s.is_ours || !p->has_worked[aspect]))
+        return true; /* our own fault, or set up wrongly: says nothing about the primary */
     /* A canary that could not even be handed over is what the probe sees; here it counts twice. */
     if (!s.is_well)
         p->turn[aspect].next = mono_now() + SECONDS(LOOK_ILL_SECONDS);

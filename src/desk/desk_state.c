@@ -24,6 +24,8 @@ enum desk_state_flag {
     IS_ISOLATED = 8,
     IS_PAUSED = 16,
     IS_CLOCK_DOUBTED = 32,
+    CANARY_WORKED = 64,
+    LOGIN_WORKED = 128,
 };
 
 struct continuity_plan desk_plan_of(const struct desk *d, uint64_t primary)
@@ -73,9 +75,12 @@ static void state_written(struct store_change *change, enum err err, const struc
     desk_post(c->desk, state_done, c);
 }
 
-static uint32_t flags_of(const struct continuity_primary *p)
+static uint32_t flags_of(const struct desk_primary *primary)
 {
-    return (p->is_by_hand ? IS_BY_HAND : 0U) | (p->is_told ? IS_TOLD : 0U) |
+    const struct continuity_primary *p = &primary->p;
+    return (primary->has_worked[ASPECT_ARRIVES] ? CANARY_WORKED : 0U) |
+           (primary->has_worked[ASPECT_LETS_IN] ? LOGIN_WORKED : 0U) |
+           (p->is_by_hand ? IS_BY_HAND : 0U) | (p->is_told ? IS_TOLD : 0U) |
            (p->is_ready ? IS_READY : 0U) | (p->is_isolated ? IS_ISOLATED : 0U) |
            (p->is_paused ? IS_PAUSED : 0U) | (p->is_clock_doubted ? IS_CLOCK_DOUBTED : 0U);
 }
@@ -88,7 +93,7 @@ static void write_state(struct desk *d, const struct desk_primary *p, struct sli
     struct desk_state_body b = {.state = (uint8_t)p->p.state,
                                 .since = p->p.since,
                                 .trouble_since = p->p.trouble_since,
-                                .flags = flags_of(&p->p),
+                                .flags = flags_of(p),
                                 .maintenance_from = p->p.maintenance_from,
                                 .maintenance_until = p->p.maintenance_until,
                                 .by = slice_of(by.p, by.n < 200 ? by.n : 200),
@@ -122,6 +127,8 @@ void desk_state_load(struct desk *d, const struct record_object *o)
         return;
     p->p.state = b.state;
     p->p.since = b.since;
+    p->has_worked[ASPECT_ARRIVES] = b.flags & CANARY_WORKED;
+    p->has_worked[ASPECT_LETS_IN] = b.flags & LOGIN_WORKED;
     p->p.is_by_hand = b.flags & IS_BY_HAND;
     p->p.is_told = b.flags & IS_TOLD;
     p->p.is_ready = b.flags & IS_READY;
@@ -327,6 +334,14 @@ void desk_drained(void *arg, uint64_t primary)
     if (p && p->p.state == STATE_RETURNING && !p->p.is_paused)
         desk_step(d, p, EVIDENCE_DRAINED, SLICE("everything was given back"), SLICE("queue"), NULL,
                   NULL);
+}
+
+void desk_has_worked(struct desk *d, struct desk_primary *p, enum continuity_aspect aspect)
+{
+    if (p->has_worked[aspect])
+        return;
+    p->has_worked[aspect] = true;
+    write_state(d, p, SLICE("probe"), SLICE("a test mailbox works for the first time"), NULL, NULL);
 }
 
 /* ---- what people say ---- */

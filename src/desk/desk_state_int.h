@@ -23,9 +23,10 @@ struct desk_primary {
         enum continuity_evidence kind;
         uint32_t n; /* 0: none */
         utc_ms first, last;
-        char text[200];  /* of the last that was not good */
-    } seen[ASPECT_N];    /* not yet written down */
-    struct list waiters; /* struct probe_waiter: people who asked for a probe */
+        char text[200];        /* of the last that was not good */
+    } seen[ASPECT_N];          /* not yet written down */
+    bool has_worked[ASPECT_N]; /* canary, log-in: once, so that failing means something */
+    struct list waiters;       /* struct probe_waiter: people who asked for a probe */
 };
 
 /* ---- desk_state.c: primaries ---- */
@@ -40,6 +41,7 @@ void desk_evidence(void *arg, uint64_t primary, enum continuity_evidence e, stru
 enum continuity_way desk_way(void *arg, uint64_t primary);
 uint32_t desk_ceiling(void *arg, uint64_t primary);
 void desk_drained(void *arg, uint64_t primary);
+void desk_has_worked(struct desk *d, struct desk_primary *p, enum continuity_aspect aspect);
 void desk_state_tick(struct desk *d, mono_us now);
 void desk_decide(void *arg, uint64_t primary, enum continuity_evidence what, struct slice by,
                  struct slice why, desk_done *done, void *cookie);
