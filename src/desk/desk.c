@@ -423,6 +423,7 @@ static void make_queue(struct desk *d)
         .way = desk_way,
         .ceiling = desk_ceiling,
         .notice = desk_notice,
+        .delayed = desk_delayed,
         .tell = tell_from_queue,
         .done = desk_message_done,
         .drained = desk_drained,

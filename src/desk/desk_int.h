@@ -246,6 +246,7 @@ enum err desk_read_body(struct desk *d, struct store_reader *reader, uint64_t me
 
 /* ---- desk_notice.c: to senders ---- */
 bool desk_notice(void *arg, const struct queue_notice *notice);
+void desk_delayed(void *arg, const struct queue_notice *notice);
 void desk_notices_forget(struct desk *d); /* who had how many */
 
 /* ---- desk_silence.c: hours without the usual mail ---- */

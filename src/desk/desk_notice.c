@@ -62,11 +62,14 @@ static bool is_within_limit(struct desk *d, struct slice sender)
 
 static void fill_rcpt(const struct queue_notice *n, size_t i, struct wire_dsn_rcpt *ret)
 {
+    static const enum wire_dsn_action actions[] = {[QUEUE_FAILED] = WIRE_DSN_FAILED,
+                                                   [QUEUE_RELAYED] = WIRE_DSN_RELAYED,
+                                                   [QUEUE_DELAYED] = WIRE_DSN_DELAYED};
     const struct queue_row *row = &n->rows[i];
     const struct queue_outcome *o = &n->outcomes[i];
     struct slice rest, type = slice_cut(row->orcpt, ';', &rest);
     *ret = (struct wire_dsn_rcpt){
-        .action = WIRE_DSN_FAILED,
+        .action = actions[n->news],
         .final = row->address,
         .orcpt_type = row->orcpt.n ? type : SLICE(""),
         .orcpt = row->orcpt.n ? rest : SLICE(""),
@@ -75,7 +78,7 @@ static void fill_rcpt(const struct queue_notice *n, size_t i, struct wire_dsn_rc
         .last_attempt = utc_now(),
     };
     struct wire_status status;
-    if (wire_status_parse(o->enhanced, &status) && status.class == 5)
+    if (n->news == QUEUE_FAILED && wire_status_parse(o->enhanced, &status) && status.class == 5)
         ret->status = status;
 }
 
@@ -143,4 +146,65 @@ bool desk_notice(void *arg, const struct queue_notice *n)
     desk_accept_own(d, n->facts->tenant, n->facts->mail_from, buf_slice(&raw), needs.needs_smtputf8,
                     notice_written, w);
     return true;
+}
+
+/* ---- delays: the facts and the header come from the store ---- */
+
+struct delaying {
+    struct worker_job job;
+    struct arena *arena;
+    struct queue_facts facts;
+    struct queue_notice notice;
+    struct queue_body *body;
+    bool is_whole;
+};
+
+static void delay_work(struct worker_job *job, struct store_reader *reader)
+{
+    struct delaying *w = container_of(job, struct delaying, job);
+    struct errinfo ei;
+    w->is_whole =
+        desk_read_message(job->desk, reader, w->facts.id, w->arena, &w->facts, &ei) == ERR_OK;
+    if (w->is_whole && may_notify(&w->facts))
+        (void)!desk_read_body(job->desk, reader, w->facts.id, &w->body, &ei); /* or without it */
+}
+
+static void delay_finish(struct worker_job *job)
+{
+    struct delaying *w = container_of(job, struct delaying, job);
+    struct desk *d = job->desk;
+    struct wire_dsn_needs needs;
+    w->notice.facts = &w->facts;
+    w->notice.body = w->body;
+    if (w->is_whole && may_notify(&w->facts) && is_within_limit(d, w->facts.mail_from)) {
+        SCOPED(buf_finish) struct buf raw = buf_make(NOTICE_MAX);
+        if (compose(d, &w->notice, &raw, &needs))
+            desk_accept_own(d, w->facts.tenant, w->facts.mail_from, buf_slice(&raw),
+                            needs.needs_smtputf8, NULL, NULL);
+    }
+    queue_body_unref(&w->body);
+    arena_destroy(&w->arena);
+    mem_free(&w);
+}
+
+void desk_delayed(void *arg, const struct queue_notice *n)
+{
+    struct desk *d = arg;
+    struct delaying *w = mem_new(sizeof(*w));
+    w->arena = arena_create(4 << 20);
+    struct queue_row *rows = ARENA_ARRAY(w->arena, struct queue_row, n->n);
+    struct queue_outcome *outcomes = ARENA_ARRAY(w->arena, struct queue_outcome, n->n);
+    for (size_t i = 0; i < n->n; i++) {
+        rows[i] = n->rows[i];
+        rows[i].address = arena_copy(w->arena, rows[i].address);
+        rows[i].orcpt = arena_copy(w->arena, rows[i].orcpt);
+        outcomes[i] = n->outcomes[i];
+        outcomes[i].text = arena_copy(w->arena, outcomes[i].text);
+    }
+    w->facts.id = n->facts->id;
+    w->notice = (struct queue_notice){
+        .news = n->news, .rows = rows, .outcomes = outcomes, .n = n->n, .remote = SLICE("")};
+    w->job.work = delay_work;
+    w->job.finish = delay_finish;
+    desk_work(d, &w->job);
 }

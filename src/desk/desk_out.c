@@ -155,6 +155,7 @@ static bool take_result(struct desk *d, struct net_frame *f)
         struct queue_result result = {.message = r.message,
                                       .remote = r.remote,
                                       .is_sent = r.is_sent != 0,
+                                      .has_dsn = !(r.abilities & IPC_NO_DSN),
                                       .n_outcomes = r.n_outcomes};
         struct queue_outcome *outcomes = ARENA_ARRAY(arena, struct queue_outcome, r.n_outcomes);
         result.outcomes = outcomes;

@@ -96,11 +96,6 @@ static struct order *order_create(struct queue *q, struct queue_order_done done)
 
 /* ---- the row ---- */
 
-static bool is_resting_place(const struct item *i)
-{
-    return i->place == PLACE_FRESH || i->place == PLACE_BACKLOG || i->place == PLACE_TIMER;
-}
-
 /* One row out of what waits, as an item of its own. */
 static struct item *take_out(struct queue *q, struct item *i, size_t k)
 {
@@ -140,7 +135,7 @@ static enum err refuse_order(const struct queue_decision *x, const struct item *
     enum disposition is = x->row->last.disposition;
     if (i && i->place == PLACE_ORDERED)
         return err_set(ei, ERR_CONFLICT, "a decision about it is being written; look again");
-    if (i && !is_resting_place(i))
+    if (i && !queue_item_is_at_rest(i))
         return err_set(ei, ERR_CONFLICT,
                        "it is being delivered at this moment; look again in a few seconds");
     if (i && x->what == QUEUE_RELEASE)

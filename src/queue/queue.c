@@ -35,6 +35,7 @@ struct queue_message *queue_message_create(const struct queue_facts *f)
     queue_message_fill(m, f);
     m->n_refs = 1;
     list_init(&m->items);
+    list_init(&m->patient);
     return m;
 }
 
@@ -49,6 +50,7 @@ void queue_message_unref(struct queue_message **message)
     *message = NULL;
     if (!m || --m->n_refs > 0)
         return;
+    list_remove(&m->patient);
     queue_body_unref(&m->body);
     mem_free(&m->text);
     mem_free(&m);
@@ -158,6 +160,7 @@ struct item *queue_item_create(struct queue *q, struct queue_message *m, uint64_
     i->place = PLACE_PLANNED;
     list_init(&i->node);
     list_append(&m->items, &i->in_message);
+    queue_be_patient(q, m, rows, n_rows);
     q->figures.n_items++;
     q->figures.n_rows += n_rows;
     return i;
@@ -261,6 +264,7 @@ struct queue *queue_create(const struct queue_options *o)
     list_init(&q->resting);
     list_init(&q->hungry);
     list_init(&q->notices);
+    list_init(&q->patient);
     list_init(&q->unwritten);
     return q;
 }
@@ -371,6 +375,7 @@ struct item *queue_item_of(struct queue *q, const struct store_row *row,
     struct queue_row r = {.rcpt = row->rcpt,
                           .notify = row->facts.notify,
                           .is_known = is_known,
+                          .is_told = slice_eq(row->last.by, SLICE(QUEUE_TOLD_BY)),
                           .attempts = row->last.attempts,
                           .address = row->facts.address,
                           .orcpt = row->facts.orcpt};

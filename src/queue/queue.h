@@ -34,6 +34,7 @@ struct queue_row {
     uint16_t rcpt; /* number in the message */
     uint8_t notify;
     bool is_known;     /* a person or group of ours */
+    bool is_told;      /* its sender, that it takes long */
     uint32_t attempts; /* that ended */
     struct slice address, orcpt;
 };
@@ -73,11 +74,18 @@ struct queue_result {
     bool is_sent; /* the final dot went out */
     bool is_ours; /* it ended through our fault: says nothing about the destination */
     bool is_lost; /* the courier ended with it: due again as soon as there is another */
+    bool has_dsn; /* the peer tells senders itself what they asked to hear (RFC 3461) */
     const struct queue_outcome *outcomes;
     size_t n_outcomes;
 };
-/* Something to say to a sender: these rows come back. Borrowed for the call. */
+enum queue_news {
+    QUEUE_FAILED,  /* these rows come back */
+    QUEUE_RELAYED, /* went to a system that confirms nothing (RFC 3461 section 5.2.2) */
+    QUEUE_DELAYED, /* still wait */
+};
+/* Something to say to a sender. Borrowed for the call. */
 struct queue_notice {
+    enum queue_news news;
     const struct queue_facts *facts;
     const struct queue_row *rows;
     const struct queue_outcome *outcomes; /* as many, in the same order */
@@ -118,6 +126,9 @@ struct queue_options {
     /* Write a notice to the sender. False: none may be sent. True: queue_noticed follows, not
      * within this call. */
     bool (*notice)(void *arg, const struct queue_notice *notice);
+    /* Rows of a message whose sender wants to hear of delays have waited long: tell it, if it may
+     * hear anything. The facts are perhaps not whole yet, and there is no body: read both. */
+    void (*delayed)(void *arg, const struct queue_notice *notice);
     /* A person should know. */
     void (*tell)(void *arg, enum event_class class, const char *name, uint64_t tenant,
                  struct slice subject, struct slice text);

@@ -18,6 +18,7 @@ enum item_place {
 struct queue_message {
     struct queue_facts facts; /* slices point into `text` */
     struct list items;
+    struct list patient; /* in queue->patient, while its sender may have to hear of a delay */
     struct queue_body *body;
     uint32_t n_refs;
     char *text;
@@ -81,6 +82,7 @@ struct queue {
     struct list resting;   /* destinations whose rest will end */
     struct list hungry;    /* destinations that wait for a slot of all, in turn */
     struct list notices;   /* struct notice_wait */
+    struct list patient;   /* messages with NOTIFY=DELAY, oldest first */
     struct list unwritten; /* results that the disk refused; result.c */
     uint32_t n_unwritten;  /* of these, with those that are being written again */
     utc_ms write_again;
@@ -92,6 +94,19 @@ struct queue {
     size_t n_results, cap_results;
     struct queue_figures figures;
 };
+
+/* Nothing happens to it at this moment. */
+static inline bool queue_item_is_at_rest(const struct item *i)
+{
+    return i->place == PLACE_FRESH || i->place == PLACE_BACKLOG || i->place == PLACE_TIMER;
+}
+
+/* ---- tell.c ---- */
+#define QUEUE_TOLD_BY "notice of the delay" /* in the log: whose row says that it was told */
+void queue_tell_relayed(struct queue *q, struct queue_notice *notice);
+void queue_be_patient(struct queue *q, struct queue_message *m, const struct queue_row *rows,
+                      size_t n_rows);
+void queue_tell_delayed(struct queue *q);
 
 /* ---- queue.c ---- */
 enum { ITEM_ROWS_MAX = 1000 }; /* a job carries no more */

@@ -198,6 +198,9 @@ struct settling {
     const struct queue_outcome *pass; /* the refusal that the sender gets */
     enum refuse_id held_for;          /* of the first that is held */
     struct slice held_text;
+    struct queue_row *relayed_rows; /* whose senders want to hear that they went; NULL: none */
+    struct queue_outcome *relayed_outcomes;
+    size_t n_relayed;
     struct queue_row *back_rows; /* those that go back, side by side */
     struct queue_outcome *back_outcomes;
     struct returning *back; /* NULL: none */
@@ -366,6 +369,8 @@ static void keep_waiting(struct settling *s, struct queue_row *row, struct recor
     uint32_t random;
     random_bytes(&random, sizeof(random));
     result->disposition = DISPOSITION_WAITING;
+    if (row->is_told)
+        result->by = SLICE(QUEUE_TOLD_BY);
     result->due = utc_now();
     if (!s->is_due_now)
         result->due += continuity_retry_ms(row->attempts, i->d->primary != 0, random);
@@ -425,6 +430,33 @@ static void weigh(struct settling *s, const struct continuity_verdict *v,
     }
 }
 
+static void note_relayed(struct settling *s, const struct queue_row *row,
+                         const struct queue_outcome *o)
+{
+    if (s->r->has_dsn || !(row->notify & WIRE_NOTIFY_SUCCESS) || s->i->m->facts.mail_from.n == 0)
+        return;
+    if (!s->relayed_rows) {
+        s->relayed_rows = mem_new(s->i->n_rows * sizeof(*s->relayed_rows));
+        s->relayed_outcomes = mem_new(s->i->n_rows * sizeof(*s->relayed_outcomes));
+    }
+    s->relayed_rows[s->n_relayed] = *row;
+    s->relayed_outcomes[s->n_relayed++] = *o;
+}
+
+static void tell_relayed(struct settling *s)
+{
+    struct queue_notice notice = {.facts = &s->i->m->facts,
+                                  .rows = s->relayed_rows,
+                                  .outcomes = s->relayed_outcomes,
+                                  .n = s->n_relayed,
+                                  .remote = s->r->remote,
+                                  .body = s->i->m->body};
+    if (s->n_relayed > 0)
+        queue_tell_relayed(s->q, &notice);
+    mem_free(&s->relayed_rows);
+    mem_free(&s->relayed_outcomes);
+}
+
 static void settle_row(struct settling *s, struct queue_row *row, bool is_alone)
 {
     struct queue *q = s->q;
@@ -439,6 +471,7 @@ static void settle_row(struct settling *s, struct queue_row *row, bool is_alone)
         result.disposition = DISPOSITION_DELIVERED;
         s->n_delivered++;
         q->figures.n_delivered++;
+        note_relayed(s, row, o);
         break;
     case FATE_PASS:
         result.disposition = DISPOSITION_REFUSED;
@@ -539,6 +572,7 @@ static void settle_rows(struct settling *s)
         tell_held(s->q, i->m->facts.id, i->m->facts.tenant, s->held_for, s->n_held, s->held_text);
     s->n_held = 0;
     send_back(s);
+    tell_relayed(s);
     if (s->pass)
         refuse_merged(s);
     s->q->figures.n_rows -= n_rows - s->n_left;

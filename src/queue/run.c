@@ -445,6 +445,7 @@ void queue_tick(struct queue *q)
 {
     utc_ms now = utc_now();
     queue_write_again(q);
+    queue_tell_delayed(q);
     while (q->n_timers && q->timers[0]->due <= now) {
         struct item *i = q->timers[0];
         queue_unplace(q, i);

@@ -173,6 +173,31 @@ def test_nobody_is_told_who_did_not_want_it(told):
     assert inside.records() == []
 
 
+def test_who_asked_hears_that_it_was_relayed(told, directory, stage):
+    """NOTIFY=SUCCESS, and the next system offers no DSN (RFC 3461 section 5.2.2)."""
+    node, inside, _ = told
+    deaf = stage.start(Sink, "--no-dsn", address="127.0.0.99", port=25)
+    asks = ("RET=FULL ENVID=QQ314159", "NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;b@dead.test")
+    assert send_out(node, "unasked", "b@dead.test", parameters=("", "NOTIFY=FAILURE")).code == 250
+    assert send_out(node, "heard", "b@dead.test", parameters=asks).code == 250
+    mail = stored(inside, directory)[0]
+    settled(node)
+    assert sorted(deaf.ids()) == ["heard", "unasked"]
+    assert inside.records()[0]["rcpts"] == [ALICE] and len(inside.records()) == 1
+    assert mail.get_content_type() == "multipart/report" and not mail.defects
+    assert mail.get_param("report-type") == "delivery-status"
+    assert mail["Auto-Submitted"] == "auto-replied"
+    text, report, original = mail.get_payload()
+    assert "without confirmations" in text.get_payload()
+    whole, row = report.get_payload()
+    assert whole["Original-Envelope-Id"] == "QQ314159"
+    assert (row["Action"], row["Status"]) == ("relayed", "2.0.0")
+    assert row["Original-Recipient"] == "rfc822; b@dead.test"
+    assert row["Final-Recipient"].endswith("b@dead.test")
+    assert original.get_content_type() == "text/rfc822-headers"
+    assert "X-Load-Id: heard" in original.as_string() and "hello" not in original.as_string()
+
+
 # ---- waiting -------------------------------------------------------------------------------------
 
 

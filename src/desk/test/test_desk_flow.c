@@ -1,4 +1,5 @@
 /* Mail through the desk: taken, durable, delivered, answered; and again after a start. */
+#include "desk/desk_int.h"
 #include "desk_kit.h"
 
 #include <sqlite3.h>
@@ -614,6 +615,46 @@ static void a_flood_of_notices_to_one_sender_is_held_instead(void **)
     kit_await_event("queue.held");
 }
 
+static void delay_now(void *arg)
+{
+    const uint64_t *id = arg;
+    struct queue_facts facts = {.id = *id};
+    struct queue_row row = {.address = SLICE("anna@example.test"),
+                            .orcpt = SLICE("rfc822;anna@example.test")};
+    struct queue_outcome outcome = {.text = SLICE("connection refused")};
+    struct queue_notice n = {
+        .news = QUEUE_DELAYED, .facts = &facts, .rows = &row, .outcomes = &outcome, .n = 1};
+    desk_delayed(kit->desk, &n);
+}
+
+static void a_delay_is_told_to_who_may_be_told(void **)
+{
+    kit_found((struct kit_company){0});
+    for (int is_proved = 0; is_proved < 2; is_proved++) {
+        struct kit_mail mail = {.rcpts = {"anna@example.test"},
+                                .mail_from = "luca@example.test",
+                                .flags = is_proved ? MESSAGE_SENDER_PROVED : 0};
+        uint64_t id = kit_accept(kit->gate, &mail);
+        kit_end_job((struct kit_reply){SMTP_PHASE_RCPT, 452, "4.2.2", false});
+        kit_await(id, 0, DISPOSITION_WAITING);
+        kit_on_loop(delay_now, &id);
+        if (!is_proved) {
+            kit_expect_quiet(kit->courier);
+            continue;
+        }
+        struct kit_job j;
+        kit_job(&j);
+        const char *text = buf_cstr(&j.content);
+        assert_int_equal(j.job.mail_from.n, 0);
+        assert_non_null(strstr(text, "Action: delayed\r\nStatus: 4.0.0"));
+        assert_non_null(strstr(text, "could not be delivered yet"));
+        assert_non_null(strstr(text, "Original-Recipient: rfc822; anna@example.test"));
+        assert_non_null(strstr(text, "Subject: hello")); /* its header, from the store */
+        kit_result(&j, kit_good);
+        kit_job_free(&j);
+    }
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
 #define TEST_IMPATIENT(f) cmocka_unit_test_setup_teardown(f, setup_impatient, kit_teardown)
 
@@ -655,6 +696,7 @@ int main(void)
         TEST(a_gate_that_dies_while_its_sender_waits_leaves_it_unanswered),
         TEST(what_the_world_refuses_comes_back_with_a_notice),
         TEST(a_notice_for_somebody_unknown_of_a_domain_of_ours_goes_to_its_primary),
+        TEST(a_delay_is_told_to_who_may_be_told),
         TEST(a_flood_of_notices_to_one_sender_is_held_instead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

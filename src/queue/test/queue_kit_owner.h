@@ -106,8 +106,16 @@ static bool kit_notice(void *, const struct queue_notice *n)
         kit->n_notices = 0;
     kit->notices[kit->n_notices].cookie = n->cookie;
     kit->notices[kit->n_notices].message = n->facts->id;
+    kit->notices[kit->n_notices].news = n->news;
     kit->notices[kit->n_notices++].n = n->n;
     return true;
+}
+
+static void kit_delayed(void *, const struct queue_notice *n)
+{
+    assert_true(n->n > 0 && n->facts->mail_from.n > 0);
+    assert_int_equal(n->news, QUEUE_DELAYED);
+    kit->n_delayed += n->n;
 }
 
 static void kit_tell(void *, enum event_class class, const char *name, uint64_t, struct slice,
@@ -149,6 +157,7 @@ static struct queue *kit_queue(uint32_t running_max, uint64_t running_bytes_max)
         .way = kit_way,
         .ceiling = kit_ceiling,
         .notice = kit_notice,
+        .delayed = kit_delayed,
         .tell = kit_tell,
         .done = kit_done,
         .drained = kit_drained,

@@ -35,6 +35,7 @@ struct kit_row {
     uint8_t notify;
     char address[80];
     struct record_result last;
+    bool says_told;
     char text[600];
     bool is_planned, is_there, is_attempting, is_double;
     unsigned n_arrived; /* what really happened there: for tests that play it */
@@ -87,8 +88,10 @@ struct kit {
         void *cookie;
         size_t n;
         uint64_t message;
+        enum queue_news news;
     } notices[KIT_SAID];
     size_t n_notices;
+    size_t n_delayed; /* rows whose senders were told */
     void *fetches[KIT_JOBS];
     uint64_t fetch_ids[KIT_JOBS];
     size_t n_fetches;
@@ -166,6 +169,7 @@ static void kit_apply_results(struct slice facts)
         row->last = *r;
         snprintf(row->text, sizeof(row->text), "%.*s", SLICE_ARG(r->text));
         row->last.text = slice_str(row->text);
+        row->says_told = slice_eq(r->by, SLICE("notice of the delay"));
         row->last.enhanced = row->last.by = row->last.remote = SLICE("");
     }
     kit->n_result_records++;
