@@ -88,6 +88,7 @@ struct queue {
     utc_ms write_again;
     bool is_started;
     bool is_clock_doubted;
+    utc_ms ticked;      /* by the wall clock */
     uint64_t n_flushes; /* 1 + how often results were written */
     struct arena *results_arena;
     struct record_result *results;

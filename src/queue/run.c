@@ -14,6 +14,7 @@ enum {
     FRESH_PER_BACKLOG = 3,
     MEMORY_KEEP_BYTES = 256 << 20,
     WRITE_AGAIN_MS = 5000,
+    CLOCK_SLACK_MS = 60000,
 };
 
 /* ---- places ---- */
@@ -444,9 +445,12 @@ void queue_fetched(struct queue *q, const struct queue_fetched *f)
 void queue_tick(struct queue *q)
 {
     utc_ms now = utc_now();
+    bool went_back = now < q->ticked - CLOCK_SLACK_MS;
+    q->ticked = now;
     queue_write_again(q);
     queue_tell_delayed(q);
-    while (q->n_timers && q->timers[0]->due <= now) {
+    /* By a clock that was set back, what is due soon would be due in a day or a year. */
+    while (q->n_timers && (went_back || q->timers[0]->due <= now)) {
         struct item *i = q->timers[0];
         queue_unplace(q, i);
         queue_place(q, i, PLACE_BACKLOG);
@@ -454,7 +458,7 @@ void queue_tick(struct queue *q)
     }
     LIST_FOREACH (node, &q->resting) {
         struct destination *d = container_of(node, struct destination, resting);
-        if (d->rest_until > now)
+        if (d->rest_until > now && !went_back)
             continue;
         end_rest(q, d);
         queue_destination_settle(q, d); /* perhaps only its rest kept it */

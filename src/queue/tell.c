@@ -94,8 +94,8 @@ static void tell(struct queue *q, struct queue_message *m)
 void queue_tell_delayed(struct queue *q)
 {
     utc_ms before = utc_now() - DELAY_MS;
-    if (q->n_unwritten > 0)
-        return; /* decisions stay behind what happened before them */
+    if (q->n_unwritten > 0 || q->is_clock_doubted)
+        return; /* decisions stay behind what happened before them; hours need a clock */
     LIST_FOREACH (node, &q->patient) {
         struct queue_message *m = container_of(node, struct queue_message, patient);
         if (!m->is_accepted || m->facts.received > before)

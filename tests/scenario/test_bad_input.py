@@ -3,6 +3,7 @@ in doubt is never guessed: it is said in words what is wrong, what would be righ
 
 Wrong settings are in test_bad_start.py; disks that fail or fill up are in tests/crash."""
 
+import contextlib
 import shutil
 import sqlite3
 import subprocess
@@ -203,6 +204,55 @@ def test_log_that_is_gone_is_not_mistaken_for_a_new_store(stage, stopped):
         assert client.transaction(STRANGER, ALICE, letter("no")).code == 451
     assert node.must("status")["open"] is False
     assert sums(node)["accepted"] == COUNT
+
+
+# ---- no room --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(directory):
+    """A disk of 40 MiB, mounted at the returned folder."""
+    place = directory / "small"
+    place.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=40m,mode=755", "tmpfs", place)
+    yield place
+    run("umount", "-l", place)
+
+
+def fill(place):
+    """Not a page is left."""
+    with contextlib.suppress(OSError), open(place / "filler", "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def test_new_store_on_a_full_disk_is_refused_and_leaves_nothing_half(small_disk, directory):
+    fill(small_disk)
+    node = Staffetta(directory / "full", data=small_disk / "data")
+    refused(node, "The store in", "no room on the disk")
+    (small_disk / "filler").unlink()
+    node.start()
+    assert node.must("status")["open"]
+    node.stop()
+
+
+def test_store_on_a_full_disk_starts_and_delivers(stage, stopped, small_disk):
+    """New mail is asked to wait; what is there is given back, and written down as given back."""
+    stage.expected += [r"mail\.closed", r"store\.", r"disk\.low"]
+    node, sink, story = stopped
+    run("cp", "-a", node.data, small_disk / "data")
+    node.data = small_disk / "data"
+    fill(small_disk)
+    node.start()
+    with Client(node.at()) as client:
+        client.ehlo()
+        reply = client.transaction(STRANGER, ALICE, letter("no"))
+        assert (reply.code, reply.enhanced) == (452, "4.3.1")
+    sink.start()
+    wait_for(lambda: len(sink.ids()) == COUNT, "given back", 20)
+    (small_disk / "filler").unlink()
+    wait_for(lambda: Story(node).send("again").code == 250, "open again", 10)
+    assert settled(node)["delivered"] == COUNT + 1
 
 
 # ---- the directory -------------------------------------------------------------------------------

@@ -46,9 +46,9 @@ class Node:
     def write(self, text):
         self.file.write_text(text)
 
-    def refused(self, *words, line=None, code=1):
+    def refused(self, *words, line=None, code=1, wrapper=()):
         """Starts, expects the end, and every word in what is said."""
-        done = subprocess.run([STAFFETTA, "serve", "--config", str(self.file)],
+        done = subprocess.run([*wrapper, STAFFETTA, "serve", "--config", str(self.file)],
                               capture_output=True, text=True, timeout=20)
         where = f"{self.file}:{line}: " if line else str(self.file)
         assert done.returncode == code, done.stderr
@@ -241,6 +241,14 @@ def test_a_port_in_use(node):
 def test_an_address_that_is_not_ours(node):
     node.write(node.lines(listen="[{for: smtp, at: 192.0.2.1:2525}]"))
     node.refused("192.0.2.1:2525", "ip addr", line=2)
+
+
+def test_a_port_below_1024_without_the_right_to_it(node):
+    """Also in a container that runs as root without that capability."""
+    wrapper = ["setpriv", "--bounding-set", "-net_bind_service"] if os.geteuid() == 0 else []
+    node.write(node.lines(listen="[{for: smtp, at: 127.0.0.1:25}]"))
+    node.refused("cannot listen at 127.0.0.1:25 for smtp: Permission denied", "1024", line=2,
+                 wrapper=wrapper)
 
 
 def test_a_second_instance(node):

@@ -411,6 +411,28 @@ static void what_is_lost_with_every_courier_waits_its_time(void **)
     kit_expect_empty();
 }
 
+static void a_clock_that_jumps_costs_a_try_and_no_mail(void **)
+{
+    uint64_t inward = kit_mail(&(struct kit_mail){.primary = 1});
+    uint64_t outward = kit_mail(&(struct kit_mail){.domain = "b.test"});
+    kit_tick(0);
+    kit_end(inward, kit_full);
+    kit_end(outward, kit_full);
+    kit_tick(-400LL * 86400); /* back: everything that waits for its time is tried now */
+    assert_int_equal(kit_n_running(), 2);
+    kit_end(inward, kit_full);
+    kit_end(outward, kit_full);
+    kit_tick(0);
+    assert_int_equal(kit_n_running(), 0); /* once */
+    kit_tick(800LL * 86400); /* ahead: everything is due; for a primary nothing is ever too old */
+    assert_int_equal(kit_n_running(), 2);
+    kit_end(inward, kit_full);
+    kit_end(outward, kit_full);
+    assert_int_equal(kit_disposition(inward, 0), DISPOSITION_WAITING);
+    assert_int_equal(kit->n_notices, 1); /* mail to the world comes back after five days */
+    assert_int_equal(kit->notices[0].message, outward);
+}
+
 static void a_result_about_another_message_is_nonsense_and_changes_nothing(void **)
 {
     uint64_t id = kit_mail(&(struct kit_mail){.primary = 1});
@@ -596,6 +618,7 @@ int main(void)
         TEST(a_courier_that_is_away_costs_a_little_time_only),
         TEST(a_lost_courier_leaves_possible_doubles_that_are_due_again),
         TEST(what_is_lost_with_every_courier_waits_its_time),
+        TEST(a_clock_that_jumps_costs_a_try_and_no_mail),
         TEST(a_result_about_another_message_is_nonsense_and_changes_nothing),
         TEST(tags_of_an_earlier_life_are_never_used_again),
         TEST(rows_of_one_message_are_one_delivery_after_a_start),
