@@ -33,6 +33,7 @@ static const struct {
     {414, "Too long", "The path or the query is too long. Nothing was done."},
     {415, "Not JSON",
      "The body must be JSON: Content-Type: application/json. Nothing was changed."},
+    {431, "Too long", "The headers are longer than 16 KiB in all. Nothing was done."},
     {502, "Our fault",
      "The core process answered nonsense and is started again. If this was a change, it may or may "
      "not have been made: look again in a minute."},
@@ -50,6 +51,8 @@ void request_refuse(struct request *r, uint16_t status)
     size_t n = sizeof(refusals) / sizeof(refusals[0]);
     while (i < n - 1 && refusals[i].status != status)
         i++;
+    if (status < 500)
+        (void)refuse(REFUSE_ADMIN_REQUEST, slice_str(r->conn->by));
     r->server->n_bytes -= r->answer.n;
     buf_finish(&r->answer);
     r->answer = buf_make(2000);

@@ -145,8 +145,12 @@ static uint16_t judge_head(struct request *r, const char *method)
     struct web_server *s = r->server;
     const char *length = MHD_lookup_connection_value(r->http, MHD_HEADER_KIND, "Content-Length");
     uint64_t n = 0;
+    const union MHD_ConnectionInfo *head =
+        MHD_get_connection_info(r->http, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     if (!r->uri)
         return 414;
+    if (!head || head->header_size > HEADER_BYTES)
+        return 431;
     if (r->conn->is_metrics) {
         struct slice query, path = slice_cut(slice_str(r->uri), '?', &query);
         if (!slice_eq(path, SLICE("/metrics")) && !slice_eq(path, SLICE("/health")))
@@ -249,9 +253,14 @@ static size_t keep_escapes(void *, struct MHD_Connection *, char *text)
     return strlen(text);
 }
 
-static void stay_silent(void *, const char *, va_list)
+/* The library would write to standard error about peers that hang up; our log says what matters.
+ * What it refuses without asking us (no HTTP at all, a head beyond its memory) it answers in HTML:
+ * its word about that is the only way to count it. */
+static void hear_library(void *, const char *format, va_list)
 {
-    /* The library writes to standard error about peers that hang up; our log says what matters. */
+    static const char refused[] = "Error processing request";
+    if (strncmp(format, refused, sizeof(refused) - 1) == 0)
+        (void)refuse(REFUSE_ADMIN_REQUEST, SLICE("libmicrohttpd"));
 }
 
 static struct MHD_Daemon *listen_on(struct web_server *s, int fd, unsigned n_max,
@@ -259,7 +268,7 @@ static struct MHD_Daemon *listen_on(struct web_server *s, int fd, unsigned n_max
 {
     return MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-        on_request, s, MHD_OPTION_EXTERNAL_LOGGER, stay_silent, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        on_request, s, MHD_OPTION_EXTERNAL_LOGGER, hear_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_CONNECTION_LIMIT, n_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)HEADER_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK,
         keep_escapes, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_uri, s, MHD_OPTION_NOTIFY_COMPLETED,

@@ -14,7 +14,8 @@
 enum {
     CONNECTIONS_MAX = 256, /* a listener; more are closed at once */
     CONNECTIONS_METRICS = 32,
-    HEADER_MEMORY = 32 << 10, /* libmicrohttpd's for a connection: request line and headers */
+    HEADER_BYTES = 16 << 10,  /* request line and headers; more is refused by us, in JSON */
+    HEADER_MEMORY = 64 << 10, /* libmicrohttpd's for a connection; beyond it refuses itself */
     PATH_BYTES = 2000,        /* as ipc_request has it */
     QUERY_BYTES = 8000,
     LINK_QUEUE = 64 << 20,

@@ -328,6 +328,40 @@ static void refuses_what_is_too_big_or_no_json(void **)
     assert_int_equal(atomic_load(&t.n_asked), 1);
 }
 
+static uint64_t n_counted(void)
+{
+    static struct refuse_count counts[REFUSE_N];
+    (void)refuse_take_counts(counts);
+    return counts[REFUSE_ADMIN_REQUEST].n;
+}
+
+/* Ours says why, in JSON; beyond its memory the library says so in its own words. All count. */
+static void refuses_heads_that_are_too_long_and_counts_them(void **)
+{
+    static const struct {
+        size_t n;
+        const char *status, *part;
+    } heads[] = {{15000, "HTTP/1.1 200", "GET"},
+                 {17000, "HTTP/1.1 431", "longer than 16 KiB"},
+                 {24000, "HTTP/1.1 431", "\"title\":\"Too long\""},
+                 {80000, "HTTP/1.1 4", "<html>"}};
+    begin(ANSWERS, 0);
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        SCOPED(buf_finish) struct buf b = buf_make(300000);
+        (void)n_counted();
+        buf_adds(&b, SLICE("GET /v1/status" CLOSING));
+        for (size_t n = 0; n < heads[i].n; n += 100)
+            buf_addf(&b, "X-%04zu: %091d\r\n", n / 100, 0);
+        buf_adds(&b, SLICE("\r\n"));
+        expect(buf_cstr(&b), heads[i].status, heads[i].part);
+        assert_int_equal(n_counted(), i > 0);
+    }
+    expect("GET /v1/status HTTP/1.1\r\nNo host\r\n\r\n", "HTTP/1.1 400", "<html>");
+    assert_int_equal(n_counted(), 1);
+    expect("POST /v1/tenants" CLOSING "Content-Length: 2\r\n\r\n{}", "HTTP/1.1 415", "Not JSON");
+    assert_int_equal(n_counted(), 1);
+}
+
 static void refuses_endless_chunks(void **)
 {
     begin(ANSWERS, 0);
@@ -498,6 +532,7 @@ int main(void)
         cmocka_unit_test_teardown(keeps_a_connection_for_several_requests, end),
         cmocka_unit_test_teardown(carries_big_bodies_both_ways, end),
         cmocka_unit_test_teardown(refuses_what_is_too_big_or_no_json, end),
+        cmocka_unit_test_teardown(refuses_heads_that_are_too_long_and_counts_them, end),
         cmocka_unit_test_teardown(refuses_endless_chunks, end),
         cmocka_unit_test_teardown(says_in_time_that_core_is_slow, end),
         cmocka_unit_test_teardown(says_that_core_is_away_and_takes_the_next_one, end),
