@@ -94,6 +94,7 @@ enum { /* CAPABILITY; others are not noted */
        IMAP_CAP_UIDPLUS = 1 << 9,
        IMAP_CAP_SPECIAL_USE = 1 << 10,
        IMAP_CAP_UTF8_ACCEPT = 1 << 11,
+       IMAP_CAP_ESEARCH = 1 << 12,
 };
 enum {                                /* attributes of a folder in LIST */
        IMAP_FOLDER_NOSELECT = 1 << 0, /* also NonExistent */

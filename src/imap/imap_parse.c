@@ -49,6 +49,7 @@ static const struct word caps[] = {
     {"SASL-IR", IMAP_CAP_SASL_IR},         {"LITERAL+", IMAP_CAP_LITERAL_PLUS},
     {"LITERAL-", IMAP_CAP_LITERAL_MINUS},  {"UIDPLUS", IMAP_CAP_UIDPLUS},
     {"SPECIAL-USE", IMAP_CAP_SPECIAL_USE}, {"UTF8=ACCEPT", IMAP_CAP_UTF8_ACCEPT},
+    {"ESEARCH", IMAP_CAP_ESEARCH},
 };
 static const struct word attributes[] = {
     {"\\Noselect", IMAP_FOLDER_NOSELECT}, {"\\NonExistent", IMAP_FOLDER_NOSELECT},
@@ -69,7 +70,7 @@ static unsigned parse_caps(struct slice list)
         found |= FIND(caps, slice_cut(list, ' ', &list));
     /* What rev2 has in it (RFC 9051 appendix E). */
     if (found & IMAP_CAP_REV2)
-        found |= IMAP_CAP_SASL_IR | IMAP_CAP_LITERAL_MINUS | IMAP_CAP_UIDPLUS;
+        found |= IMAP_CAP_SASL_IR | IMAP_CAP_LITERAL_MINUS | IMAP_CAP_UIDPLUS | IMAP_CAP_ESEARCH;
     return found;
 }
 

@@ -1,21 +1,25 @@
 /* Which Message-IDs does a mailbox hold? Every folder that can be opened is searched for every id
- * that was not found yet, many searches on their way at once. Absent is said only when every folder
- * answered. */
+ * that was not found yet. Absent is said only when every folder answered; found only of an answer
+ * that certainly belongs to the question, because what is found is not given back.
+ *
+ * An untagged SEARCH names no command, and servers (Dovecot) send several of them before the first
+ * tagged answer. So many searches are on their way at once only where the answers say to which they
+ * belong (ESEARCH, RFC 4731); else one after the other. */
 #include "liaison/mailbox_int.h"
 
 enum { TIMEOUT_MOST_MS = 3600000, AT_ONCE = 16, IDS_MAX = 500 };
 
+struct question {
+    uint32_t tag, at; /* command, and place in the list of ids */
+    bool is_hit;
+};
 struct search {
     struct mailbox *m;
     const struct ipc_mailbox_has *has;
     struct ipc_mailbox_has_told *told;
     bool is_refused[IDS_MAX]; /* some folder gave no answer for it */
-    /* Of the searches on their way, in the order of their tags: RFC 9051 section 5.5 lets us ask
-     * on, but an untagged SEARCH names no command. Servers answer in order; one that does not is
-     * noticed by its tags. */
-    uint32_t waiting[AT_ONCE];
-    size_t n_waiting;
-    bool is_hit; /* an untagged SEARCH with a number came since the last tagged answer */
+    struct question open[AT_ONCE];
+    size_t n_open, n_most;
 };
 
 static bool is_askable(struct slice id)
@@ -30,39 +34,70 @@ static bool ask(struct search *s, uint32_t at)
 {
     struct mailbox *m = s->m;
     mailbox_begin(m, "SEARCH");
-    imap_command_add(&m->command, "UID SEARCH HEADER Message-ID ");
+    imap_command_add(&m->command, "UID SEARCH %sHEADER Message-ID ",
+                     s->n_most > 1 ? "RETURN (ALL) " : "");
     imap_command_string(&m->command, s->has->ids[at].id);
-    if (s->n_waiting == 0)
-        m->first_open = m->last_tag;
-    s->waiting[s->n_waiting++] = at;
+    s->open[s->n_open++] = (struct question){.tag = m->last_tag, .at = at};
+    m->first_open = s->open[0].tag;
     return mailbox_send(m, IPC_STEP_SEARCH);
 }
 
-/* Read until the oldest search has its answer. */
+static struct question *find_question(struct search *s, uint32_t tag)
+{
+    for (size_t i = 0; i < s->n_open; i++)
+        if (s->open[i].tag == tag)
+            return &s->open[i];
+    return NULL;
+}
+
+static bool take_hit(struct search *s, const struct imap_response *p)
+{
+    uint64_t tag = 0;
+    struct question *q = s->n_open == 1 ? &s->open[0] : NULL;
+    if (p->for_tag.n > 0) {
+        bool is_ours =
+            p->for_tag.p[0] == 's' && slice_u64(slice_skip(p->for_tag, 1), UINT32_MAX, &tag);
+        q = is_ours ? find_question(s, (uint32_t)tag) : NULL;
+    }
+    if (q)
+        q->is_hit |= p->set.n > 0;
+    else
+        mailbox_break(s->m, IPC_STEP_SEARCH,
+                      "the server does not say to which search an answer belongs");
+    return q != NULL;
+}
+
+static bool take_end(struct search *s, uint32_t tag, const struct imap_response *p)
+{
+    struct question *q = find_question(s, tag);
+    if (!q) {
+        mailbox_break(s->m, IPC_STEP_SEARCH, "a search was answered twice");
+        return false;
+    }
+    if (p->word != IMAP_OK) {
+        s->is_refused[q->at] = true;
+        mailbox_refused(s->m, IPC_STEP_SEARCH, p);
+    } else if (q->is_hit) {
+        s->told->facts[q->at].has = IPC_HAS_FOUND;
+    }
+    size_t at = (size_t)(q - s->open);
+    memmove(q, q + 1, (--s->n_open - at) * sizeof(*q));
+    return true;
+}
+
+/* Read until one search has its end. */
 static bool take_answer(struct search *s)
 {
     struct imap_response p;
     uint32_t tag;
-    s->is_hit = false;
     do {
         if (!mailbox_next(s->m, IPC_STEP_SEARCH, &p, &tag))
             return false;
-        s->is_hit |= p.kind == IMAP_UNTAGGED && p.word == IMAP_SEARCH && p.set.n > 0;
+        bool is_search = p.kind == IMAP_UNTAGGED && p.word == IMAP_SEARCH;
+        if (is_search && !take_hit(s, &p))
+            return false;
     } while (tag == 0);
-    if (tag != s->m->first_open) {
-        mailbox_break(s->m, IPC_STEP_SEARCH, "searches were answered in another order");
-        return false;
-    }
-    uint32_t at = s->waiting[0];
-    s->m->first_open++;
-    memmove(s->waiting, s->waiting + 1, --s->n_waiting * sizeof(s->waiting[0]));
-    if (p.word != IMAP_OK) {
-        s->is_refused[at] = true;
-        mailbox_refused(s->m, IPC_STEP_SEARCH, &p);
-    } else if (s->is_hit) {
-        s->told->facts[at].has = IPC_HAS_FOUND;
-    }
-    return true;
+    return take_end(s, tag, &p);
 }
 
 static bool search_selected(struct search *s)
@@ -70,12 +105,12 @@ static bool search_selected(struct search *s)
     for (uint32_t i = 0; i < s->has->n_ids; i++) {
         if (s->told->facts[i].has == IPC_HAS_FOUND || !is_askable(s->has->ids[i].id))
             continue;
-        if (s->n_waiting == AT_ONCE && !take_answer(s))
+        if (s->n_open == s->n_most && !take_answer(s))
             return false;
         if (!ask(s, i))
             return false;
     }
-    while (s->n_waiting > 0)
+    while (s->n_open > 0)
         if (!take_answer(s))
             return false;
     return true;
@@ -121,6 +156,7 @@ bool has_find(struct mailbox *m, const struct ipc_mailbox_has *has,
     struct mailbox_folders folders;
     struct mailbox_selected ignored;
     *s = (struct search){.m = m, .has = has, .told = told};
+    s->n_most = m->caps & IMAP_CAP_ESEARCH ? AT_ONCE : 1;
     bool is_complete = mailbox_list(m, &folders);
     if (is_complete && (folders.is_cut || folders.n == 0)) {
         mailbox_end_words(&m->end, IPC_STEP_SELECT, "%s",

@@ -57,7 +57,7 @@ static const struct {
     {"* NO [ALERT] disk [full]\r\n", "w2 code2:0,0 \"disk [full]\""},
     {"* OK [unclosed text\r\n", "w1 \"[unclosed text\""},
     {"* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN X] hi\r\n", "w1 code3:0,0 caps15 \"hi\""},
-    {"* CAPABILITY IMAP4rev2 LOGINDISABLED\r\n", "w6 caps34a"},
+    {"* CAPABILITY IMAP4rev2 LOGINDISABLED\r\n", "w6 caps134a"},
     {"a1 OK [READ-WRITE] Select\r\n", "tag=a1 w1 code7:0,0 \"Select\""},
     {"a1 NO [AUTHENTICATIONFAILED] no\r\n", "tag=a1 w2 code11:0,0 \"no\""},
     {"a2 OK [APPENDUID 38505 3955] done\r\n", "tag=a2 w1 code9:38505,3955 \"done\""},

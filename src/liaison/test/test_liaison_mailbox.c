@@ -444,8 +444,9 @@ static void a_canary_is_not_sent_where_it_would_be_another_message(void **)
 
 /* ---- Message-IDs ---- */
 
+#define IN_MANY "<s1 AUTHENTICATE PLAIN AHUAcHc=|>s1 OK [CAPABILITY IMAP4rev1 ESEARCH] in\n|"
 #define FOLDERS "<s2 LIST|>* LIST () \"/\" \"Sent\"\n* LIST () \"/\" \"INBOX\"\ns2 OK x\n|"
-#define ASKED(tag, id) "<" tag " UID SEARCH HEADER Message-ID \"<" id "@x>\"|"
+#define ASKED(tag, id) "<" tag " UID SEARCH RETURN (ALL) HEADER Message-ID \"<" id "@x>\"|"
 
 struct has_case {
     const char *script;
@@ -488,36 +489,49 @@ static void check_has(struct kit *k, const struct has_case *c)
 static void each_id_is_found_absent_or_unsure(void **)
 {
     static const struct has_case cases[] = {
-        {HELLO IN FOLDERS "<s3 EXAMINE \"INBOX\"|>s3 OK x\n|" ASKED("s4", "a") ASKED("s5", "b")
-             ASKED("s6", "c") ">* SEARCH 5\ns4 OK x\n* SEARCH\ns5 OK x\n* 7 EXISTS\ns6 OK x\n|"
-                              "<s7 EXAMINE \"Sent\"|>s7 OK x\n|" ASKED("s8", "b")
-                                  ASKED("s9", "c") ">s8 OK x\n* SEARCH 9 10\ns9 OK x\n|" BYE("s10"),
+        /* many at once: answers first, ends later, in another order */
+        {HELLO IN_MANY FOLDERS
+         "<s3 EXAMINE \"INBOX\"|>s3 OK x\n|" ASKED("s4", "a") ASKED("s5", "b") ASKED(
+             "s6",
+             "c") ">* ESEARCH (TAG \"s5\") UID\n* ESEARCH (TAG \"s4\") UID ALL 5\n* 7 EXISTS\n"
+                  "s6 OK x\ns4 OK x\ns5 OK x\n|<s7 EXAMINE \"Sent\"|>s7 OK x\n|" ASKED("s8", "b")
+                      ASKED("s9", "c") ">* ESEARCH (TAG \"s9\") UID ALL 9:10\ns8 OK x\ns9 OK "
+                                       "x\n|" BYE("s10"),
          "faf", true, 2, "2 folders"},
-        /* all found in the first: no more is asked */
+        /* one after the other where answers do not say whose they are */
+        {HELLO IN FOLDERS "<s3|>s3 OK x\n|<s4 UID SEARCH HEADER Message-ID \"<a@x>\"|>* SEARCH\n"
+                          "s4 OK x\n|<s5|>* SEARCH 5\ns5 OK x\n|<s6 EXAMINE|>s6 OK x\n|"
+                          "<s7 UID SEARCH|>s7 OK x\n|" BYE("s8"),
+         "af", true, 2, ""},
+        /* all found in the first folder: no more is asked */
         {HELLO IN FOLDERS "<s3|>s3 OK x\n|<s4|>* SEARCH 5\ns4 OK x\n|" BYE("s5"), "f", true, 1,
          "1 folders"},
-        {HELLO IN FOLDERS
-         "<s3|>s3 OK x\n|<s4|>* ESEARCH (TAG \"s4\") UID ALL 5\ns4 OK x\n|" BYE("s5"),
-         "f", true, 1, ""},
+        /* an answer for nobody in particular finds nothing */
+        {HELLO IN_MANY FOLDERS "<s3|>s3 OK x\n|<s4|<s5|>* SEARCH 5\n|q", "uu", false, 0,
+         "to which search"},
+        {HELLO IN_MANY FOLDERS "<s3|>s3 OK x\n|<s4|<s5|>* ESEARCH (TAG \"s9\") ALL 5\n|q", "uu",
+         false, 0, "to which search"},
+        {HELLO IN_MANY FOLDERS "<s3|>s3 OK x\n|<s4|<s5|>s5 OK x\ns5 OK x\n|q", "uu", false, 0,
+         "answered twice"},
+        {HELLO IN_MANY FOLDERS "<s3|>s3 OK x\n|<s4|<s5|>s6 OK x\n|q", "uu", false, 0,
+         "did not give"},
         /* one search refused */
-        {HELLO IN FOLDERS "<s3|>s3 OK x\n|<s4|<s5|>s4 NO busy\ns5 OK x\n|"
-                          "<s6|>s6 OK x\n|<s7|<s8|>s7 OK x\ns8 OK x\n|" BYE("s9"),
+        {HELLO IN_MANY FOLDERS "<s3|>s3 OK x\n|<s4|<s5|>s4 NO busy\ns5 OK x\n|"
+                               "<s6|>s6 OK x\n|<s7|<s8|>s7 OK x\ns8 OK x\n|" BYE("s9"),
          "ua", false, 2, "busy"},
         /* a folder that cannot be opened */
-        {HELLO IN FOLDERS "<s3|>s3 OK x\n|<s4|<s5|>* SEARCH 1\ns4 OK x\ns5 OK x\n|"
+        {HELLO IN FOLDERS "<s3|>s3 OK x\n|<s4|>* SEARCH 1\ns4 OK x\n|<s5|>s5 OK x\n|"
                           "<s6|>s6 NO [NOPERM] not yours\n|" BYE("s7"),
          "fu", false, 1, "folder Sent cannot be searched: EXAMINE was refused (NO): not yours"},
-        /* answers in another order, for one that was not asked, and none at all */
-        {HELLO IN FOLDERS "<s3|>s3 OK x\n|<s4|<s5|>s5 OK x\n|q", "uu", false, 0, "another order"},
-        {HELLO IN FOLDERS "<s3|>s3 OK x\n|<s4|<s5|>s6 OK x\n|q", "uu", false, 0, "did not give"},
-        {HELLO IN FOLDERS "<s3|>s3 OK x\n|<s4|<s5|>* SEARCH 1\ns4 OK x\n|", "fu", false, 0,
+        /* breaking off */
+        {HELLO IN FOLDERS "<s3|>s3 OK x\n|<s4|>* SEARCH 1\ns4 OK x\n|<s5|", "fu", false, 0,
          "closed after SEARCH"},
         {HELLO IN "<s2|>s2 OK x\n|" BYE("s3"), "uu", false, 0, "no folder"},
         {HELLO IN "<s2|>s2 NO x\n|" BYE("s3"), "u", false, 0, "LIST was refused"},
         {HELLO "<s1|>s1 NO wrong\n|" BYE("s2"), "uu", false, 0, "wrong"},
         /* an id that cannot be asked for */
-        {HELLO IN FOLDERS "<s3|>s3 OK x\n|<s4|<s5|<s6|>s4 OK x\ns5 OK x\ns6 OK x\n|<s7|>s7 OK x\n|"
-                          "<s8|<s9|<s10|>s8 OK x\ns9 OK x\ns10 OK x\n|" BYE("s11"),
+        {HELLO IN_MANY FOLDERS "<s3|>s3 OK x\n|<s4|<s5|<s6|>s4 OK x\ns5 OK x\ns6 OK x\n|<s7|>s7 "
+                               "OK x\n|<s8|<s9|<s10|>s8 OK x\ns9 OK x\ns10 OK x\n|" BYE("s11"),
          "aaau", false, 2, "not every Message-ID"},
     };
     struct kit k;
