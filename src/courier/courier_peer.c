@@ -316,7 +316,8 @@ static bool start_tls(struct courier_peer *p, const struct courier_target *t, mo
     if (err != ERR_OK) {
         p->is_broken = true;
         courier_end_words(end, SMTP_PHASE_TLS, "", "%s", ei.text);
-        end->is_ours = err == ERR_CANCELED;
+        bool has_nothing_to_check = err == ERR_DENIED && !net_conn_cert_until(p->conn);
+        end->is_ours = err == ERR_CANCELED || has_nothing_to_check;
         return false;
     }
     return courier_peer_hello(p, p->net->hostname, deadline,

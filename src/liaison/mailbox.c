@@ -15,8 +15,9 @@ enum {
 /* ---- words --------------------------------------------------------------------------------------
  */
 
-static void set_words(struct mailbox_end *end, enum ipc_look_step step, bool is_ours,
-                      const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void set_words(struct mailbox_end *end,
+                                                            enum ipc_look_step step, bool is_ours,
+                                                            const char *format, va_list args)
 {
     *end = (struct mailbox_end){.step = step, .is_ours = is_ours};
     must(vsnprintf(end->text, sizeof(end->text), format, args) >= 0);

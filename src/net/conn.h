@@ -92,7 +92,8 @@ bool net_conn_has_tls(const struct net_conn *c);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384"; "" without TLS. Borrowed from `c`. */
 const char *net_conn_tls_text(const struct net_conn *c);
 /* When the certificate that the peer showed ends; also after a handshake that failed for it. 0:
- * none was seen, or its date makes no sense. */
+ * none was seen (after ERR_DENIED: we had nothing to check one against), or its date makes no
+ * sense. */
 utc_ms net_conn_cert_until(const struct net_conn *c);
 
 enum { NET_CONN_READ_MAX = 16 << 10 }; /* bytes that wait unread in our memory */

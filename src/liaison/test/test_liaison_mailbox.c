@@ -178,7 +178,7 @@ static void tls_is_checked_as_wanted_and_its_end_is_told(void **)
           .is_implicit = 1},
          -60,
          true},
-        {{TLS_HELLO "q", IPC_STEP_TLS, false, false, "certificate: ", .tls = IPC_TLS_VERIFY},
+        {{TLS_HELLO "q", IPC_STEP_TLS, false, true, "no authority", .tls = IPC_TLS_VERIFY},
          90,
          false},
     };

@@ -190,6 +190,41 @@ static void the_second_host_can_be_well(void **)
     fake_stop(&server);
 }
 
+static void a_certificate_is_dated_and_a_fault_of_ours_is_ours(void **)
+{
+    static const struct {
+        enum ipc_tls use;
+        const char *script, *host;
+        bool is_well, is_dated, is_ours;
+    } cases[] = {
+#define TLS ">220 a\n|<EHLO|>250-a\n250 STARTTLS\n|<STARTTLS|>220 go\n|t|"
+        {IPC_TLS_MUST, TLS "<EHLO|>250 a\n|" TO_MAIL, "127.0.0.1", true, true, false},
+        {IPC_TLS_VERIFY, TLS "q", "127.0.0.1", false, false, true}, /* no authorities */
+        {IPC_TLS_MAY, NULL, "192.0.2.1", false, false, true},       /* our policy */
+        {IPC_TLS_MAY, NULL, "nowhere.test", false, false, false},
+    };
+    struct buf pem;
+    SSL_CTX *ctx = fake_tls("mx.test", &pem);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fake_server server;
+        struct seen s;
+        const char *scripts[] = {cases[i].script ? cases[i].script : "q", NULL};
+        fake_start(&server, scripts, ctx);
+        struct liaison *l = start(&s, 1, 10);
+        look(l, 1, cases[i].host, server.port, cases[i].use, 2000);
+        wait_for(&s, 1);
+        assert_int_equal(s.observed[0].code == 250, cases[i].is_well);
+        assert_int_equal(s.observed[0].is_ours, cases[i].is_ours);
+        utc_ms until = s.observed[0].cert_until, expected = utc_now() + 3600 * 1000;
+        assert_true(cases[i].is_dated ? until > expected - 60000 && until <= expected + 1000
+                                      : until == 0);
+        liaison_destroy(&l);
+        fake_stop(&server);
+    }
+    SSL_CTX_free(ctx);
+    buf_finish(&pem);
+}
+
 static void probes_wait_up_to_the_ceiling_and_stop_at_once(void **)
 {
     struct fake_server hole;
@@ -214,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_server_is_seen_as_it_is),
         cmocka_unit_test(the_second_host_can_be_well),
+        cmocka_unit_test(a_certificate_is_dated_and_a_fault_of_ours_is_ours),
         cmocka_unit_test(probes_wait_up_to_the_ceiling_and_stop_at_once),
     };
     return cmocka_run_group_tests(tests, make_tls, drop_tls);
