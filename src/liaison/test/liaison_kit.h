@@ -81,6 +81,14 @@ static inline void kit_wait(struct kit *k, unsigned n)
     pthread_mutex_unlock(&k->lock);
 }
 
+static inline unsigned kit_count(struct kit *k)
+{
+    pthread_mutex_lock(&k->lock);
+    unsigned n = k->n;
+    pthread_mutex_unlock(&k->lock);
+    return n;
+}
+
 /* Ask and wait: KIT_ASK(k, control, &question, &answer, controlled). */
 #define KIT_SEND(k, name, tag, question)                                                           \
     do {                                                                                           \
@@ -92,7 +100,7 @@ static inline void kit_wait(struct kit *k, unsigned n)
     } while (0)
 #define KIT_ASK(k, name, question, answer_name, ret)                                               \
     do {                                                                                           \
-        unsigned kit_n = (k)->n;                                                                   \
+        unsigned kit_n = kit_count(k);                                                             \
         KIT_SEND(k, name, 77, question);                                                           \
         kit_wait(k, kit_n + 1);                                                                    \
         assert_int_equal((k)->answer[kit_n].type, IPC_T_##answer_name);                            \

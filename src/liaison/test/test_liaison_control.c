@@ -97,7 +97,7 @@ static void what_is_no_work_is_nonsense(void **)
     assert_false(liaison_take(k.l, IPC_T_control, 1, SLICE("x")));
     assert_false(liaison_take(k.l, IPC_T_observed, 1, SLICE("")));
     assert_false(liaison_take(k.l, IPC_T_N, 1, SLICE("")));
-    assert_int_equal(k.n, 0);
+    assert_int_equal(kit_count(&k), 0);
     buf_finish(&b);
     kit_stop(&k);
 }

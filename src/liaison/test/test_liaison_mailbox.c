@@ -558,7 +558,7 @@ static void a_black_hole_gets_its_share_and_stopping_answers_all(void **)
         .primary = 1, .what = IPC_LOOK_LOGIN, .server = &at, .n_server = 1, .timeout_ms = 60000};
     for (uint64_t i = 0; i < 5; i++)
         KIT_SEND(&k, mailbox_look, i, &l);
-    assert_int_equal(k.n, 0);
+    assert_int_equal(kit_count(&k), 0);
     l.primary = 2;
     l.server = &good_at;
     struct ipc_mailbox_seen seen;
@@ -568,14 +568,14 @@ static void a_black_hole_gets_its_share_and_stopping_answers_all(void **)
     l.server = &at;
     KIT_SEND(&k, mailbox_look, 5, &l);
     KIT_SEND(&k, mailbox_look, 6, &l); /* one too many */
-    assert_int_equal(k.n, 2);
+    assert_int_equal(kit_count(&k), 2);
     assert_int_equal(k.answer[1].tag, 6);
     assert_true(ipc_mailbox_seen_unpack(k.answer[1].payload, k.arena, &seen));
     assert_true(seen.is_ours && kit_says(seen.text, "too many looks"));
     mono_us begun = mono_now();
     liaison_destroy(&k.l);
     assert_true(mono_now() - begun < SECONDS(2));
-    assert_int_equal(k.n, 8);
+    assert_int_equal(kit_count(&k), 8);
     for (unsigned i = 2; i < 8; i++) {
         assert_true(ipc_mailbox_seen_unpack(k.answer[i].payload, k.arena, &seen));
         assert_true(seen.is_ours && !seen.is_well && kit_says(seen.text, "we are stopping"));
