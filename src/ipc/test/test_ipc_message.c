@@ -48,6 +48,8 @@ static const struct {
     {"mailbox_has_told", IPC_T_mailbox_has_told, L, C},
     {"control", IPC_T_control, C, L},
     {"controlled", IPC_T_controlled, L, C},
+    {"hook", IPC_T_hook, C, L},
+    {"hooked", IPC_T_hooked, L, C},
 };
 enum { TABLE = sizeof(table) / sizeof(table[0]) };
 

@@ -1,0 +1,42 @@
+/* Where webhooks may lead, and how they are signed. */
+#include "liaison/hook.h"
+
+#include "base/refuse.h"
+#include "net/net.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdio.h>
+
+const char *liaison_hook_fault(const struct net_policy *p, const struct sockaddr_storage *address,
+                               bool is_encrypted)
+{
+    struct slice who = slice_str(net_peer_text(address).s);
+    enum net_where where = net_policy_where(p, address);
+    if (where == NET_NOWHERE)
+        return "that is nobody's address";
+    if (net_policy_lists(p, address) || (where == NET_LOOPBACK && !p->has_internet))
+        return NULL;
+    /* With the Internet at hand whoever writes a URL could make us ask our own inside. */
+    if (net_address_is_private(address))
+        return refuse(REFUSE_HOOK_INSIDE, who)->text;
+    if (!p->has_internet)
+        return refuse(REFUSE_OUTSIDE, who)->text;
+    return is_encrypted ? NULL : "without encryption only networks in network.allow are called";
+}
+
+void liaison_hook_signature(struct slice secret, int64_t unix_time, struct slice body,
+                            char ret[LIAISON_SIGNATURE_MAX])
+{
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    SCOPED(buf_finish) struct buf all = buf_make(IPC_FRAME_MAX);
+    buf_addf(&all, "%lld.", (long long)unix_time);
+    buf_adds(&all, body);
+    must(!all.failed); /* it came in such a frame */
+    must(HMAC(EVP_sha256(), secret.p ? secret.p : "", (int)secret.n, (const unsigned char *)all.p,
+              all.n, sum, &n));
+    int at = snprintf(ret, LIAISON_SIGNATURE_MAX, "t=%lld,v1=", (long long)unix_time);
+    for (unsigned i = 0; i < n && n <= 32; i++)
+        at += snprintf(ret + at, (size_t)(LIAISON_SIGNATURE_MAX - at), "%02x", sum[i]);
+}
