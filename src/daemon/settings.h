@@ -135,6 +135,9 @@ struct settings {
         char socket[SETTINGS_PATH_MAX];
         char group[64]; /* may use the socket; "": only root and ourselves */
     } admin;
+    struct {
+        char authorities[SETTINGS_PATH_MAX];
+    } alerts;
     uint32_t lines[SETTINGS_KEYS_MAX]; /* where each key was given: settings_line */
 };
 
