@@ -7,6 +7,7 @@
 #ifndef ADMIN_ADMIN_H
 #define ADMIN_ADMIN_H
 
+#include "alert/alert.h"
 #include "base/refuse.h"
 #include "continuity/continuity.h"
 #include "directory/directory.h"
@@ -113,6 +114,10 @@ struct admin_host {
     /* 1 + refuse_id when no new mail is taken at the moment; 0: open. */
     uint32_t (*closed_for)(void *arg);
     uint32_t (*disk_alarm_percent)(void *arg); /* less than this free: those in charge are told */
+    struct alert_book *alerts;
+    /* Send a word to this target now; done says what it answered. ERR_GONE: no such target. */
+    void (*alert_test)(void *arg, uint64_t target,
+                       void (*done)(void *cookie, enum err err, const char *text), void *cookie);
 };
 
 struct admin;

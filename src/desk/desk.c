@@ -111,25 +111,11 @@ static void store_tells(void *arg, enum event_class class, const char *name, con
 static void count_refusal(struct desk *d, uint32_t id, uint64_t n, struct slice who)
 {
     struct admin_refusal *r = &d->refusals[id];
-    const struct refuse_row *row = refuse_row((enum refuse_id)id);
-    bool is_first = r->n == 0 || utc_now() - r->last > 3600 * 1000;
     snprintf(d->refusal_who[id], sizeof(d->refusal_who[id]), "%.*s", SLICE_ARG(who));
+    desk_limit_reached(d, id, n);
     r->who = d->refusal_who[id];
     r->n += n;
     r->last = utc_now();
-    /* No limit is silent: whoever answers for it hears of it when it begins, not each time. */
-    if (row->class == REFUSE_PEER || !is_first)
-        return;
-    SCOPED(buf_finish) struct buf text = buf_make(1000);
-    buf_addf(&text, "%s: %s.", row->name, row->text);
-    struct refuse_limit limit = refuse_limit((enum refuse_id)id);
-    if (limit.value)
-        buf_addf(&text, " The limit is %llu %s (%s).", (unsigned long long)limit.value, row->unit,
-                 limit.setting ? limit.setting : "built in");
-    buf_addf(&text, " Refused %llu times, last %s. `staffetta limits` shows all.",
-             (unsigned long long)n, d->refusal_who[id]);
-    desk_event(d, row->class == REFUSE_ALARM ? EVENT_ALARM : EVENT_NOTICE, row->name, 0, who,
-               buf_slice(&text), slice_str(row->owner));
 }
 
 void desk_take_refusals(struct desk *d, struct slice payload, bool *ret_is_good)
@@ -256,17 +242,24 @@ static void look_at_disk(struct desk *d)
     if (is_low == d->is_disk_alarmed)
         return;
     SCOPED(buf_finish) struct buf text = buf_make(1000);
+    SCOPED(buf_finish) struct buf did = buf_make(1000);
     d->is_disk_alarmed = is_low;
     buf_addf(&text, "%llu of %llu MiB are free where the mail lies.",
              (unsigned long long)(f.disk_free_bytes >> 20),
              (unsigned long long)(f.disk_total_bytes >> 20));
     if (is_low)
-        buf_addf(&text,
-                 " Below %u %% new mail is asked to wait; reading and delivering go on. "
-                 "Make room or add some.",
+        buf_addf(&did, "Below %u %% new mail is asked to wait; reading and delivering go on.",
                  d->o.limits.free_percent);
-    desk_event(d, is_low ? EVENT_ALARM : EVENT_INFO, is_low ? "disk.low" : "disk.fine", 0,
-               SLICE("disk"), buf_slice(&text), SLICE("core"));
+    struct desk_report r = {.key = SLICE("disk"),
+                            .class = is_low ? EVENT_ALARM : EVENT_INFO,
+                            .name = is_low ? "disk.low" : "disk.fine",
+                            .subject = SLICE("disk"),
+                            .happened = buf_slice(&text),
+                            .did = buf_slice(&did),
+                            .can = is_low ? SLICE("Make room or add some.") : SLICE(""),
+                            .by = SLICE("core"),
+                            .is_over = !is_low};
+    desk_report(d, &r);
 }
 
 static void look_at_room(struct desk *d)
@@ -274,13 +267,27 @@ static void look_at_room(struct desk *d)
     uint32_t reason = reason_to_close(d);
     if (reason == d->closed_for)
         return;
-    const char *what =
-        reason ? refuse_row((enum refuse_id)(reason - 1))->text : "new mail is taken again";
+    SCOPED(buf_finish) struct buf text = buf_make(1000);
+    if (reason)
+        buf_addf(&text, "New mail is not taken: %s.",
+                 refuse_row((enum refuse_id)(reason - 1))->text);
+    else
+        buf_adds(&text, SLICE("New mail is taken again."));
     if (reason)
         (void)refuse((enum refuse_id)(reason - 1), SLICE("core"));
     d->closed_for = reason;
-    desk_event(d, reason ? EVENT_ALARM : EVENT_INFO, reason ? "mail.closed" : "mail.open", 0,
-               SLICE("new mail"), slice_str(what), SLICE("core"));
+    struct desk_report r = {
+        .key = SLICE("mail"),
+        .class = reason ? EVENT_ALARM : EVENT_INFO,
+        .name = reason ? "mail.closed" : "mail.open",
+        .subject = SLICE("new mail"),
+        .happened = buf_slice(&text),
+        .did = reason ? SLICE("Senders are asked to come again; what was accepted is safe.")
+                      : SLICE(""),
+        .can = reason ? SLICE("`staffetta check` says what is wrong.") : SLICE(""),
+        .by = SLICE("core"),
+        .is_over = !reason};
+    desk_report(d, &r);
     desk_send_facts(d);
 }
 
@@ -315,7 +322,10 @@ static void on_tick(void *arg)
         desk_retention_tick(d, now);
         desk_evidence_flush(d, false);
         desk_silence_tick(d, now);
+        desk_limits_tick(d, utc_now());
+        desk_hooks_tick(d);
     }
+    desk_alerts_tick(d, utc_now());
     d->n_ticks++;
     desk_late(d);
     net_timer_set(d->tick, d->o.tick ? d->o.tick : MILLISECONDS(TICK_MS));
@@ -378,6 +388,8 @@ static enum err load(struct desk *d, struct errinfo *ei)
     struct store_row_filter waiting = {.disposition = DISPOSITION_WAITING};
     if (err == ERR_OK)
         err = store_each_row(reader, &waiting, load_row, d, ei);
+    if (err == ERR_OK)
+        err = desk_alerts_load(d, reader, ei);
     store_reader_close(&reader);
     return err;
 }
@@ -446,6 +458,7 @@ static void init_memory(struct desk *d)
     d->checks = map_create();
     d->waiting = map_create();
     d->notices = map_create();
+    desk_alerts_create(d);
     list_init(&d->pending);
     list_init(&d->changes);
     list_init(&d->events);
@@ -627,6 +640,7 @@ void desk_destroy(struct desk **desk)
     }
     desk_change_clear(d);
     desk_events_clear(d);
+    desk_alerts_destroy(d);
     desk_state_clear(d);
     desk_silence_clear(d);
     desk_check_clear(d);

@@ -344,11 +344,13 @@ void desk_take(struct gate *g, uint64_t tag, const struct ipc_take *take,
 
 /* ---- of ourselves ---- */
 
-void desk_accept_own(struct desk *d, uint64_t tenant, struct slice to, struct slice raw,
-                     bool is_utf8, void (*done)(void *arg, enum err err), void *arg)
+void desk_accept_own(struct desk *d, const struct desk_own *own)
 {
-    struct ipc_fields fields = {.subject = SLICE("Mail delivery notice"), .date = utc_now()};
-    struct ipc_rcpt rcpt = {.address = to, .notify = WIRE_NOTIFY_NEVER};
+    struct ipc_fields fields = {.subject = own->subject,
+                                .message_id = own->message_id,
+                                .references = own->references,
+                                .date = utc_now()};
+    struct ipc_rcpt rcpt = {.address = own->to, .notify = WIRE_NOTIFY_NEVER};
     struct ipc_take take = {.client = SLICE("127.0.0.1"),
                             .helo = slice_str(d->o.node),
                             .protocol = SLICE("local"),
@@ -356,26 +358,26 @@ void desk_accept_own(struct desk *d, uint64_t tenant, struct slice to, struct sl
                             .n_rcpts = 1,
                             .fields = &fields,
                             .n_fields = 1,
-                            .flags = is_utf8 ? MESSAGE_SMTPUTF8 | MESSAGE_8BIT : 0};
+                            .flags = own->is_utf8 ? MESSAGE_SMTPUTF8 | MESSAGE_8BIT : 0};
     struct accept *a = mem_new(sizeof(*a));
-    struct taking t = {.d = d, .take = &take, .a = a, .tenant = tenant};
+    struct taking t = {.d = d, .take = &take, .a = a, .tenant = own->tenant};
     a->desk = d;
-    a->done = done;
-    a->done_arg = arg;
+    a->done = own->done;
+    a->done_arg = own->arg;
     a->arena = arena_create(ARENA_MAX);
     a->body = queue_body_create(HEADROOM, 0);
     list_init(&a->node);
     t.routes = ARENA_NEW(a->arena, struct directory_route);
-    (void)queue_body_add(&a->body, raw, UINT32_MAX / 2);
+    (void)queue_body_add(&a->body, own->raw, UINT32_MAX / 2);
     /* A domain of ours: to its primary, also for somebody we do not know (a printer that sends);
      * otherwise to the world. It is never refused: it is our own word. */
-    (void)desk_judge_rcpt(d, to, 0, &t.routes[0]);
+    (void)desk_judge_rcpt(d, own->to, 0, &t.routes[0]);
     if (t.routes[0].domain) {
         t.is_inward = true;
         t.primary = t.routes[0].primary;
         t.tenant = t.routes[0].domain->tenant;
     }
-    a->id = desk_next_id(d);
+    a->id = own->id ? own->id : desk_next_id(d);
     a->record = ARENA_NEW(a->arena, struct record_message);
     fill_record(&t, a->record);
     a->record->direction = DIRECTION_NOTICE;

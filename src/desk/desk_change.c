@@ -90,6 +90,7 @@ static void take_over(struct change *c)
     for (uint32_t i = 0; c->objects.n && i < objects.n_objects; i++) {
         struct errinfo ei;
         must(directory_apply(d->directory, &objects.objects[i], &ei) == ERR_OK);
+        desk_alerts_apply(d, &objects.objects[i]);
     }
     desk_send_facts(d);
 }

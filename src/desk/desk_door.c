@@ -250,5 +250,7 @@ void desk_host(struct desk *d, struct admin_host *ret)
         .figures = host_figures,
         .closed_for = host_closed_for,
         .disk_alarm_percent = host_disk_alarm_percent,
+        .alerts = desk_book(d),
+        .alert_test = desk_alert_test,
     };
 }

@@ -3,6 +3,7 @@
 #define DESK_DESK_INT_H
 
 #include "desk/desk.h"
+#include "desk/desk_alert_int.h"
 
 #include "admin/admin.h"
 #include "base/log.h"
@@ -148,6 +149,8 @@ struct desk {
     size_t n_events;
     struct list changes; /* struct change, one at a time */
     bool is_changing;
+    struct desk_alerts *alerts;
+    struct desk_hooks *hooks;
     struct map *notices; /* sender -> how many notices since then */
     utc_ms notices_since;
     bool is_retaining;
@@ -183,22 +186,6 @@ void desk_event(struct desk *d, enum event_class class, const char *name, uint64
 void desk_events_again(struct desk *d); /* those that the disk refused */
 void desk_events_clear(struct desk *d);
 
-/* ---- desk_incident.c: what people are told now ---- */
-/* One trouble from its first sign to its end is one incident; reports about the same `key` are its
- * updates. All slices are borrowed for the call. */
-struct desk_report {
-    uint64_t tenant;        /* 0: those who run this node */
-    struct slice key;       /* what it is about: "primary/1f3", "disk", "domain/rossi.example/mx" */
-    enum event_class class; /* NOTICE and ALARM are sent; INFO only joins an open incident */
-    const char *name;       /* event's name: "primary.emergency" */
-    struct slice subject;   /* "exchange" */
-    struct slice happened, did, can; /* what happened; what we did; what you can do */
-    struct slice evidence;           /* what was seen, in lines; may be empty */
-    struct slice by;                 /* who or what noticed or decided */
-    bool is_over;                    /* this is the incident's last update */
-};
-void desk_report(struct desk *d, const struct desk_report *r);
-
 /* ---- desk_gate.c: what gates ask ---- */
 void desk_gate_frame(void *arg, struct net_link *link, struct net_frame *f);
 void desk_gate_closed(void *arg, struct net_link *link);
@@ -229,9 +216,17 @@ struct slice desk_domain_of(struct slice address);
 void desk_take(struct gate *g, uint64_t tag, const struct ipc_take *take,
                struct queue_body *take_body);
 void desk_tell(struct accept *a, uint32_t refusal, const struct queue_answer *answer);
-/* A message of ours (a notice): `raw` is whole. done may be NULL. */
-void desk_accept_own(struct desk *d, uint64_t tenant, struct slice to, struct slice raw,
-                     bool is_utf8, void (*done)(void *arg, enum err err), void *arg);
+/* A message of ours (a notice, an alert). Borrowed for the call. */
+struct desk_own {
+    uint64_t id; /* from desk_next_id; 0: the next one */
+    uint64_t tenant;
+    struct slice to, raw; /* raw: the whole message */
+    struct slice subject, message_id, references;
+    bool is_utf8;
+    void (*done)(void *arg, enum err err); /* may be NULL; not within the call */
+    void *arg;
+};
+void desk_accept_own(struct desk *d, const struct desk_own *own);
 
 /* ---- desk_out.c: courier, bodies ---- */
 void desk_courier_frame(void *arg, struct net_link *link, struct net_frame *f);

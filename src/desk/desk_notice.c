@@ -143,8 +143,14 @@ bool desk_notice(void *arg, const struct queue_notice *n)
     struct noticing *w = mem_new(sizeof(*w));
     w->desk = d;
     w->cookie = n->cookie;
-    desk_accept_own(d, n->facts->tenant, n->facts->mail_from, buf_slice(&raw), needs.needs_smtputf8,
-                    notice_written, w);
+    struct desk_own own = {.tenant = n->facts->tenant,
+                           .to = n->facts->mail_from,
+                           .raw = buf_slice(&raw),
+                           .subject = SLICE("Mail delivery notice"),
+                           .is_utf8 = needs.needs_smtputf8,
+                           .done = notice_written,
+                           .arg = w};
+    desk_accept_own(d, &own);
     return true;
 }
 

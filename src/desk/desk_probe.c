@@ -437,6 +437,8 @@ static bool take(struct desk *d, struct net_frame *f)
         return take_mailbox_seen(d, f);
     case IPC_T_controlled:
         return take_controlled(d, f);
+    case IPC_T_hooked:
+        return desk_take_hooked(d, f);
     case IPC_T_mailbox_has_told: /* nobody asks yet */
         return ipc_mailbox_has_told_unpack(f->payload, NULL, &has);
     case IPC_T_refusals:
@@ -471,6 +473,7 @@ void desk_liaison_closed(void *arg, struct net_link *)
     size_t at = 0;
     void *value;
     net_link_close(&peer->link);
+    desk_hooks_lost(peer->desk);
     peer->desk->control.is_running = false;
     peer->desk->control.next = 0;
     while (map_next(peer->desk->primaries, &at, NULL, &value)) {
