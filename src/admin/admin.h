@@ -114,7 +114,10 @@ struct admin_host {
     /* 1 + refuse_id when no new mail is taken at the moment; 0: open. */
     uint32_t (*closed_for)(void *arg);
     uint32_t (*disk_alarm_percent)(void *arg); /* less than this free: those in charge are told */
-    struct alert_book *alerts;
+    const struct alert_book *alerts;
+    /* A person takes care of an incident; done when that is durable. ERR_GONE: no such incident. */
+    void (*incident_take)(void *arg, uint64_t incident, struct slice by, struct slice why,
+                          void (*done)(void *cookie, enum err err, const char *why), void *cookie);
     /* Send a word to this target now; done says what it answered. ERR_GONE: no such target. */
     void (*alert_test)(void *arg, uint64_t target,
                        void (*done)(void *cookie, enum err err, const char *text), void *cookie);

@@ -73,6 +73,10 @@ struct alert_sending {
     uint64_t replaced; /* mail: an earlier one about this; if it waits still, it need not go */
 };
 
+struct alert_taker {
+    struct slice by, why;
+};
+
 struct alert_options {
     const char *node; /* our name; borrowed for good */
     void *arg;
@@ -101,9 +105,9 @@ void alert_loaded(struct alert_book *b, bool (*has_message)(void *arg, uint64_t 
 
 /* False: it joined nothing and began nothing (INFO, the end of what never began, the ceiling). */
 bool alert_report(struct alert_book *b, const struct alert_report *r, utc_ms now);
-/* Somebody takes care. ERR_GONE: no such incident. */
-enum err alert_take(struct alert_book *b, uint64_t incident, struct slice by, struct slice why,
-                    utc_ms now, struct errinfo *ei);
+/* Somebody takes care: durable when the write with `*ret_ticket` is. ERR_GONE: no such incident. */
+enum err alert_take(struct alert_book *b, uint64_t incident, struct alert_taker who, utc_ms now,
+                    uint64_t *ret_ticket, struct errinfo *ei);
 void alert_tick(struct alert_book *b, utc_ms now); /* a few times a second */
 void alert_written(struct alert_book *b, uint64_t ticket, enum err err, utc_ms now);
 

@@ -49,7 +49,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (i) {
         report.key = i->body.key;
         (void)alert_report(b, &report, 1000);
-        (void)alert_take(b, i->id, SLICE("luca"), SLICE("mine"), 1001, &ei);
+        uint64_t ticket;
+        struct alert_taker luca = {SLICE("luca"), SLICE("mine")};
+        (void)alert_take(b, i->id, luca, 1001, &ticket, &ei);
     }
     alert_tick(b, 20000);
     alert_tick(b, 100000000);

@@ -271,24 +271,25 @@ bool alert_report(struct alert_book *b, const struct alert_report *r, utc_ms now
     return true;
 }
 
-enum err alert_take(struct alert_book *b, uint64_t incident, struct slice by, struct slice why,
-                    utc_ms now, struct errinfo *ei)
+enum err alert_take(struct alert_book *b, uint64_t incident, struct alert_taker who, utc_ms now,
+                    uint64_t *ret_ticket, struct errinfo *ei)
 {
     struct incident *i = map_get(b->incidents, KEY(incident));
     if (!i)
         return err_set(ei, ERR_GONE, "there is no such incident");
     SCOPED(arena_destroy) struct arena *a = arena_create(REPORT_ARENA);
     struct alert_incident_body body = i->shown.body;
-    body.taken_by = compose_clean(a, by, 200, false);
-    body.taken_why = compose_clean(a, why, 300, false);
+    body.taken_by = compose_clean(a, who.by, 200, false);
+    body.taken_why = compose_clean(a, who.why, 300, false);
     body.taken_at = now;
     SCOPED(buf_finish) struct buf text = buf_make(1000);
     buf_addf(&text, SLICE_FMT " takes care of it: " SLICE_FMT, SLICE_ARG(body.taken_by),
              SLICE_ARG(body.taken_why));
-    struct alert_report r = {.class = EVENT_INFO, .happened = buf_slice(&text), .by = by};
+    struct alert_report r = {.class = EVENT_INFO, .happened = buf_slice(&text), .by = who.by};
     struct alert_update u = make_update(a, &r, incident_newest(i) + 1, now);
     add_update(b, i, a, &body, &u);
     book_flush(b, now);
+    *ret_ticket = i->is_dirty ? b->ticket : i->ticket;
     return ERR_OK;
 }
 

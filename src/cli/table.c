@@ -58,13 +58,16 @@ static const struct flag flags[] = {
     {"mechanism", "NAME", "mechanism", FLAG_TEXT, "plain, login or xoauth2."},
     {"canary", "ADDRESS", "canary", FLAG_TEXT, "A test mailbox there; \"\" for none."},
     {"user", "NAME", "user", FLAG_TEXT, "Its log-in."},
-    {"secret", "TEXT", "secret", FLAG_TEXT, "Its password or token."},
+    {"secret", "TEXT", "secret", FLAG_TEXT, "Password, token or key of a signature."},
     {"master-user", "NAME", "master_user", FLAG_TEXT, "May open everybody's mailbox."},
     {"master-secret", "TEXT", "master_secret", FLAG_TEXT, "Its password."},
     {"make", "MAKE", "make", FLAG_TEXT,
      "exchange, exchange-online, google, zimbra or postfix; for advice."},
     {"zone", "NAME", "zone", FLAG_TEXT, "Time zone, for example Europe/Rome."},
     {"holiday", "DAY", "holidays", FLAG_LIST, "A day without work; may be repeated."},
+    {"url", "URL", "url", FLAG_TEXT, "Of a webhook: https://..."},
+    {"mail", "ADDRESS", "mail", FLAG_TEXT, "Tell this address by mail."},
+    {"least", "CLASS", "least", FLAG_TEXT, "notice (the default) or alarm: nothing lesser."},
 };
 
 const struct flag *flag_find(struct slice name)
@@ -256,6 +259,37 @@ static const struct view store_view = {
              "Log files=segments|Kept ready=pool|Used again=recycled|Log ends at=end|"
              "Index knows up to=applied",
 };
+static const struct view incidents_view = {
+    .tables = {{NULL, "incidents",
+                "Incident=incident|State=state|Class=class|About=subject|Company=tenant|"
+                "Since=opened@|Over=closed@|Taken by=taken_by|Last=last",
+                "Nothing goes on, and nothing went on lately."}},
+};
+static const struct view incident_view = {
+    .lines = "Incident=incident|State=state|Class=class|What=name|About=subject|Company=tenant|"
+             "Since=opened@|Over=closed@|Came back=reopened|Taken by=taken_by|Why=taken_why",
+    .tables = {{"History", "history",
+                "#=update|Time=time@|Class=class|By=by|What happened=happened|What we did=did|"
+                "What you can do=can|Evidence=evidence",
+                "None."},
+               {"Who was told", "deliveries",
+                "Alert=alert|State=state|Told up to=told|Of=newest|Try=attempts|Next=next@|"
+                "Answered=answered@|What=answer",
+                "Nobody: staffetta alert add NAME --url URL, or --mail ADDRESS"}},
+};
+static const struct view alerts_view = {
+    .tables = {{NULL, "alerts",
+                "Alert=name|Company=tenant|Kind=kind|To=url|Mail=mail|Least=least|Told=told|"
+                "Waiting=waiting|Given up=given_up|Answered=answered@|What=answer",
+                "Nobody is told: staffetta alert add NAME --url URL, or --mail ADDRESS"}},
+};
+static const struct view alert_view = {
+    .lines = "Alert=name|Company=tenant|Kind=kind|To=url|Mail=mail|Least=least|Told=told|"
+             "Waiting=waiting|Given up=given_up|Answered=answered@|What=answer|"
+             "Secret (shown only now)=secret|Note=note",
+};
+static const struct view alert_tested_view = {.lines = "Alert=alert|Arrived=ok|Answer=text",
+                                              .must_be_true = "ok"};
 static const struct view snapshot_view = {.lines = "Done=text|Log ends at=store.end"};
 
 /* ---- the commands ---- */
@@ -392,6 +426,23 @@ const struct command commands[] = {
      "Follow messages from arrival to fate: by id, address, domain, Message-ID or subject."},
     {"events", "", "", "GET", "/v1/events", "", "tenant since limit", &events_view, NULL,
      "List what happened."},
+    {"incident", "list", "", "GET", "/v1/incidents", "", "tenant limit after", &incidents_view,
+     NULL, "List the troubles that go on, then those that are over."},
+    {"incident", "show", "ID", "GET", "/v1/incidents/{ID}", "", "", &incident_view, NULL,
+     "Show a trouble, its history and who was told."},
+    {"incident", "ack", "ID", "POST", "/v1/incidents/{ID}/ack", "", "why!", &incident_view, NULL,
+     "Say that you take care of it."},
+    {"alert", "list", "", "GET", "/v1/alerts", "", "tenant", &alerts_view, NULL,
+     "List where alerts go."},
+    {"alert", "add", "NAME:name", "POST", "/v1/alerts", "", "tenant url mail secret least",
+     &alert_view, NULL,
+     "Tell a webhook or a mail address of troubles; without --tenant of all on this node."},
+    {"alert", "show", "NAME", "GET", "/v1/alerts/{NAME}", "", "", &alert_view, NULL,
+     "Show a target of alerts."},
+    {"alert", "remove", "NAME", "DELETE", "/v1/alerts/{NAME}", "", "", &removed_view, NULL,
+     "Tell it nothing more."},
+    {"alert", "test", "NAME", "POST", "/v1/alerts/{NAME}/test", "", "", &alert_tested_view, NULL,
+     "Send it a word now. Exit code 1 when it does not arrive."},
     {"limits", "", "", "GET", "/v1/limits", "", "", &limits_view, NULL,
      "Show every limit and how often it was reached."},
     {"store", "show", "", "GET", "/v1/store", "", "", &store_view, NULL,

@@ -33,6 +33,9 @@ void desk_alerts_apply(struct desk *d, const struct record_object *o); /* a targ
 void desk_alerts_tick(struct desk *d, utc_ms now);
 void desk_alerts_destroy(struct desk *d); /* when the store is closed; memory only */
 struct alert_book *desk_book(struct desk *d);
+/* admin_host.incident_take. */
+void desk_incident_take(void *arg, uint64_t incident, struct slice by, struct slice why,
+                        void (*done)(void *cookie, enum err err, const char *why), void *cookie);
 
 /* ---- desk_alert.c: an alert leaves ---- */
 

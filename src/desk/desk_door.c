@@ -251,6 +251,7 @@ void desk_host(struct desk *d, struct admin_host *ret)
         .closed_for = host_closed_for,
         .disk_alarm_percent = host_disk_alarm_percent,
         .alerts = desk_book(d),
+        .incident_take = desk_incident_take,
         .alert_test = desk_alert_test,
     };
 }

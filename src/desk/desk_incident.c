@@ -4,7 +4,15 @@
 
 struct desk_alerts {
     struct alert_book *book;
-    struct list writes; /* struct alert_write: not yet answered by the store */
+    struct list writes;  /* struct alert_write: not yet answered by the store */
+    struct list waiters; /* struct waiter: people whose word is not durable yet */
+};
+
+struct waiter {
+    struct list node;
+    uint64_t ticket;
+    void (*done)(void *cookie, enum err err, const char *why);
+    void *cookie;
 };
 
 /* ---- writing ---- */
@@ -19,11 +27,24 @@ struct alert_write {
     enum err err;
 };
 
+static void answer_waiters(struct desk *d, uint64_t ticket, enum err err)
+{
+    LIST_FOREACH (node, &d->alerts->waiters) {
+        struct waiter *w = container_of(node, struct waiter, node);
+        if (w->ticket > ticket)
+            continue;
+        list_remove(node);
+        w->done(w->cookie, err, err == ERR_OK ? "" : "it is known here but not written down yet");
+        mem_free(&w);
+    }
+}
+
 static void write_done(void *arg)
 {
     struct alert_write *w = arg;
     list_remove(&w->node);
     if (w->desk) {
+        answer_waiters(w->desk, w->ticket, w->err);
         alert_written(desk_book(w->desk), w->ticket, w->err, utc_now());
         desk_alerts_tick(w->desk, utc_now()); /* now it may leave */
     }
@@ -86,6 +107,7 @@ void desk_alerts_create(struct desk *d)
     d->alerts = mem_new(sizeof(*d->alerts));
     d->alerts->book = alert_create(&o);
     list_init(&d->alerts->writes);
+    list_init(&d->alerts->waiters);
     d->hooks = desk_hooks_create(d);
 }
 
@@ -96,6 +118,10 @@ void desk_alerts_destroy(struct desk *d)
     LIST_FOREACH (node, &d->alerts->writes) {
         list_remove(node);
         container_of(node, struct alert_write, node)->desk = NULL;
+    }
+    for (struct list *node; (node = list_pop(&d->alerts->waiters));) {
+        struct waiter *w = container_of(node, struct waiter, node);
+        mem_free(&w);
     }
     desk_hooks_destroy(&d->hooks);
     alert_destroy(&d->alerts->book);
@@ -172,4 +198,21 @@ void desk_report(struct desk *d, const struct desk_report *r)
                                   .by = r->by,
                                   .is_over = r->is_over};
     (void)alert_report(d->alerts->book, &report, utc_now()); /* the event stands in any case */
+}
+
+void desk_incident_take(void *arg, uint64_t incident, struct slice by, struct slice why,
+                        void (*done)(void *cookie, enum err err, const char *why), void *cookie)
+{
+    struct desk *d = arg;
+    struct errinfo ei = {""};
+    struct waiter *w = mem_new(sizeof(*w));
+    struct alert_taker who = {by, why};
+    *w = (struct waiter){.done = done, .cookie = cookie};
+    enum err err = alert_take(d->alerts->book, incident, who, utc_now(), &w->ticket, &ei);
+    if (err == ERR_OK) {
+        list_append(&d->alerts->waiters, &w->node);
+        return;
+    }
+    done(cookie, err, ei.text);
+    mem_free(&w);
 }

@@ -43,6 +43,7 @@ static void fake_keep(const struct record_object *o)
     must(!b.failed);
     must(record_object_unpack(arena_copy(fake.arena, buf_slice(&b)), fake.arena, &copy));
     must(directory_apply(fake.host.directory, &copy, &ei) == ERR_OK);
+    must(alert_apply(fake.alerts, &copy, &ei) == ERR_OK);
     size_t i = 0;
     while (i < fake.n_objects && (fake.objects[i].kind != o->kind || fake.objects[i].id != o->id))
         i++;
@@ -173,6 +174,55 @@ static uint32_t fake_closed_for(void *)
     return fake.closed_for;
 }
 
+/* ---- incidents and targets: a real book whose words go nowhere ---- */
+
+static struct slice fake_tenant_name(void *, uint64_t)
+{
+    return SLICE("rossi");
+}
+
+static void fake_write(void *, const struct record_objects *, uint64_t)
+{
+}
+
+static bool fake_send_alert(void *, enum alert_kind, const struct alert_sending *)
+{
+    return true;
+}
+
+static void fake_tell(void *, enum event_class, const char *, uint64_t, struct slice, struct slice)
+{
+}
+
+static void fake_incident_take(void *, uint64_t incident, struct slice by, struct slice why,
+                               void (*done)(void *cookie, enum err err, const char *why),
+                               void *cookie)
+{
+    uint64_t ticket;
+    struct errinfo ei;
+    struct alert_taker who = {by, why};
+    enum err err = alert_take(fake.alerts, incident, who, 1700000002000, &ticket, &ei);
+    fake_answer(done, cookie, err, "");
+}
+
+static void fake_alert_test(void *, uint64_t,
+                            void (*done)(void *cookie, enum err err, const char *text),
+                            void *cookie)
+{
+    fake_answer(done, cookie, ERR_IO, "503: not now");
+}
+
+static struct alert_book *fake_book(void)
+{
+    struct alert_options o = {.node = "mx1.staffetta.example",
+                              .next_id = fake_next_id,
+                              .tenant_name = fake_tenant_name,
+                              .write = fake_write,
+                              .send = fake_send_alert,
+                              .tell = fake_tell};
+    return alert_create(&o);
+}
+
 /* ---- life ---- */
 
 static void fake_start(void)
@@ -180,6 +230,7 @@ static void fake_start(void)
     memset(&fake, 0, sizeof(fake));
     fake.arena = arena_create(512 << 20);
     fake.explain = "";
+    fake.alerts = fake_book();
     fake.host = (struct admin_host){
         .node = "mx1.staffetta.example",
         .version = "0.1",
@@ -198,6 +249,9 @@ static void fake_start(void)
         .figures = fake_figures,
         .closed_for = fake_closed_for,
         .disk_alarm_percent = fake_disk_alarm_percent,
+        .alerts = fake.alerts,
+        .incident_take = fake_incident_take,
+        .alert_test = fake_alert_test,
     };
     fake.admin = admin_create(&fake.host);
 }
@@ -205,6 +259,7 @@ static void fake_start(void)
 static void fake_stop(void)
 {
     admin_destroy(&fake.admin);
+    alert_destroy(&fake.alerts);
     directory_destroy(&fake.host.directory);
     arena_destroy(&fake.arena);
     mem_free(&fake.objects);

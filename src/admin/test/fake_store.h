@@ -21,6 +21,7 @@ struct fake_done {
 static struct {
     struct arena *arena;
     struct admin_host host;
+    struct alert_book *alerts;
     struct admin *admin;
     struct record_object *objects; /* as they are now */
     size_t n_objects, max_objects;

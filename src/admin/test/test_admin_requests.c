@@ -88,6 +88,88 @@ static void lists_and_shows_what_there_is(void **)
     ASK_ALL(asks);
 }
 
+static void targets_of_alerts_come_and_go(void **)
+{
+    static const struct ask asks[] = {
+        {"GET", "/v1/alerts", "", 200, "{\"alerts\":[]}"},
+        {"POST", "/v1/alerts", "{\"name\":\"ops\",\"url\":\"https://hooks.example/x\"}", 201,
+         "\"least\":\"notice\",\"told\":0,\"waiting\":0,\"given_up\":0,\"secret\":\""},
+        {"POST", "/v1/alerts", "{\"name\":\"ops\",\"url\":\"https://hooks.example/x\"}", 409,
+         "already"},
+        {"POST", "/v1/alerts",
+         "{\"name\":\"in\",\"url\":\"http://10.0.0.1/\",\"secret\":\"12345678\","
+         "\"tenant\":\"rossi\",\"least\":\"alarm\"}",
+         201, "\"note\":\"Without encryption only this machine"},
+        {"POST", "/v1/alerts", "{\"name\":\"luca\",\"mail\":\"Luca@Elsewhere.example\"}", 201,
+         "\"kind\":\"mail\",\"mail\":\"luca@elsewhere.example\",\"least\":\"notice\",\"told\":0,"
+         "\"waiting\":0,\"given_up\":0}"},
+        {"POST", "/v1/alerts", "{\"name\":\"bad\",\"mail\":\"anna@rossi.example\"}", 201,
+         "its mail goes to the mail system \\\"exchange\\\""},
+        {"POST", "/v1/alerts", "{\"name\":\"x\",\"mail\":\"nonsense\"}", 400, "not an address"},
+        {"POST", "/v1/alerts", "{\"name\":\"x\",\"mail\":\"m\u00fc@x.example\"}", 400, "ASCII"},
+        {"POST", "/v1/alerts", "{\"name\":\"x\",\"url\":\"ftp://x/\"}", 400, "https://"},
+        {"POST", "/v1/alerts", "{\"name\":\"x\",\"url\":\"https://x/\",\"secret\":\"short\"}", 400,
+         "too short"},
+        {"POST", "/v1/alerts", "{\"name\":\"x\"}", 400, "either"},
+        {"POST", "/v1/alerts", "{\"name\":\"x\",\"url\":\"https://x/\",\"mail\":\"a@b.example\"}",
+         400, "either"},
+        {"POST", "/v1/alerts", "{\"name\":\"x\",\"sms\":\"+39 333\"}", 400, "not possible yet"},
+        {"POST", "/v1/alerts", "{\"name\":\" x\",\"mail\":\"a@b.example\"}", 400, "blanks"},
+        {"POST", "/v1/alerts", "{\"name\":\"x\",\"mail\":\"a@b.example\",\"tenant\":\"verdi\"}",
+         404, "no company"},
+        {"GET", "/v1/alerts?tenant=rossi", "", 200, "{\"alerts\":[{\"name\":\"in\""},
+        {"GET", "/v1/alerts/ops", "", 200, "\"url\":\"https://hooks.example/x\""},
+        {"GET", "/v1/alerts/none", "", 404, "no target"},
+        {"POST", "/v1/alerts/ops/test", "", 200, "\"ok\":false,\"text\":\"503: not now\""},
+        {"POST", "/v1/alerts/none/test", "", 404, "no target"},
+        {"DELETE", "/v1/alerts/ops", "", 200, "\"removed\":\"ops\""},
+        {"DELETE", "/v1/alerts/ops", "", 404, "no target"},
+    };
+    ASK_ALL(asks);
+    struct fake_reply r = fake_ask("GET", "/v1/alerts/in", "");
+    assert_null(strstr(buf_cstr(&r.body), "12345678"));
+    assert_null(strstr(buf_cstr(&r.body), "secret"));
+    buf_finish(&r.body);
+}
+
+static void incidents_are_listed_shown_and_taken(void **)
+{
+    uint64_t rossi = directory_find(fake.host.directory, OBJECT_TENANT, 0, SLICE("rossi"));
+    char one[MESSAGE_ID_TEXT], two[MESSAGE_ID_TEXT], target[100];
+    fake_do("POST", "/v1/alerts", "{\"name\":\"ops\",\"url\":\"https://hooks.example/x\"}");
+    struct alert_report r = {.tenant = rossi,
+                             .key = SLICE("primary/1"),
+                             .name = SLICE("primary.emergency"),
+                             .subject = SLICE("exchange"),
+                             .class = EVENT_ALARM,
+                             .happened = SLICE("It does not answer."),
+                             .evidence = SLICE("a\nb")};
+    assert_true(alert_report(fake.alerts, &r, 1700000000000));
+    r.key = SLICE("disk");
+    r.tenant = 0;
+    assert_true(alert_report(fake.alerts, &r, 1700000001000));
+    message_id_text(alert_find(fake.alerts, rossi, SLICE("primary/1"))->id, one);
+    message_id_text(alert_find(fake.alerts, 0, SLICE("disk"))->id, two);
+    r.is_over = true;
+    assert_true(alert_report(fake.alerts, &r, 1700000001500));
+    fake_expect("GET", "/v1/incidents", "", 200, "\"state\":\"open\",\"class\":\"alarm\"");
+    fake_expect("GET", "/v1/incidents?tenant=rossi", "", 200, one);
+    fake_expect("GET", "/v1/incidents?limit=1", "", 200, "\"next\":\"");
+    snprintf(target, sizeof(target), "/v1/incidents?after=%s", one);
+    fake_expect("GET", target, "", 200, two); /* what is over comes behind what goes on */
+    fake_expect("GET", "/v1/incidents?after=nonsense", "", 400, "after=");
+    snprintf(target, sizeof(target), "/v1/incidents/%s", one);
+    fake_expect("GET", target, "", 200, "\"evidence\":[\"a\",\"b\"]");
+    fake_expect("GET", target, "", 200,
+                "{\"alert\":\"ops\",\"kind\":\"webhook\",\"state\":\"waiting\"");
+    snprintf(target, sizeof(target), "/v1/incidents/%s/ack", one);
+    fake_expect("POST", target, "{\"why\":\" \"}", 400, "empty");
+    fake_expect("POST", target, "{\"why\":\"on my way\"}", 200,
+                "\"taken_by\":\"uid 0 (root)\",\"taken_why\":\"on my way\"");
+    fake_expect("GET", "/v1/incidents/nonsense", "", 404, "no incident");
+    fake_expect("POST", "/v1/incidents/aaaaaaaaaaaab/ack", "{\"why\":\"x\"}", 404, "no incident");
+}
+
 static void shows_mail_and_the_ledger(void **)
 {
     char one[100], why[100];
@@ -319,6 +401,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(lists_and_shows_what_there_is, start, stop),
+        cmocka_unit_test_setup_teardown(targets_of_alerts_come_and_go, start, stop),
+        cmocka_unit_test_setup_teardown(incidents_are_listed_shown_and_taken, start, stop),
         cmocka_unit_test_setup_teardown(shows_mail_and_the_ledger, start, stop),
         cmocka_unit_test_setup_teardown(says_when_the_ledger_is_off, start, stop),
         cmocka_unit_test_setup_teardown(says_when_new_mail_is_refused, start, stop),

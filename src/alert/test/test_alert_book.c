@@ -20,7 +20,7 @@ static struct {
     bool is_held, is_failing, is_away;
     uint64_t tickets[100];
     size_t n_tickets;
-    uint64_t last_id, has_message;
+    uint64_t last_id, has_message, next_ticket;
     utc_ms now;
     struct {
         enum alert_kind kind;
@@ -63,6 +63,7 @@ static void keep(const struct record_object *o)
 static void write_down(void *, const struct record_objects *all, uint64_t ticket)
 {
     assert_true(t.n_tickets < 100);
+    t.next_ticket = ticket + 1;
     t.tickets[t.n_tickets++] = ticket;
     for (uint32_t i = 0; i < all->n_objects && !t.is_failing; i++)
         keep(&all->objects[i]);
@@ -314,8 +315,11 @@ static void somebody_takes_care_and_all_survives_a_start(void **)
     struct errinfo ei;
     report((struct said){.key = "primary/1", .tenant = ROSSI, .happened = "caf\xc3\xa9 \xff\x01"});
     uint64_t id = only_incident()->id;
-    assert_int_equal(alert_take(t.book, id, SLICE("luca"), SLICE("on my way"), t.now, &ei), ERR_OK);
-    assert_int_equal(alert_take(t.book, 5, SLICE("luca"), SLICE("x"), t.now, &ei), ERR_GONE);
+    uint64_t ticket, before = t.next_ticket;
+    struct alert_taker luca = {SLICE("luca"), SLICE("on my way")};
+    assert_int_equal(alert_take(t.book, id, luca, t.now, &ticket, &ei), ERR_OK);
+    assert_int_equal(ticket, before);
+    assert_int_equal(alert_take(t.book, 5, luca, t.now, &ticket, &ei), ERR_GONE);
     settle();
     restart();
     const struct alert_incident *i = only_incident();
