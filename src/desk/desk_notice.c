@@ -184,9 +184,14 @@ static void delay_finish(struct worker_job *job)
     w->notice.body = w->body;
     if (w->is_whole && may_notify(&w->facts) && is_within_limit(d, w->facts.mail_from)) {
         SCOPED(buf_finish) struct buf raw = buf_make(NOTICE_MAX);
-        if (compose(d, &w->notice, &raw, &needs))
-            desk_accept_own(d, w->facts.tenant, w->facts.mail_from, buf_slice(&raw),
-                            needs.needs_smtputf8, NULL, NULL);
+        struct desk_own own = {.tenant = w->facts.tenant,
+                               .to = w->facts.mail_from,
+                               .subject = SLICE("Mail delivery notice")};
+        if (compose(d, &w->notice, &raw, &needs)) {
+            own.raw = buf_slice(&raw);
+            own.is_utf8 = needs.needs_smtputf8;
+            desk_accept_own(d, &own);
+        }
     }
     queue_body_unref(&w->body);
     arena_destroy(&w->arena);
