@@ -17,6 +17,7 @@ enum {
     HEADROOM = 2048,
     /* What a record may say about its message; with the bytes it stays below STORE_RECORD_MAX. */
     FACTS_MAX = STORE_RECORD_MAX - STORE_INLINE_MAX - 64,
+    FACTS_USUAL = 1500, /* most messages' */
     EXTENT_BYTES = 20,
 };
 
@@ -153,7 +154,8 @@ static void submit(struct accept *a)
 {
     struct slice whole = queue_body_slice(a->body);
     size_t in_chunks = a->n_chunks * (size_t)STORE_CHUNK_BYTES;
-    a->facts = buf_make(FACTS_MAX);
+    a->facts.max = FACTS_MAX;
+    buf_clear(&a->facts);
     desk_assign_places(a->desk, a->record);
     if (a->gate)
         desk_silence_count(a->desk, a->record->tenant, a->record->direction == DIRECTION_IN);
@@ -170,11 +172,12 @@ static void submit(struct accept *a)
 
 /* Thousands of recipients with longest addresses, or a message of more chunks than a record names,
  * have no place in the log. Looked at before the first byte is written. */
-static bool is_storable(const struct accept *a)
+static bool is_storable(struct accept *a)
 {
-    SCOPED(buf_finish) struct buf facts = buf_make(FACTS_MAX - STORE_CHUNKS_MAX * EXTENT_BYTES);
-    record_message_pack(&facts, a->record);
-    return !facts.failed && a->body->n <= STORE_MESSAGE_MAX;
+    a->facts = buf_make(FACTS_MAX - STORE_CHUNKS_MAX * EXTENT_BYTES);
+    buf_reserve(&a->facts, FACTS_USUAL); /* it is packed there again, with places, by submit */
+    record_message_pack(&a->facts, a->record);
+    return !a->facts.failed && a->body->n <= STORE_MESSAGE_MAX;
 }
 
 /* ---- large messages: chunks first, then the record that names them ---- */

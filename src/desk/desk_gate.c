@@ -143,6 +143,8 @@ static bool take_take(struct gate *g, struct net_frame *f)
 {
     struct ipc_take take;
     struct queue_body *body = end_upload(g, f->tag);
+    if (body)
+        queue_body_fit(&body); /* it was counted with room for more */
     struct arena *arena = arena_create(1 << 20);
     bool is_good = ipc_take_unpack(f->payload, arena, &take) && take.n_rcpts > 0 &&
                    take.n_fields == 1 && take.bytes == (body ? body->n : 0) &&

@@ -17,11 +17,20 @@ struct queue_body *queue_body_create(uint32_t headroom, uint32_t n)
     return b;
 }
 
-static void body_grow(struct queue_body **b, uint32_t cap)
+static void body_resize(struct queue_body **b, uint32_t cap)
 {
-    atomic_fetch_add(&total_bytes, cap - (*b)->cap);
+    atomic_fetch_add(&total_bytes, (uint64_t)cap - (*b)->cap); /* wraps when it shrinks */
     *b = mem_resize(*b, sizeof(**b) + cap);
     (*b)->cap = cap;
+}
+
+/* The first piece of most messages is the whole of them; a large piece is followed by more. */
+static uint64_t grown(uint64_t n, uint64_t need)
+{
+    enum { LARGE = 256 << 10, FIRST_TIMES = 5 };
+    if (n > 0)
+        return need + need / 2;
+    return need < LARGE ? need : FIRST_TIMES * need;
 }
 
 bool queue_body_add(struct queue_body **b, struct slice bytes, uint32_t max)
@@ -30,19 +39,25 @@ bool queue_body_add(struct queue_body **b, struct slice bytes, uint32_t max)
     if (need > max)
         return false;
     if ((*b)->start + need > (*b)->cap) {
-        uint64_t cap = (*b)->start + need + need / 2;
-        body_grow(b, (uint32_t)(cap > (uint64_t)(*b)->start + max ? (*b)->start + max : cap));
+        uint64_t cap = (*b)->start + grown((*b)->n, need);
+        body_resize(b, (uint32_t)(cap > (uint64_t)(*b)->start + max ? (*b)->start + max : cap));
     }
     memcpy((*b)->bytes + (*b)->start + (*b)->n, bytes.p, bytes.n);
     (*b)->n = (uint32_t)need;
     return true;
 }
 
+void queue_body_fit(struct queue_body **b)
+{
+    if ((*b)->cap > (*b)->start + (*b)->n)
+        body_resize(b, (*b)->start + (*b)->n);
+}
+
 void queue_body_prepend(struct queue_body **b, struct slice bytes)
 {
     if (bytes.n > (*b)->start) {
         uint32_t more = (uint32_t)bytes.n - (*b)->start;
-        body_grow(b, (*b)->cap + more);
+        body_resize(b, (*b)->cap + more);
         memmove((*b)->bytes + bytes.n, (*b)->bytes + (*b)->start, (*b)->n);
         (*b)->start = (uint32_t)bytes.n;
     }

@@ -22,6 +22,7 @@ struct queue_body {
 struct queue_body *queue_body_create(uint32_t headroom, uint32_t n); /* uninitialised, one ref */
 /* Append, growing up to `max` message bytes; false at the ceiling. Only before it is shared. */
 bool queue_body_add(struct queue_body **b, struct slice bytes, uint32_t max);
+void queue_body_fit(struct queue_body **b); /* gives back the room for more; it may move */
 void queue_body_prepend(struct queue_body **b, struct slice bytes); /* before it is shared */
 struct slice queue_body_slice(const struct queue_body *b);
 struct queue_body *queue_body_ref(struct queue_body *b);

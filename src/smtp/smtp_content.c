@@ -21,6 +21,21 @@ static void count_bytes(struct smtp_session *x)
     }
 }
 
+/* Room for what came, and for as much as the client announced, as far as what is here already makes
+ * that likely: whoever announces much and sends little does not hold memory. */
+static void make_room(struct smtp_transaction *t, size_t n)
+{
+    enum { FIRST = 64, LIKELY = 4 };
+    size_t need = t->content.n + n;
+    if (t->refusal != REFUSE_N || need < t->content.cap)
+        return;
+    size_t room = FIRST;
+    while (room <= need)
+        room *= 2;
+    size_t likely = t->size_bytes < LIKELY * need ? (size_t)t->size_bytes : LIKELY * need;
+    buf_reserve(&t->content, (likely > need ? likely : room) - 1);
+}
+
 void smtp_cmd_data(struct smtp_session *x, struct slice args)
 {
     if (args.n > 0) {
@@ -110,6 +125,7 @@ static size_t chunk_bytes(struct smtp_session *x, struct slice bytes)
         bytes.n = (size_t)t->chunk_left;
     t->chunk_left -= bytes.n;
     wire_content_check(&t->check, bytes);
+    make_room(t, bytes.n);
     if (t->refusal == REFUSE_N)
         buf_adds(&t->content, bytes);
     count_bytes(x);
@@ -135,6 +151,7 @@ size_t smtp_content(struct smtp_session *x, struct slice bytes)
     x->deadline = mono_now() + SECONDS(x->server->o.limits.data_sec);
     if (x->state == SMTP_BDAT)
         return chunk_bytes(x, bytes);
+    make_room(t, bytes.n);
     size_t used = wire_data_feed(&t->data, bytes, t->refusal == REFUSE_N ? &t->content : NULL);
     count_bytes(x);
     if (t->data.is_done) {

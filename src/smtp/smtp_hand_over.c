@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-enum { PARSE_MAX = 16 << 20, TRACES_MAX = 100, TRACE_BYTES_MAX = 4096 };
+enum { TAKE_USUAL = 1500, PARSE_MAX = 16 << 20, TRACES_MAX = 100, TRACE_BYTES_MAX = 4096 };
 
 /* ---- what only we may write ---- */
 
@@ -262,6 +262,7 @@ static bool send_take(struct smtp_session *x, const struct hand_over *h, uint64_
         .n_fields = 1,
     };
     SCOPED(buf_finish) struct buf b = buf_make(IPC_LIST_FRAME_MAX);
+    buf_reserve(&b, TAKE_USUAL);
     ipc_take_pack(&b, &take);
     return smtp_core_send(x->server, IPC_T_take, ticket, &b);
 }

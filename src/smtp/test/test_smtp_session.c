@@ -461,6 +461,21 @@ static void bytes_in_flight_have_a_ceiling(void **)
     finish(&k);
 }
 
+static void what_is_announced_takes_memory_only_as_it_comes(void **)
+{
+    static char much[60000];
+    struct gate_kit k;
+    int peer = begin(&k);
+    memset(much, 'x', sizeof(much));
+    expect(&k, peer, EHLO "MAIL FROM:<a@b.c> SIZE=200000" CRLF RCPT "DATA" CRLF, "250 250 250 354");
+    gate_send(&k, peer, SLICE("x"));
+    assert_true(k.server->bytes_in_flight <= 64);
+    gate_send(&k, peer, slice_of(much, sizeof(much)));
+    assert_int_equal(k.server->bytes_in_flight, 200000); /* likely now: no copying later */
+    expect(&k, peer, CRLF "." CRLF, "250");
+    finish(&k);
+}
+
 static void input_that_waits_counts_as_in_flight(void **)
 {
     struct gate_kit k;
@@ -637,6 +652,7 @@ int main(void)
         cmocka_unit_test(a_thousand_long_recipients_and_twenty_thousand_refused_ones_fit),
         cmocka_unit_test(long_lines_are_refused),
         cmocka_unit_test(bytes_in_flight_have_a_ceiling),
+        cmocka_unit_test(what_is_announced_takes_memory_only_as_it_comes),
         cmocka_unit_test(input_that_waits_counts_as_in_flight),
         cmocka_unit_test(a_full_link_refuses_before_anything_is_sent),
         cmocka_unit_test(who_waits_too_long_is_told_and_left),
