@@ -118,7 +118,7 @@ static enum found look_in_others(struct hunt *h)
 /* ---- until it is there
  * -------------------------------------------------------------------------------- */
 
-static bool pause(struct hunt *h, unsigned ms)
+static bool wait_a_while(struct hunt *h, unsigned ms)
 {
     struct pollfd p = {.fd = h->m->net->cancel_fd, .events = POLLIN};
     mono_us left = (h->until - mono_now()) / 1000;
@@ -156,7 +156,7 @@ static bool wait_for_it(struct hunt *h)
             return found == FOUND;
         if (mono_now() >= h->until)
             break;
-        if (!pause(h, ms))
+        if (!wait_a_while(h, ms))
             return false;
         ms = ms * 3 / 2 < PAUSE_MOST_MS ? ms * 3 / 2 : PAUSE_MOST_MS;
     }

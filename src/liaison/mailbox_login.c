@@ -16,7 +16,7 @@ static enum ipc_tls tls_of(const struct ipc_server *s)
 static bool handshake(struct mailbox *m, const char *host, utc_ms *cert_until)
 {
     struct errinfo ei = {};
-    SCOPED(buf_finish) struct buf name = buf_make(256);
+    SCOPED(buf_finish) struct buf name = buf_make(300);
     buf_adds(&name, m->server->tls_name.n ? m->server->tls_name : slice_str(host));
     enum net_tls_check check = tls_of(m->server) == IPC_TLS_VERIFY ? NET_TLS_VERIFY : NET_TLS_ANY;
     mono_us most = mono_now() + m->net->timeouts.tls;
