@@ -619,6 +619,20 @@ static void close_links(struct desk *d)
     }
 }
 
+/* Threads have posted what became of changes: it is heard while there is somebody to hear it. A
+ * disk that says nothing for so long is not waited for. */
+static void settle(struct desk *d)
+{
+    enum { SETTLE_SECONDS = 5 };
+    mono_us until = mono_now() + SECONDS(SETTLE_SECONDS);
+    net_loop_settle(d->o.loop);
+    while (store_backlog(d->store).changes > 0 && mono_now() < until) {
+        usleep(1000);
+        net_loop_settle(d->o.loop);
+    }
+    net_loop_settle(d->o.loop);
+}
+
 void desk_destroy(struct desk **desk)
 {
     struct desk *d = *desk;
@@ -628,6 +642,8 @@ void desk_destroy(struct desk **desk)
     queue_flush(d->queue);
     desk_write_answered(d);
     desk_workers_stop(d);
+    queue_stop(d->queue);
+    settle(d);
     store_close(&d->store);
     /* From here on it is memory only. */
     list_remove(&d->late.node);

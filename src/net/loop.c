@@ -25,23 +25,33 @@ struct net_watch {
     void *arg;
 };
 
+/* What was posted so far, in order; a task may ask for the rest itself (net_loop_settle). */
+static void run_posted(struct net_loop *l)
+{
+    pthread_mutex_lock(&l->lock);
+    for (struct list *node; (node = list_pop(&l->tasks));)
+        list_append(&l->todo, node);
+    l->is_woken = false;
+    pthread_mutex_unlock(&l->lock);
+    for (struct list *node; (node = list_pop(&l->todo));) {
+        struct task *t = container_of(node, struct task, node);
+        t->fn(t->arg);
+        mem_free(&t);
+    }
+}
+
 static void run_tasks(evutil_socket_t fd, short, void *arg)
 {
     struct net_loop *l = arg;
     uint64_t n;
     (void)!read(fd, &n, sizeof(n)); /* level-triggered: the list is what counts */
-    struct list todo;
-    list_init(&todo);
-    pthread_mutex_lock(&l->lock);
-    for (struct list *node; (node = list_pop(&l->tasks));)
-        list_append(&todo, node);
-    l->is_woken = false;
-    pthread_mutex_unlock(&l->lock);
-    for (struct list *node; (node = list_pop(&todo));) {
-        struct task *t = container_of(node, struct task, node);
-        t->fn(t->arg);
-        mem_free(&t);
-    }
+    run_posted(l);
+}
+
+void net_loop_settle(struct net_loop *l)
+{
+    must(pthread_equal(l->thread, pthread_self()));
+    run_posted(l);
 }
 
 struct net_loop *net_loop_create(void)
@@ -56,6 +66,7 @@ struct net_loop *net_loop_create(void)
     must(l->base);
     pthread_mutex_init(&l->lock, NULL);
     list_init(&l->tasks);
+    list_init(&l->todo);
     list_init(&l->late);
     list_init(&l->leaving);
     l->thread = pthread_self();

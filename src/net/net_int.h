@@ -21,6 +21,7 @@ struct net_loop {
     pthread_t thread;
     pthread_mutex_t lock;
     struct list tasks;   /* under lock */
+    struct list todo;    /* taken from it, not yet run */
     bool is_woken;       /* under lock */
     struct list late;    /* loop only */
     struct list leaving; /* loop only: streams that are closed and say goodbye */
