@@ -18,8 +18,6 @@ struct liaison_state {
     struct child *child;
     struct outside outside;
     struct liaison *liaison;
-    struct liaison_hooks *hooks;
-    struct buf authorities; /* of webhooks, PEM; empty once they run */
     struct report *report;
     struct net_link *core;
 };
@@ -30,35 +28,16 @@ static void on_done(void *arg, enum ipc_type type, uint64_t tag, struct buf *ans
     report_send(s->report, type, tag, answer);
 }
 
-static void on_hooked(void *arg, uint64_t tag, const struct ipc_hooked *hooked)
-{
-    struct liaison_state *s = arg;
-    SCOPED(buf_finish) struct buf b = buf_make(1000);
-    ipc_hooked_pack(&b, hooked);
-    report_send(s->report, IPC_T_hooked, tag, &b);
-}
-
 static void forget_core(struct liaison_state *s)
 {
     report_link(s->report, NULL);
     net_link_close(&s->core);
 }
 
-static bool take_hook(struct liaison_state *s, const struct net_frame *f)
-{
-    struct ipc_hook hook;
-    bool is_good = ipc_hook_unpack(f->payload, NULL, &hook);
-    if (is_good)
-        liaison_hook(s->hooks, f->tag, &hook);
-    return is_good;
-}
-
 static void on_frame(void *arg, struct net_link *, struct net_frame *f)
 {
     struct liaison_state *s = arg;
-    bool is_good = f->fd < 0 &&
-                   (f->type == IPC_T_hook ? take_hook(s, f)
-                                          : liaison_take(s->liaison, f->type, f->tag, f->payload));
+    bool is_good = f->fd < 0 && liaison_take(s->liaison, f->type, f->tag, f->payload);
     if (f->fd >= 0)
         fd_close(&f->fd);
     if (is_good)
@@ -84,7 +63,6 @@ static void read_authorities(struct child *c, struct buf *ret)
 {
     const char *set = child_settings(c)->alerts.authorities;
     const char *path = set[0] ? set : curl_version_info(CURLVERSION_NOW)->cainfo;
-    *ret = buf_make(AUTHORITIES_MAX);
     SCOPED(fd_close) int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (fd < 0 && set[0])
         child_fail(c, "alerts.authorities: %s: %s; the liaison's user must be able to read it", set,
@@ -103,8 +81,9 @@ static void liaison_before_sandbox(struct child *c)
     s->child = c;
     child_set_state(c, s);
     outside_prepare(c, &s->outside);
-    liaison_hooks_prepare();
-    read_authorities(c, &s->authorities);
+    SCOPED(buf_finish) struct buf authorities = buf_make(AUTHORITIES_MAX);
+    read_authorities(c, &authorities);
+    liaison_hook_prepare(buf_slice(&authorities));
 }
 
 static void liaison_start(struct child *c)
@@ -117,20 +96,13 @@ static void liaison_start(struct child *c)
     struct liaison_options o = {
         .lane = {[LIAISON_PROBES] = {32, limit_of(REFUSE_PROBES), 2},
                  [LIAISON_MAILBOXES] = {32, limit_of(REFUSE_LOOKS), 4},
-                 [LIAISON_CONTROLS] = {2, limit_of(REFUSE_CONTROLS), limit_of(REFUSE_CONTROLS)}},
+                 [LIAISON_CONTROLS] = {2, limit_of(REFUSE_CONTROLS), limit_of(REFUSE_CONTROLS)},
+                 [LIAISON_HOOKS] = {8, limit_of(REFUSE_HOOKS), 2}},
         .network = s->outside.network,
         .done = on_done,
         .done_arg = s,
     };
     s->liaison = liaison_create(&o);
-    struct liaison_hooks_options hooks = {.threads = 8,
-                                          .hooks = limit_of(REFUSE_HOOKS),
-                                          .network = s->outside.network,
-                                          .authorities = buf_slice(&s->authorities),
-                                          .done = on_hooked,
-                                          .done_arg = s};
-    s->hooks = liaison_hooks_create(&hooks);
-    buf_finish(&s->authorities);
     child_ready(c);
 }
 
@@ -157,7 +129,6 @@ static void liaison_stop(struct child *c)
 {
     struct liaison_state *s = child_state(c);
     names_cancel(s->outside.names);
-    liaison_hooks_destroy(&s->hooks);
     liaison_destroy(&s->liaison);
     child_done(c);
 }

@@ -1,8 +1,8 @@
 /* What a receiver of webhooks may answer: the bytes come over a real connection through curl; ours
  * must end in time, with a status and a short clean text. */
-#include "liaison/hook_int.h"
+#include "liaison/hook.h"
+#include "liaison/liaison_int.h"
 
-#include <curl/curl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -41,24 +41,25 @@ static uint16_t listen_here(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static uint16_t port;
-    static const _Atomic bool is_stopping;
-    static const struct courier_network network;
+    static const struct courier_network network = {.cancel_fd = -1};
     SCOPED(buf_finish) struct buf url = buf_make(100);
     pthread_t thread;
     if (port == 0) {
-        liaison_hooks_prepare();
+        liaison_hook_prepare(SLICE(""));
         port = listen_here();
     }
     server.answer = slice_of((const char *)data, n);
     must(pthread_create(&thread, NULL, serve, NULL) == 0);
     buf_addf(&url, "http://127.0.0.1:%u/", port);
-    struct ipc_hook hook = {SLICE("x.1"), buf_slice(&url), SLICE("s"), SLICE("{}"), 2000};
-    struct hook_send send = {&network, NULL, &is_stopping, &hook};
-    struct hook_end end;
-    hook_send(&send, &end);
-    must(end.hooked.text.n <= 300 && end.hooked.status < 1000);
-    for (size_t i = 0; i < end.hooked.text.n; i++)
-        must(end.hooked.text.p[i] >= ' ' && end.hooked.text.p[i] < 0x7f);
+    struct liaison_work w = {
+        .hook = {SLICE("x.1"), buf_slice(&url), SLICE("s"), SLICE("{}"), 2000}};
+    struct ipc_hooked hooked;
+    SCOPED(buf_finish) struct buf answer = buf_make(1000);
+    liaison_hook_kind.run(&network, &w, &answer);
+    must(!answer.failed && ipc_hooked_unpack(buf_slice(&answer), NULL, &hooked));
+    must(hooked.status < 1000);
+    for (size_t i = 0; i < hooked.text.n; i++)
+        must(hooked.text.p[i] >= ' ' && hooked.text.p[i] < 0x7f);
     must(pthread_join(thread, NULL) == 0);
     return 0;
 }

@@ -1,33 +1,16 @@
 /* Webhooks: one HTTP request to an address that a person chose, signed, and its answer.
  *
- * Threads of their own: receivers that do not answer take nothing away from probes. libcurl does
- * HTTP and TLS; where a request may lead is decided here (promise 10, and nobody's inside is
- * reached from outside): names go to our resolver, every address is asked of the policy, no
- * redirect is followed, no proxy and no file is used. */
+ * libcurl does HTTP and TLS; where a request may lead is decided here (promise 10, and nobody's
+ * inside is reached from outside): names go to our resolver, every address is asked of the policy,
+ * no redirect is followed, no proxy and no file is used. As a work: `hook` in liaison.h. */
 #ifndef LIAISON_HOOK_H
 #define LIAISON_HOOK_H
 
-#include "courier/peer.h"
+#include "net/conn.h"
 
-struct liaison_hooks;
-
-struct liaison_hooks_options {
-    unsigned threads;               /* requests at once */
-    unsigned hooks;                 /* running and waiting; more are answered as not tried */
-    struct courier_network network; /* hostname, policy, resolve, timeouts.name; copied */
-    struct slice authorities;       /* PEM: who may vouch for a receiver; used in create only */
-    /* Exactly once for each hook, on any thread. `hooked` is borrowed. */
-    void (*done)(void *arg, uint64_t tag, const struct ipc_hooked *hooked);
-    void *done_arg;
-};
-
-/* Once in a process, before the sandbox and before any thread. */
-void liaison_hooks_prepare(void);
-struct liaison_hooks *liaison_hooks_create(const struct liaison_hooks_options *o);
-void liaison_hooks_destroy(
-    struct liaison_hooks **h); /* gives up what runs, within 2 s; takes NULL */
-/* Any thread; does not block. */
-void liaison_hook(struct liaison_hooks *h, uint64_t tag, const struct ipc_hook *hook);
+/* Once in a process, before the sandbox and before any thread. `authorities`: PEM, who may vouch
+ * for a receiver; with none of them nobody is trusted. Used in the call only. */
+void liaison_hook_prepare(struct slice authorities);
 
 /* "t=1700000000,v1=HEX": HMAC-SHA256 over "t.body" with the secret (RFC 2104). */
 enum { LIAISON_SIGNATURE_MAX = 100 };

@@ -2,6 +2,7 @@
 #include "liaison/hook.h"
 
 #include "base/refuse.h"
+#include "ipc/ipc.h"
 #include "net/net.h"
 
 #include <openssl/evp.h>

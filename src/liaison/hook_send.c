@@ -1,23 +1,29 @@
 /* One webhook over libcurl's easy interface: no redirects, no proxy, no files, little memory. */
-#include "liaison/hook_int.h"
+#include "liaison/hook.h"
 
+#include "liaison/liaison_int.h"
 #include "net/net.h"
 
 #include <curl/curl.h>
 #include <netinet/in.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <stdio.h>
 
 enum {
-    TIMEOUT_LEAST_MS = 100,
     TIMEOUT_MOST_MS = 60000,
     ANSWER_MAX = 4 << 10,
     HEADERS_MAX = 16 << 10,
 };
 
+static X509_STORE *authorities; /* set once, by prepare; has locks of its own */
+
 struct call {
-    const struct hook_send *s;
-    struct hook_end *end;
+    const struct courier_network *network;
+    const struct ipc_hook *hook;
+    uint16_t status;
+    char text[301];
     CURL *curl;
     struct curl_slist *headers, *resolved;
     const struct net_policy *policy;
@@ -33,7 +39,7 @@ static void say(struct call *c, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(c->end->text, sizeof(c->end->text), format, args);
+    (void)vsnprintf(c->text, sizeof(c->text), format, args);
     va_end(args);
 }
 
@@ -59,7 +65,8 @@ static size_t take_header(char *, size_t size, size_t n, void *arg)
 static int go_on(void *arg, curl_off_t, curl_off_t, curl_off_t, curl_off_t)
 {
     const struct call *c = arg;
-    return atomic_load(c->s->is_stopping);
+    struct pollfd p = {.fd = c->network->cancel_fd, .events = POLLIN};
+    return poll(&p, 1, 0) > 0; /* we are stopping */
 }
 
 /* The last door: whatever curl made of the URL, this is the address. */
@@ -77,10 +84,9 @@ static curl_socket_t open_socket(void *arg, curlsocktype, struct curl_sockaddr *
 }
 
 /* Authorities were read before the sandbox; curl would look for files. */
-static CURLcode set_authorities(CURL *, void *ssl, void *arg)
+static CURLcode set_authorities(CURL *, void *ssl, void *)
 {
-    const struct call *c = arg;
-    SSL_CTX_set1_cert_store(ssl, c->s->authorities);
+    SSL_CTX_set1_cert_store(ssl, authorities);
     return CURLE_OK;
 }
 
@@ -123,7 +129,7 @@ static bool find(struct call *c, const char *host, uint16_t port, mono_us deadli
     char text[64];
     const char *fault = "it has no address";
     size_t n = 0;
-    if (!courier_addresses_find(c->s->network, host, port, deadline, &found, &end)) {
+    if (!courier_addresses_find(c->network, host, port, deadline, &found, &end)) {
         say(c, "%.280s", end.text);
         return false;
     }
@@ -157,7 +163,7 @@ static void add_header(struct call *c, const char *name, const char *value)
 
 static void make_headers(struct call *c)
 {
-    const struct ipc_hook *h = c->s->hook;
+    const struct ipc_hook *h = c->hook;
     char signature[LIAISON_SIGNATURE_MAX], id[65];
     (void)snprintf(id, sizeof(id), SLICE_FMT, SLICE_ARG(h->id));
     liaison_hook_signature(h->secret, utc_now() / 1000, h->body, signature);
@@ -172,7 +178,7 @@ static void make_headers(struct call *c)
 static void set_up(struct call *c, const char *url, uint32_t timeout_ms)
 {
     CURL *u = c->curl;
-    const struct ipc_hook *h = c->s->hook;
+    const struct ipc_hook *h = c->hook;
     (void)curl_easy_setopt(u, CURLOPT_URL, url);
     (void)curl_easy_setopt(u, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(u, CURLOPT_FOLLOWLOCATION, 0L);
@@ -200,7 +206,6 @@ static void set_up(struct call *c, const char *url, uint32_t timeout_ms)
     (void)curl_easy_setopt(u, CURLOPT_CAINFO, NULL);
     (void)curl_easy_setopt(u, CURLOPT_CAPATH, NULL);
     (void)curl_easy_setopt(u, CURLOPT_SSL_CTX_FUNCTION, set_authorities);
-    (void)curl_easy_setopt(u, CURLOPT_SSL_CTX_DATA, c);
     (void)curl_easy_setopt(u, CURLOPT_ERRORBUFFER, c->words);
 }
 
@@ -231,7 +236,7 @@ static void judge(struct call *c, CURLcode code)
         say(c, "%s", c->fault ? c->fault : words);
         return;
     }
-    c->end->hooked.status = status > 0 && status < 1000 ? (uint16_t)status : 0;
+    c->status = status > 0 && status < 1000 ? (uint16_t)status : 0;
     if (status >= 300 && status < 400) {
         say(c, "%ld: it redirects, and redirects are not followed: give the final address", status);
         return;
@@ -257,28 +262,69 @@ static void run(struct call *c, const char *url, uint32_t timeout_ms)
     judge(c, curl_easy_perform(c->curl));
 }
 
-void hook_send(const struct hook_send *s, struct hook_end *ret)
+static struct ipc_hooked send_hook(struct call *c)
 {
     static const struct net_policy only_here = {};
-    uint32_t ms = s->hook->timeout_ms;
-    ms = ms < TIMEOUT_LEAST_MS ? TIMEOUT_LEAST_MS : ms > TIMEOUT_MOST_MS ? TIMEOUT_MOST_MS : ms;
-    struct call *c = mem_new(sizeof(*c));
+    uint32_t ms = (uint32_t)(liaison_timeout(c->hook->timeout_ms, TIMEOUT_MOST_MS) / 1000);
     mono_us begun = mono_now();
     SCOPED(buf_finish) struct buf url = buf_make(2000);
-    buf_adds(&url, s->hook->url);
-    *ret = (struct hook_end){};
-    c->s = s;
-    c->end = ret;
-    c->policy = s->network->policy ? atomic_load(s->network->policy) : NULL;
+    buf_adds(&url, c->hook->url);
+    c->policy = c->network->policy ? atomic_load(c->network->policy) : NULL;
     if (!c->policy)
         c->policy = &only_here;
     c->curl = curl_easy_init();
-    must(c->curl);
+    must(c->curl && authorities);
     run(c, buf_cstr(&url), ms);
     curl_easy_cleanup(c->curl);
     curl_slist_free_all(c->headers);
     curl_slist_free_all(c->resolved);
-    mem_free(&c);
-    ret->hooked.text = slice_str(ret->text);
-    ret->hooked.took_ms = (uint32_t)((mono_now() - begun) / 1000);
+    return (struct ipc_hooked){.status = c->status,
+                               .text = slice_str(c->text),
+                               .took_ms = (uint32_t)((mono_now() - begun) / 1000)};
 }
+
+/* ---- as a work ------------------------------------------------------------------------------- */
+
+void liaison_hook_prepare(struct slice pem)
+{
+    must(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+    authorities = X509_STORE_new();
+    must(authorities && pem.n <= INT32_MAX);
+    BIO *b = BIO_new_mem_buf(pem.n ? pem.p : "", (int)pem.n);
+    must(b);
+    for (X509 *x; (x = PEM_read_bio_X509_AUX(b, NULL, NULL, NULL));) {
+        (void)X509_STORE_add_cert(authorities, x);
+        X509_free(x);
+    }
+    BIO_free(b);
+}
+
+static bool unpack(struct liaison_work *w)
+{
+    struct slice rest;
+    if (!ipc_hook_unpack(buf_slice(&w->payload), w->arena, &w->hook))
+        return false;
+    w->primary = hash_bytes(slice_cut(w->hook.url, '?', &rest)); /* the receiver, roughly */
+    return true;
+}
+
+static void run_work(const struct courier_network *network, const struct liaison_work *w,
+                     struct buf *ret)
+{
+    struct call *c = mem_new(sizeof(*c));
+    c->network = network;
+    c->hook = &w->hook;
+    struct ipc_hooked hooked = send_hook(c);
+    ipc_hooked_pack(ret, &hooked);
+    mem_free(&c);
+}
+
+static void decline(const struct liaison_work *, const char *why, struct buf *ret)
+{
+    struct ipc_hooked hooked = {.text = slice_str(why)};
+    ipc_hooked_pack(ret, &hooked);
+}
+
+const struct liaison_kind liaison_hook_kind = {
+    IPC_T_hook, IPC_T_hooked, LIAISON_HOOKS, unpack, run_work, decline,
+};

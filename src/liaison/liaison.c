@@ -9,22 +9,21 @@
 #include "base/refuse.h"
 
 enum {
-    STACK_BYTES = 128 << 10,
+    STACK_BYTES = 256 << 10, /* libcurl and TLS in it */
     ANSWER_BYTES = 16 << 10,
     ARENA_BYTES = 1 << 20, /* lists of one work: 500 Message-IDs are 8 KB of slices */
 };
 
 static const struct liaison_kind *const kinds[] = {
-    &liaison_probe_kind,
-    &liaison_look_kind,
-    &liaison_has_kind,
-    &liaison_control_kind,
+    &liaison_probe_kind,   &liaison_look_kind, &liaison_has_kind,
+    &liaison_control_kind, &liaison_hook_kind,
 };
 
 static const enum refuse_id lane_refusals[LIAISON_LANES] = {
     [LIAISON_PROBES] = REFUSE_PROBES,
     [LIAISON_MAILBOXES] = REFUSE_LOOKS,
     [LIAISON_CONTROLS] = REFUSE_CONTROLS,
+    [LIAISON_HOOKS] = REFUSE_HOOKS,
 };
 
 struct lane {

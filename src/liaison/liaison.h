@@ -1,5 +1,5 @@
 /* The customer's systems, looked at from outside: probes of a primary's SMTP, looks into its
- * mailboxes by IMAP, and controls that tell whether it is us who are cut off.
+ * mailboxes by IMAP, controls that tell whether it is us who are cut off; and webhooks.
  *
  * Each piece of work is one blocking thread with a deadline. What is seen means nothing yet: that
  * is core's to judge. The works, by the message that asks (see ipc.def):
@@ -10,6 +10,7 @@
  *                 the primary's SMTP, wait until it is in the mailbox and can be read, remove it
  *                 and older ones of ours.
  *   mailbox_has   search all folders of one mailbox for Message-IDs.
+ *   hook          call a webhook (hook.h): signed, no redirect, nobody's inside.
  *   control       connect to hosts that have nothing to do with any primary, ask the resolver.
  * Hosts are tried in order until one is well. Secrets are wiped when their work ends and are in no
  * log and no answer. */
@@ -22,13 +23,20 @@ struct liaison;
 
 /* Works of different kinds do not wait for each other: a lane has threads and a ceiling of its
  * own. */
-enum liaison_lane { LIAISON_PROBES, LIAISON_MAILBOXES, LIAISON_CONTROLS, LIAISON_LANES };
+enum liaison_lane {
+    LIAISON_PROBES,
+    LIAISON_MAILBOXES,
+    LIAISON_CONTROLS,
+    LIAISON_HOOKS, /* liaison_hook_prepare comes first */
+    LIAISON_LANES
+};
 
 struct liaison_options {
     struct {
         unsigned threads;     /* works at once */
         unsigned works;       /* running and waiting; more are answered as not tried */
-        unsigned per_primary; /* of one primary at once, so that one black hole starves nobody */
+        unsigned per_primary; /* of one primary (hooks: one receiver) at once, so that one black
+                               * hole starves nobody */
     } lane[LIAISON_LANES];
     struct courier_network network; /* copied; what it points to must outlive the liaison */
     /* Exactly once for each work that was taken, on any thread. `answer` is packed, borrowed. */

@@ -17,6 +17,7 @@ struct liaison_work {
         struct ipc_mailbox_look look;
         struct ipc_mailbox_has has;
         struct ipc_control control;
+        struct ipc_hook hook;
     };
 };
 
@@ -34,6 +35,7 @@ extern const struct liaison_kind liaison_probe_kind;   /* liaison_look.c */
 extern const struct liaison_kind liaison_look_kind;    /* mailbox_look.c */
 extern const struct liaison_kind liaison_has_kind;     /* mailbox_has.c */
 extern const struct liaison_kind liaison_control_kind; /* liaison_control.c */
+extern const struct liaison_kind liaison_hook_kind;    /* hook_send.c */
 
 /* `ms` within what is sensible: at least 100 ms, at most `most_ms`. */
 mono_us liaison_timeout(uint32_t ms, uint32_t most_ms);

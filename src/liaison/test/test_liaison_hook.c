@@ -2,6 +2,7 @@
  */
 #include "base/refuse.h"
 #include "liaison/hook.h"
+#include "liaison/liaison.h"
 #include "net/net.h"
 
 #include <netinet/in.h>
@@ -96,12 +97,15 @@ static struct {
     char text[301];
 } seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER};
 
-static void on_done(void *, uint64_t tag, const struct ipc_hooked *h)
+static void on_done(void *, enum ipc_type type, uint64_t tag, struct buf *answer)
 {
+    struct ipc_hooked h;
     pthread_mutex_lock(&seen.lock);
+    assert_int_equal(type, IPC_T_hooked);
     assert_int_equal(tag, 7);
-    seen.status = h->status;
-    snprintf(seen.text, sizeof(seen.text), SLICE_FMT, SLICE_ARG(h->text));
+    assert_true(ipc_hooked_unpack(buf_slice(answer), NULL, &h));
+    seen.status = h.status;
+    snprintf(seen.text, sizeof(seen.text), SLICE_FMT, SLICE_ARG(h.text));
     seen.n++;
     pthread_cond_broadcast(&seen.came);
     pthread_mutex_unlock(&seen.lock);
@@ -127,21 +131,22 @@ static enum err resolve(void *, const struct ipc_name_ask *ask, mono_us, struct 
 
 static courier_policy policy;
 
-static struct liaison_hooks *hooks(unsigned threads, unsigned max)
+static struct net_tls_client *tls;
+
+static struct liaison *hooks(unsigned threads, unsigned max)
 {
-    struct liaison_hooks_options o = {.threads = threads,
-                                      .hooks = max,
-                                      .network = {.hostname = "mx1.example",
-                                                  .policy = &policy,
-                                                  .resolve = resolve,
-                                                  .timeouts = courier_timeouts_usual(),
-                                                  .cancel_fd = -1},
-                                      .done = on_done};
+    struct liaison_options o = {.lane = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {threads, max, threads}},
+                                .network = {.hostname = "mx1.example",
+                                            .policy = &policy,
+                                            .resolve = resolve,
+                                            .tls = tls,
+                                            .timeouts = courier_timeouts_usual()},
+                                .done = on_done};
     seen.n = 0;
-    return liaison_hooks_create(&o);
+    return liaison_create(&o);
 }
 
-static void ask(struct liaison_hooks *h, const char *format, uint32_t timeout_ms)
+static void ask(struct liaison *h, const char *format, uint32_t timeout_ms)
 {
     char url[200];
     if (strstr(format, "%u"))
@@ -151,7 +156,9 @@ static void ask(struct liaison_hooks *h, const char *format, uint32_t timeout_ms
         snprintf(url, sizeof(url), "%s", format);
     struct ipc_hook hook = {SLICE("mhq.3"), slice_str(url), SLICE("whsec"),
                             SLICE("{\"state\":\"open\"}"), timeout_ms};
-    liaison_hook(h, 7, &hook);
+    SCOPED(buf_finish) struct buf b = buf_make(10000);
+    ipc_hook_pack(&b, &hook);
+    assert_true(liaison_take(h, IPC_T_hook, 7, buf_slice(&b)));
 }
 
 static void wait_for(unsigned n)
@@ -165,10 +172,10 @@ static void wait_for(unsigned n)
 /* One hook to its end. */
 static void call(const char *url, uint32_t timeout_ms)
 {
-    struct liaison_hooks *h = hooks(1, 4);
+    struct liaison *h = hooks(1, 4);
     ask(h, url, timeout_ms);
     wait_for(1);
-    liaison_hooks_destroy(&h);
+    liaison_destroy(&h);
     assert_int_equal(seen.n, 1);
 }
 
@@ -334,13 +341,13 @@ static void odd_addresses_are_refused_in_words(void **)
 static void too_many_are_refused_and_stopping_ends_all(void **)
 {
     server.answer = NULL;
-    struct liaison_hooks *h = hooks(2, 3);
+    struct liaison *h = hooks(2, 3);
     for (int i = 0; i < 4; i++)
         ask(h, "http://127.0.0.1:%u/", 30000);
     wait_for(1);
     expect(0, "too many webhooks");
     mono_us begun = mono_now();
-    liaison_hooks_destroy(&h);
+    liaison_destroy(&h);
     assert_int_equal(seen.n, 4);
     assert_true(mono_now() - begun < SECONDS(4));
 }
@@ -361,6 +368,10 @@ int main(void)
         TEST(odd_addresses_are_refused_in_words),
         TEST(too_many_are_refused_and_stopping_ends_all),
     };
-    liaison_hooks_prepare();
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    liaison_hook_prepare(SLICE(""));
+    if (net_tls_client_create(SLICE(""), &tls, NULL) != ERR_OK)
+        return 1;
+    int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
+    net_tls_client_destroy(&tls);
+    return n_failed;
 }
