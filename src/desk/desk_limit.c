@@ -65,6 +65,20 @@ static void describe(struct desk *d, uint32_t refusal, uint64_t n, struct buf *b
     buf_addc(b, '.');
 }
 
+/* An alert of ours that its target's mail system refuses must not be a reason for the next one: it
+ * stays an event, or two mails an hour would go there for ever. */
+static bool is_about_an_alert(struct desk *d, uint32_t refusal)
+{
+    struct slice who = slice_str(d->refusal_who[refusal]);
+    const struct alert_target *t;
+    if (refusal != REFUSE_HOLD_REFUSED || who.n == 0)
+        return false;
+    for (size_t at = 0; (t = alert_next_target(desk_book(d), &at));)
+        if (t->body.kind == ALERT_MAIL && slice_ieq(desk_domain_of(t->body.address), who))
+            return true;
+    return false;
+}
+
 /* It was quiet before. Of a lesser one people hear once a day; more often it is only an event. */
 static void begins(struct desk *d, uint32_t refusal, uint64_t n, utc_ms now)
 {
@@ -74,13 +88,14 @@ static void begins(struct desk *d, uint32_t refusal, uint64_t n, utc_ms now)
     describe(d, refusal, n, &text);
     utc_ms last = last_word(i);
     bool is_new = !last || now < last || now >= last + DAY_MS;
-    if (row->class == REFUSE_ALARM)
+    bool is_alarm = row->class == REFUSE_ALARM;
+    if (is_alarm && !is_about_an_alert(d, refusal))
         report(d, refusal, EVENT_ALARM, buf_slice(&text), false);
-    else if (is_new)
+    else if (!is_alarm && is_new)
         report(d, refusal, EVENT_NOTICE, buf_slice(&text), false);
     else
-        desk_event(d, EVENT_NOTICE, row->name, 0, slice_str(d->refusal_who[refusal]),
-                   buf_slice(&text), slice_str(row->owner));
+        desk_event(d, is_alarm ? EVENT_ALARM : EVENT_NOTICE, row->name, 0,
+                   slice_str(d->refusal_who[refusal]), buf_slice(&text), slice_str(row->owner));
 }
 
 void desk_limit_reached(struct desk *d, uint32_t refusal, uint64_t n)

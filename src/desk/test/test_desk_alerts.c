@@ -322,13 +322,34 @@ static void mail_goes_by_our_own_courier_and_a_newer_word_replaces_it(void **)
 
 /* ---- limits ---- */
 
-static void refuse_some(enum refuse_id id, uint64_t n)
+static void refuse_by(enum refuse_id id, uint64_t n, const char *who)
 {
-    struct ipc_refusal one = {.id = id, .n = n, .who = SLICE("192.0.2.7")};
+    struct ipc_refusal one = {.id = id, .n = n, .who = slice_str(who)};
     struct ipc_refusals all = {&one, 1};
     SCOPED(buf_finish) struct buf b = buf_make(1000);
     ipc_refusals_pack(&b, &all);
     kit_put(kit->gate, IPC_T_refusals, 0, &b);
+}
+
+static void refuse_some(enum refuse_id id, uint64_t n)
+{
+    refuse_by(id, n, "192.0.2.7");
+}
+
+static void an_alert_that_is_refused_causes_no_other(void **)
+{
+    begin();
+    add_target(HOOK, ALERT_WEBHOOK, 0);
+    add_target(POST, ALERT_MAIL, 0);
+    refuse_by(REFUSE_HOLD_REFUSED, 1, "Elsewhere.example");
+    kit_await_event("queue.hold-refused");
+    assert_false(look_at(0, "limit/queue.hold-refused").is_there);
+    expect_no_hook();
+    kit_restart(); /* as if an hour had passed: it begins anew */
+    kit->liaison = kit_link(IPC_LIAISON, 1);
+    refuse_by(REFUSE_HOLD_REFUSED, 1, "mx.other.example");
+    take_hook();
+    says("\"name\":\"queue.hold-refused\"");
 }
 
 static void a_limit_that_begins_to_block_is_an_incident_once(void **)
@@ -395,6 +416,7 @@ int main(void)
         TEST(a_test_says_what_the_target_answered),
         TEST(mail_goes_by_our_own_courier_and_a_newer_word_replaces_it),
         TEST(a_limit_that_begins_to_block_is_an_incident_once),
+        TEST(an_alert_that_is_refused_causes_no_other),
         TEST(a_disk_that_fills_is_told_and_so_is_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
