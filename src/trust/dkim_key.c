@@ -66,6 +66,18 @@ struct dkim_flaw dkim_key_parse(struct slice text, bool want_ed25519, struct dki
     return read_key(*p, want_ed25519, ret);
 }
 
+const char *trust_dkim_key_flaw(struct slice record)
+{
+    struct dkim_key key;
+    struct dkim_flaw f = dkim_key_parse(record, false, &key);
+    if (f.result != TRUST_DKIM_PASS) {
+        struct dkim_flaw other = dkim_key_parse(record, true, &key);
+        f = other.result == TRUST_DKIM_PASS ? other : f;
+    }
+    EVP_PKEY_free(f.result == TRUST_DKIM_PASS ? key.pkey : NULL);
+    return f.result == TRUST_DKIM_PASS ? NULL : f.why;
+}
+
 /* Several records at one name are undefined (section 3.6.2.2): the first that is a usable key. */
 static struct dkim_flaw first_key(const struct trust_answer *answer, const struct dkim_sig *sig,
                                   struct dkim_key *ret)

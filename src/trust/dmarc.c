@@ -94,6 +94,20 @@ static bool parse_record(struct slice text, struct dmarc_record *ret)
     return true;
 }
 
+bool trust_dmarc_read(struct slice record, struct trust_dmarc_record *ret)
+{
+    struct dmarc_record r;
+    if (!parse_record(record, &r))
+        return false;
+    *ret = (struct trust_dmarc_record){
+        .has_policy = r.p != POLICY_ABSENT,
+        .is_policy_readable = r.p != POLICY_BAD && r.sp != POLICY_BAD && r.np != POLICY_BAD,
+        .has_reports = r.has_reports,
+        .is_test = r.is_test,
+        .policy = r.p > TRUST_POLICY_NONE ? (enum trust_policy)r.p : TRUST_POLICY_NONE};
+    return true;
+}
+
 /* ---- the walk (section 4.10) -------------------------------------------------------------- */
 
 /* TRUST_DNS_OK and *ret, or that there is none (two are none), or TEMPFAIL. */

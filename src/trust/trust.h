@@ -133,6 +133,8 @@ struct trust_dkim {
 void trust_dkim_verify(const struct trust_dns *dns, struct slice message, utc_ms now,
                        struct trust_dkim *ret);
 const char *trust_dkim_text(enum trust_dkim_result r);
+/* May this key record be used by anybody (RSA or Ed25519)? NULL: yes; else why not, static text. */
+const char *trust_dkim_key_flaw(struct slice record);
 
 /* ---- DMARC (RFC 9989) --------------------------------------------------------------------- */
 
@@ -158,6 +160,14 @@ void trust_dmarc_check(const struct trust_dns *dns, struct slice message,
                        const struct trust_spf *spf, const struct trust_dkim *dkim,
                        struct trust_dmarc *ret);
 const char *trust_dmarc_text(enum trust_dmarc_result r);
+/* One TXT record as its owner should see it. False: it is no DMARC record at all (section 4.7). */
+struct trust_dmarc_record {
+    bool has_policy;         /* p= is there */
+    bool is_policy_readable; /* p=, sp= and np= say something that exists, or nothing */
+    bool has_reports, is_test;
+    enum trust_policy policy; /* of p= */
+};
+bool trust_dmarc_read(struct slice record, struct trust_dmarc_record *ret);
 const char *trust_policy_text(enum trust_policy p);
 
 /* Do the two domains belong to the same organisation (relaxed alignment, section 4.10.2)?

@@ -73,6 +73,7 @@ struct watch_look {
     struct watch_addresses own;
     struct watch_exchanger mx[WATCH_HOSTS_MAX]; /* most wanted first */
     size_t n_mx;
+    bool is_mx_unknown; /* nobody answered */
     struct watch_findings *all;
 };
 void watch_judge_mx(struct watch_look *l);     /* fills mx; MX and TTL */

@@ -400,6 +400,18 @@ static void a_key_for_one_domain_is_not_for_its_subdomains(void **)
     assert_null(key.pkey);
 }
 
+static void a_key_record_says_whether_it_can_be_used(void **)
+{
+    static const char *const good =
+        "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    assert_null(trust_dkim_key_flaw(slice_str(good)));
+    assert_string_equal(trust_dkim_key_flaw(SLICE("v=DKIM1; p=")), "key revoked");
+    assert_string_equal(trust_dkim_key_flaw(SLICE("v=DKIM1; p=AAAA")), "the key is broken");
+    assert_string_equal(trust_dkim_key_flaw(SLICE("v=DKIM2; p=AAAA")),
+                        "unknown version of the key record");
+    assert_string_equal(trust_dkim_key_flaw(SLICE("hello")), "syntax error in the key record");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +428,7 @@ int main(void)
         cmocka_unit_test(only_so_many_signatures_are_evaluated),
         cmocka_unit_test(a_header_too_large_counts_as_unsigned),
         cmocka_unit_test(a_key_for_one_domain_is_not_for_its_subdomains),
+        cmocka_unit_test(a_key_record_says_whether_it_can_be_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

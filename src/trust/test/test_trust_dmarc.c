@@ -189,6 +189,30 @@ static void organizations_are_told_apart(void **)
         TRUST_DNS_TEMPFAIL);
 }
 
+static void a_record_is_shown_as_its_owner_should_see_it(void **)
+{
+    static const struct {
+        const char *text;
+        bool is_record, has_policy, is_readable, has_reports;
+        enum trust_policy policy;
+    } rows[] = {
+        {"v=DMARC1; p=reject; rua=mailto:a@b.test", true, true, true, true, TRUST_POLICY_REJECT},
+        {"v=DMARC1; p=none; sp=bogus", true, true, false, false, TRUST_POLICY_NONE},
+        {"v=DMARC1; p=bogus", true, true, false, false, TRUST_POLICY_NONE},
+        {"v=DMARC1; rua=https://b.test", true, false, true, false, TRUST_POLICY_NONE},
+        {"v=DMARC1 p=none", false, false, false, false, TRUST_POLICY_NONE},
+        {"p=none; v=DMARC1", false, false, false, false, TRUST_POLICY_NONE},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct trust_dmarc_record r = {};
+        assert_int_equal(trust_dmarc_read(slice_str(rows[i].text), &r), rows[i].is_record);
+        assert_int_equal(r.has_policy, rows[i].has_policy);
+        assert_int_equal(r.is_policy_readable, rows[i].is_readable);
+        assert_int_equal(r.has_reports, rows[i].has_reports);
+        assert_int_equal(r.policy, rows[i].policy);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +221,7 @@ int main(void)
         cmocka_unit_test(no_answer_is_no_failure),
         cmocka_unit_test(a_walk_asks_eight_times_at_most),
         cmocka_unit_test(organizations_are_told_apart),
+        cmocka_unit_test(a_record_is_shown_as_its_owner_should_see_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
