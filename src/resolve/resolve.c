@@ -9,11 +9,16 @@
 
 enum { RECORDS_MAX = 256, CLASS_IN = 1, RCODE_NXDOMAIN = 3 };
 
+/* The library, once with and once without a memory. Its thread starts with the first question. */
+struct asker {
+    struct ub_ctx *ub;
+    struct net_watch *watch;
+};
+
 struct resolve {
     struct net_loop *loop;
     struct resolve_options o;
-    struct ub_ctx *ub;
-    struct net_watch *watch;
+    struct asker usual, fresh;
     struct list questions;
     struct resolve_figures figures;
     struct ipc_name_record records[RECORDS_MAX]; /* of the answer that is being told */
@@ -22,6 +27,7 @@ struct resolve {
 struct question {
     struct list node;
     struct resolve *resolve;
+    struct asker *asker;
     struct net_timer *late;
     uint64_t tag;
     int id; /* the library's */
@@ -107,15 +113,15 @@ static void on_late(void *arg)
     struct question *q = arg;
     struct resolve *r = q->resolve;
     uint64_t tag = q->tag;
-    (void)ub_cancel(r->ub, q->id); /* its callback will not come any more */
+    (void)ub_cancel(q->asker->ub, q->id); /* its callback will not come any more */
     question_end(q);
     tell_failed(r, tag, "no answer in time");
 }
 
 static void on_readable(void *arg, int)
 {
-    struct resolve *r = arg;
-    (void)ub_process(r->ub); /* what fails there fails as an answer, or at its deadline */
+    struct asker *a = arg;
+    (void)ub_process(a->ub); /* what fails there fails as an answer, or at its deadline */
 }
 
 /* ---- questions
@@ -136,12 +142,13 @@ void resolve_ask(struct resolve *r, uint64_t tag, const struct ipc_name_ask *ask
     }
     struct question *q = mem_new(sizeof(*q));
     q->resolve = r;
+    q->asker = ask->is_fresh ? &r->fresh : &r->usual;
     q->tag = tag;
     q->late = net_timer_create(r->loop, on_late, q);
     net_timer_set(q->late, r->o.deadline);
     list_append(&r->questions, &q->node);
     r->figures.n_open++;
-    int failed = ub_resolve_async(r->ub, name, ask->type, CLASS_IN, q, on_answer, &q->id);
+    int failed = ub_resolve_async(q->asker->ub, name, ask->type, CLASS_IN, q, on_answer, &q->id);
     if (failed) {
         question_end(q);
         tell_failed(r, tag, ub_strerror(failed));
@@ -151,8 +158,14 @@ void resolve_ask(struct resolve *r, uint64_t tag, const struct ipc_name_ask *ask
 /* ---- beginning and end
  * ----------------------------------------------------------------------------- */
 
+static void set_options(struct ub_ctx *ub, const char *const options[][2], size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        must(ub_ctx_set_option(ub, options[i][0], options[i][1]) == 0);
+}
+
 /* Ceilings, and what is safer than the library's defaults. */
-static void set_options(struct ub_ctx *ub)
+static void set_usual(struct ub_ctx *ub)
 {
     static const char *const options[][2] = {
         {"do-not-query-localhost:", "no"}, /* our forwarder may well be on this machine */
@@ -169,8 +182,20 @@ static void set_options(struct ub_ctx *ub)
         {"root-key-sentinel:", "no"},
         {"trust-anchor-signaling:", "no"},
     };
-    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-        must(ub_ctx_set_option(ub, options[i][0], options[i][1]) == 0);
+    set_options(ub, options, sizeof(options) / sizeof(options[0]));
+}
+
+/* Of each cache only the last answer stays, which the next question drives out: a way to ask past
+ * the cache the library does not have. */
+static void set_forgetful(struct ub_ctx *ub)
+{
+    static const char *const options[][2] = {
+        {"msg-cache-size:", "0"},           {"rrset-cache-size:", "0"},
+        {"neg-cache-size:", "0"},           {"msg-cache-slabs:", "1"},
+        {"rrset-cache-slabs:", "1"},        {"cache-max-negative-ttl:", "0"},
+        {"num-queries-per-thread:", "256"},
+    };
+    set_options(ub, options, sizeof(options) / sizeof(options[0]));
 }
 
 static enum err set_servers(struct ub_ctx *ub, const struct resolve_options *o, struct errinfo *ei)
@@ -219,17 +244,32 @@ static enum err open_zones(struct ub_ctx *ub, const struct resolve_options *o, s
     return ERR_OK;
 }
 
-static enum err set_up(struct resolve *r, struct errinfo *ei)
+static enum err asker_create(struct resolve *r, struct asker *a, bool is_forgetful,
+                             struct errinfo *ei)
 {
-    must(ub_ctx_async(r->ub, 1) == 0);  /* a thread, not a process */
-    (void)ub_ctx_debugout(r->ub, NULL); /* what matters comes as an answer */
-    set_options(r->ub);
-    enum err err = set_servers(r->ub, &r->o, ei);
+    a->ub = ub_ctx_create();
+    must(a->ub);
+    must(ub_ctx_async(a->ub, 1) == 0);  /* a thread, not a process */
+    (void)ub_ctx_debugout(a->ub, NULL); /* what matters comes as an answer */
+    set_usual(a->ub);
+    if (is_forgetful)
+        set_forgetful(a->ub);
+    enum err err = set_servers(a->ub, &r->o, ei);
     if (err == ERR_OK)
-        err = set_anchors(r->ub, r->o.anchors, ei);
+        err = set_anchors(a->ub, r->o.anchors, ei);
     if (err == ERR_OK)
-        err = open_zones(r->ub, &r->o, ei);
-    return err;
+        err = open_zones(a->ub, &r->o, ei);
+    if (err != ERR_OK)
+        return err;
+    a->watch = net_watch_create(r->loop, ub_fd(a->ub), on_readable, a);
+    net_watch_want(a->watch, NET_READ);
+    return ERR_OK;
+}
+
+static void asker_finish(struct asker *a)
+{
+    net_watch_destroy(&a->watch);
+    ub_ctx_delete(a->ub);
 }
 
 enum err resolve_create(struct net_loop *l, const struct resolve_options *o, struct resolve **ret,
@@ -239,15 +279,13 @@ enum err resolve_create(struct net_loop *l, const struct resolve_options *o, str
     r->loop = l;
     r->o = *o;
     list_init(&r->questions);
-    r->ub = ub_ctx_create();
-    must(r->ub);
-    enum err err = set_up(r, ei);
+    enum err err = asker_create(r, &r->usual, false, ei);
+    if (err == ERR_OK)
+        err = asker_create(r, &r->fresh, true, ei);
     if (err != ERR_OK) {
         resolve_destroy(&r);
         return err;
     }
-    r->watch = net_watch_create(l, ub_fd(r->ub), on_readable, r);
-    net_watch_want(r->watch, NET_READ);
     *ret = r;
     return ERR_OK;
 }
@@ -258,10 +296,10 @@ void resolve_destroy(struct resolve **r)
         return;
     LIST_FOREACH (node, &(*r)->questions) {
         struct question *q = container_of(node, struct question, node);
-        (void)ub_cancel((*r)->ub, q->id);
+        (void)ub_cancel(q->asker->ub, q->id);
         question_end(q);
     }
-    net_watch_destroy(&(*r)->watch);
-    ub_ctx_delete((*r)->ub);
+    asker_finish(&(*r)->usual);
+    asker_finish(&(*r)->fresh);
     mem_free(r);
 }

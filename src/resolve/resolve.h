@@ -38,7 +38,8 @@ void resolve_destroy(struct resolve **r); /* open questions are forgotten; takes
 /* Exactly one `told` for each question, perhaps from inside this call. `ask->name`: with or
  * without the final dot; U-labels are turned into A-labels (IDNA 2008). CNAMEs are followed; the
  * records are those of the asked type, at most 256, their data in wire format with names
- * uncompressed. Only status OK has records. */
+ * uncompressed. Only status OK has records. `ask->is_fresh`: not from our own cache (a forwarder
+ * has one, too). */
 void resolve_ask(struct resolve *r, uint64_t tag, const struct ipc_name_ask *ask);
 
 struct resolve_figures {

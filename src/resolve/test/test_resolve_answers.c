@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -80,6 +81,7 @@ struct server {
     int fd;
     uint16_t port;
     pthread_t thread;
+    atomic_uint n_asked;
 };
 
 /* Answers by the first label: a one address, n no such name, f failure, anything else nothing. */
@@ -94,6 +96,7 @@ static void *serve(void *arg)
         ssize_t n = recvfrom(s->fd, p, 500, 0, (struct sockaddr *)&peer, &n_peer);
         if (n == 1)
             return NULL; /* the end of the test */
+        atomic_fetch_add(&s->n_asked, 1);
         size_t end = 12;
         while (end < (size_t)n && p[end])
             end += p[end] + 1u;
@@ -139,6 +142,9 @@ static void server_stop(struct server *s)
 
 struct seen {
     struct net_loop *loop;
+    struct resolve *resolve;
+    const char *next[4]; /* asked after each answer */
+    bool is_fresh;
     unsigned n, wanted;
     struct {
         uint64_t tag;
@@ -148,6 +154,12 @@ struct seen {
         size_t n_data;
     } told[20];
 };
+
+static void ask_next(struct seen *s)
+{
+    struct ipc_name_ask q = {slice_str(s->next[s->n]), RESOLVE_A, s->is_fresh};
+    resolve_ask(s->resolve, s->n, &q);
+}
 
 static void on_told(void *arg, uint64_t tag, const struct ipc_name_told *t)
 {
@@ -162,6 +174,8 @@ static void on_told(void *arg, uint64_t tag, const struct ipc_name_told *t)
     s->told[s->n].n_data = t->n_records > 0 ? t->records[0].data.n : 0;
     if (++s->n == s->wanted)
         net_loop_stop(s->loop);
+    else if (s->n < 4 && s->next[s->n])
+        ask_next(s);
 }
 
 static struct resolve *open_resolver(struct seen *s, struct server *server,
@@ -224,6 +238,26 @@ static void answers_come_with_their_status(void **)
     resolve_destroy(&r);
     net_loop_destroy(&s.loop);
     server_stop(&server);
+}
+
+static void a_fresh_answer_is_asked_for_again(void **)
+{
+    for (unsigned is_fresh = 0; is_fresh < 2; is_fresh++) {
+        struct server server = {};
+        struct seen s = {
+            .next = {"a1.test", "a2.test", "a1.test"}, .wanted = 3, .is_fresh = is_fresh};
+        struct resolve_options o = resolve_options_usual();
+        server_start(&server);
+        s.resolve = open_resolver(&s, &server, &o);
+        ask_next(&s);
+        net_loop_run(s.loop);
+        for (unsigned i = 0; i < 3; i++)
+            assert_int_equal(s.told[i].status, IPC_NAME_OK);
+        assert_int_equal(atomic_load(&server.n_asked), is_fresh ? 3 : 2);
+        resolve_destroy(&s.resolve);
+        net_loop_destroy(&s.loop);
+        server_stop(&server);
+    }
 }
 
 static void silence_ends_at_the_deadline(void **)
@@ -291,6 +325,7 @@ int main(void)
         cmocka_unit_test(names_are_cleaned),
         cmocka_unit_test(servers_are_read),
         cmocka_unit_test(answers_come_with_their_status),
+        cmocka_unit_test(a_fresh_answer_is_asked_for_again),
         cmocka_unit_test(silence_ends_at_the_deadline),
         cmocka_unit_test(too_many_questions_are_answered_at_once),
         cmocka_unit_test(settings_that_cannot_be_read_are_refused),
