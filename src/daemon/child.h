@@ -83,7 +83,8 @@ size_t child_n_listeners(const struct child *c);
 struct child_listener child_listener(const struct child *c, size_t i);
 
 /* Bytes of the files that the settings name, as the supervisor read them; the empty slice when not
- * set, or not for this role (certificate and key: gate, door; anchor: resolver). Valid until the
+ * set, or not for this role (certificate and key: gate, door; certificate alone: liaison; anchor:
+ * resolver). Valid until the
  * next settings_changed has returned. */
 enum child_file { CHILD_CERTIFICATE, CHILD_KEY, CHILD_TRUST_ANCHOR, CHILD_FILE_N };
 struct slice child_file(const struct child *c, enum child_file file);

@@ -257,9 +257,9 @@ void process_give_settings(struct process *p)
     bool is_given = true;
     if (!p->control)
         return;
-    if (p->role->has_tls && l->files[CHILD_CERTIFICATE] >= 0)
+    if (p->role->has_certificate && l->files[CHILD_CERTIFICATE] >= 0)
         is_given = give(p, IPC_SETTINGS_CERTIFICATE, l->files[CHILD_CERTIFICATE]) &&
-                   give(p, IPC_SETTINGS_KEY, l->files[CHILD_KEY]);
+                   (!p->role->has_tls || give(p, IPC_SETTINGS_KEY, l->files[CHILD_KEY]));
     if (p->role->role == IPC_RESOLVER && l->files[CHILD_TRUST_ANCHOR] >= 0)
         is_given = is_given && give(p, IPC_SETTINGS_TRUST_ANCHOR, l->files[CHILD_TRUST_ANCHOR]);
     is_given = is_given && give(p, IPC_SETTINGS_SETTINGS, l->fd);

@@ -6,8 +6,9 @@
 /* Stopping: first nobody new gets in, then what is under way ends, then the facts are closed; names
  * are answered to the end. */
 const struct roles_row roles[ROLES_N] = {
-    {IPC_GATE, 1, 0, true},     {IPC_DOOR, 2, 1, true},     {IPC_CORE, 3, 4, false},
-    {IPC_COURIER, 4, 2, false}, {IPC_LIAISON, 5, 3, false}, {IPC_RESOLVER, 6, 5, false},
+    {IPC_GATE, 1, 0, true, true},     {IPC_DOOR, 2, 1, true, true},
+    {IPC_CORE, 3, 4, false, false},   {IPC_COURIER, 4, 2, false, false},
+    {IPC_LIAISON, 5, 3, false, true}, {IPC_RESOLVER, 6, 5, false, false},
 };
 
 static const struct {

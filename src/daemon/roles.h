@@ -9,9 +9,10 @@ enum { ROLES_N = 6, ROLES_PROCESSES_MAX = SETTINGS_GATES_MAX + ROLES_N - 1 };
 
 struct roles_row {
     enum ipc_role role;
-    unsigned user;       /* offset to node.user_base */
-    unsigned stop_phase; /* 0 stops first; the last ones serve the others until the end */
-    bool has_tls;        /* gets certificate and key */
+    unsigned user;        /* offset to node.user_base */
+    unsigned stop_phase;  /* 0 stops first; the last ones serve the others until the end */
+    bool has_tls;         /* gets certificate and key */
+    bool has_certificate; /* gets at least the certificate: it watches it */
 };
 extern const struct roles_row roles[ROLES_N];
 

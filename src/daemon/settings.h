@@ -68,7 +68,8 @@ struct settings_listen {
  * Texts are terminated, "" when not set. */
 struct settings {
     struct {
-        char name[256]; /* host name, lower case */
+        char name[256];                     /* host name, lower case */
+        struct settings_networks addresses; /* we send from these; none: where the name leads */
         char data[SETTINGS_PATH_MAX];
         char user_prefix[24];
         uint64_t user_base;

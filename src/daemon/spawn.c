@@ -44,7 +44,9 @@ static void fill_places(struct supervisor *sv, const struct process *p, struct c
                                   .gid = sv->prepared.users[index].gid,
                                   .supervisor = getpid()};
     for (int i = 0; i < CHILD_FILE_N; i++) {
-        bool is_for = i == CHILD_TRUST_ANCHOR ? p->role->role == IPC_RESOLVER : p->role->has_tls;
+        bool is_for = i == CHILD_TRUST_ANCHOR  ? p->role->role == IPC_RESOLVER
+                      : i == CHILD_CERTIFICATE ? p->role->has_certificate
+                                               : p->role->has_tls;
         if (!is_for || sv->loaded.files[i] < 0)
             continue;
         places[CHILD_FD_FILES + i] = sv->loaded.files[i];

@@ -4,6 +4,7 @@
 #include "base/refuse.h"
 #include "daemon/outside.h"
 #include "daemon/report.h"
+#include "liaison/domains.h"
 #include "liaison/hook.h"
 #include "liaison/liaison.h"
 
@@ -18,6 +19,7 @@ struct liaison_state {
     struct child *child;
     struct outside outside;
     struct liaison *liaison;
+    struct liaison_domains *domains;
     struct report *report;
     struct net_link *core;
 };
@@ -28,16 +30,37 @@ static void on_done(void *arg, enum ipc_type type, uint64_t tag, struct buf *ans
     report_send(s->report, type, tag, answer);
 }
 
+static void on_seen(void *arg, uint64_t tag, const struct ipc_domain_seen *seen)
+{
+    struct liaison_state *s = arg;
+    SCOPED(buf_finish) struct buf b = buf_make(100000);
+    ipc_domain_seen_pack(&b, seen);
+    report_send(s->report, IPC_T_domain_seen, tag, &b);
+}
+
 static void forget_core(struct liaison_state *s)
 {
     report_link(s->report, NULL);
     net_link_close(&s->core);
 }
 
+static bool take_domain(struct liaison_state *s, const struct net_frame *f)
+{
+    struct ipc_domain_look look;
+    struct arena *a = arena_create(1 << 20);
+    bool is_good = ipc_domain_look_unpack(f->payload, a, &look);
+    if (is_good)
+        liaison_domains_look(s->domains, f->tag, &look);
+    arena_destroy(&a);
+    return is_good;
+}
+
 static void on_frame(void *arg, struct net_link *, struct net_frame *f)
 {
     struct liaison_state *s = arg;
-    bool is_good = f->fd < 0 && liaison_take(s->liaison, f->type, f->tag, f->payload);
+    bool is_good = f->fd < 0 && (f->type == IPC_T_domain_look
+                                     ? take_domain(s, f)
+                                     : liaison_take(s->liaison, f->type, f->tag, f->payload));
     if (f->fd >= 0)
         fd_close(&f->fd);
     if (is_good)
@@ -86,6 +109,21 @@ static void liaison_before_sandbox(struct child *c)
     liaison_hook_prepare(buf_slice(&authorities));
 }
 
+/* Who we are, as the settings and our certificate say. */
+static void tell_node(struct liaison_state *s)
+{
+    const struct settings *settings = child_settings(s->child);
+    struct watch_node node = {.name = slice_str(settings->node.name)};
+    for (uint32_t i = 0; i < settings->node.addresses.n && i < WATCH_ADDRESSES_MAX; i++) {
+        const struct settings_network *from = &settings->node.addresses.list[i];
+        struct wire_ip *ip = &node.addresses[node.n_addresses++];
+        ip->version = from->n_bytes == 4 ? 4 : 6;
+        memcpy(ip->bytes, from->bytes, from->n_bytes);
+    }
+    (void)watch_certificate_read(child_file(s->child, CHILD_CERTIFICATE), &node.certificate);
+    liaison_domains_node(s->domains, &node);
+}
+
 static void liaison_start(struct child *c)
 {
     struct liaison_state *s = child_state(c);
@@ -103,6 +141,14 @@ static void liaison_start(struct child *c)
         .done_arg = s,
     };
     s->liaison = liaison_create(&o);
+    struct liaison_domains_options domains = {.threads = 4,
+                                              .looks = 256,
+                                              .resolve = names_ask,
+                                              .resolve_arg = s->outside.names,
+                                              .done = on_seen,
+                                              .done_arg = s};
+    s->domains = liaison_domains_create(&domains);
+    tell_node(s);
     child_ready(c);
 }
 
@@ -130,6 +176,7 @@ static void liaison_stop(struct child *c)
     struct liaison_state *s = child_state(c);
     names_cancel(s->outside.names);
     liaison_destroy(&s->liaison);
+    liaison_domains_destroy(&s->domains);
     child_done(c);
 }
 
@@ -137,6 +184,7 @@ static void liaison_settings_changed(struct child *c)
 {
     struct liaison_state *s = child_state(c);
     outside_reload(c, &s->outside);
+    tell_node(s);
 }
 
 const struct role_wiring wiring_liaison = {

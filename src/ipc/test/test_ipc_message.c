@@ -50,6 +50,8 @@ static const struct {
     {"controlled", IPC_T_controlled, L, C},
     {"hook", IPC_T_hook, C, L},
     {"hooked", IPC_T_hooked, L, C},
+    {"domain_look", IPC_T_domain_look, C, L},
+    {"domain_seen", IPC_T_domain_seen, L, C},
 };
 enum { TABLE = sizeof(table) / sizeof(table[0]) };
 
