@@ -67,6 +67,22 @@ struct admin_figure {    /* of another process, as it reported it */
     uint64_t value;
 };
 
+/* A finding about a domain, a mail system or this node. */
+struct admin_watch {
+    const char *about; /* "node", "domain", "primary" */
+    uint64_t tenant;   /* 0: none */
+    uint64_t domain;   /* its id; 0: not about a domain */
+    struct slice name;
+    const char *check, *title; /* "mx", "mail exchangers (MX)" */
+    const char *class;         /* "unknown", "ok", "notice", "alarm" */
+    unsigned rank;             /* of the class, 0 to 3 */
+    const char *found, *expected, *why, *advice;
+    int64_t number;
+    utc_ms since;  /* of this class */
+    utc_ms looked; /* 0: never */
+    bool is_stale; /* the last look had no answer for it */
+};
+
 /* What the host (desk) lends to the handlers. All on the loop, except as_text fields. */
 struct admin_host {
     void *arg;
@@ -107,6 +123,12 @@ struct admin_host {
     void (*check)(void *arg, uint64_t primary, struct slice from,
                   void (*done)(void *cookie, enum err err, const struct admin_check rows[CHECK_N]),
                   void *cookie);
+    /* Look at the DNS of a domain now. ERR_RETRY: could not be looked at; the text says why. */
+    void (*look)(void *arg, uint64_t domain,
+                 void (*done)(void *cookie, enum err err, const char *text), void *cookie);
+    /* Every finding there is, in no order; borrowed for the call. */
+    void (*watches)(void *arg, void (*each)(void *cookie, const struct admin_watch *w),
+                    void *cookie);
     bool (*state)(void *arg, uint64_t primary, struct admin_primary_state *ret);
     size_t (*processes)(void *arg, struct admin_process *ret, size_t max);
     void (*refusals)(void *arg, struct admin_refusal ret[REFUSE_N]);

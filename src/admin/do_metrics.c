@@ -198,6 +198,65 @@ static void about_figures(struct metrics *m)
     }
 }
 
+struct watch_sample {
+    struct metrics *m;
+    const char *name, *check; /* of the family; only this check, NULL: all */
+    int64_t scale;            /* of the number; 0: the class */
+};
+
+static void watch_sample(void *cookie, const struct admin_watch *w)
+{
+    struct watch_sample *s = cookie;
+    if (s->check && strcmp(s->check, w->check) != 0)
+        return;
+    if (s->scale && (w->rank == 0 || w->number < 0))
+        return; /* not known, or not in sight */
+    buf_addf(s->m->b, "staffetta_%s", s->name);
+    label(s->m, '{', "about", slice_str(w->about));
+    label(s->m, ',', "tenant", name_of_tenant(s->m->c->host, w->tenant));
+    label(s->m, ',', "name", w->name);
+    if (!s->check)
+        label(s->m, ',', "check", slice_str(w->check));
+    value(s->m, s->scale ? (uint64_t)(w->number / s->scale) : w->rank);
+}
+
+static void about_watches(struct metrics *m)
+{
+    static const struct {
+        const char *name, *check, *help;
+        int64_t scale;
+    } families[] = {
+        {"watch_class", NULL,
+         "What was found about each thing that is watched: 0 unknown, 1 well, 2 notice, 3 alarm.",
+         0},
+        {"certificate_expiry_time_seconds", "certificate",
+         "When the certificate of this node ends, in seconds since 1970.", 1000},
+        {"primary_certificate_expiry_time_seconds", "primary-certificate",
+         "When the certificate of a mail system ends, in seconds since 1970.", 1000},
+        {"mx_ttl_seconds", "ttl", "How long senders may remember the MX of a domain.", 1},
+        {"disk_full_forecast_seconds", "space",
+         "Time until new mail is refused for want of room, at the present pace; absent: not in "
+         "sight.",
+         1},
+        {"files_full_forecast_seconds", "files",
+         "Time until the inodes run out, at the present pace; absent: not in sight.", 1},
+        {"kept_full_forecast_seconds", "kept",
+         "Time until what is kept for a mail system that is down fills the disk; absent: not in "
+         "sight.",
+         1},
+        {"held_recipients", "held", "Recipients whose mail waits for a person.", 1},
+    };
+    struct store_figures f = store_figures(m->c->host->store);
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        struct watch_sample s = {m, families[i].name, families[i].check, families[i].scale};
+        family(m, families[i].name, "gauge", families[i].help);
+        m->c->host->watches(m->c->host->arg, watch_sample, &s);
+    }
+    one(m, "store_disk_free_files", "gauge", "Free inodes of the disk.", f.disk_free_files);
+    one(m, "store_disk_files", "gauge", "Inodes of the disk; 0: it has no such limit.",
+        f.disk_total_files);
+}
+
 void do_metrics(struct admin_call *c)
 {
     struct metrics m = {c, &c->out};
@@ -205,6 +264,7 @@ void do_metrics(struct admin_call *c)
     about_queue(&m);
     about_store(&m);
     about_primaries(&m);
+    about_watches(&m);
     about_refusals(&m);
     about_processes(&m);
     about_figures(&m);

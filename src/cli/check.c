@@ -114,6 +114,31 @@ static void check_domains(struct findings *f)
     }
 }
 
+/* What is watched, as far as it is not well; each primary's own lines were there before. */
+static void check_watches(struct findings *f)
+{
+    SCOPED(answer_finish) struct answer a = look(f, "GET", "/v1/watches", "watches");
+    const json_t *all = json_object_get(a.json, "watches");
+    size_t n_well = 0;
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        SCOPED(buf_finish) struct buf text = buf_make(4000);
+        const json_t *w = json_array_get(all, i);
+        const char *class = text_at(w, "class");
+        bool is_alarm = strcmp(class, "alarm") == 0;
+        n_well += strcmp(class, "ok") == 0;
+        if (!is_alarm && strcmp(class, "notice") != 0)
+            continue;
+        buf_addf(&text, "%s: %s. %s %s", text_at(w, "title"), text_at(w, "found"),
+                 text_at(w, "why"), text_at(w, "advice"));
+        note(f, is_alarm ? "FAIL" : "note", text_at(w, "name"), buf_cstr(&text));
+    }
+    if (n_well > 0) {
+        char text[100];
+        snprintf(text, sizeof(text), "%zu of %zu are well.", n_well, json_array_size(all));
+        note(f, "ok", "watches", text);
+    }
+}
+
 static void check_ledger(struct findings *f)
 {
     SCOPED(answer_finish) struct answer a = look(f, "GET", "/v1/ledger", "ledger");
@@ -129,6 +154,7 @@ int run_check(struct cli *c)
         check_primaries(&f);
         check_people(&f);
         check_domains(&f);
+        check_watches(&f);
         check_ledger(&f);
     }
     if (c->is_json) {

@@ -37,6 +37,7 @@ static const struct flag flags[] = {
      "waiting, held, delivered, returned, removed, merged or refused."},
     {"limit", "NUMBER", "limit", FLAG_NUMBER, "At most so many (100)."},
     {"after", "NEXT", "after", FLAG_TEXT, "Go on behind the list before."},
+    {"class", "CLASS", "class", FLAG_TEXT, "unknown, ok, notice or alarm."},
     {"since", "TIME", "since", FLAG_TIME, "Not older: 2h, 3d, 08:30, 2026-11-21."},
     {"until", "TIME", "until", FLAG_TIME, "Not newer; the end."},
     {"from", "TIME", "from", FLAG_TIME, "The beginning."},
@@ -253,6 +254,11 @@ static const struct view limits_view = {
                 "Largest message=message_bytes#",
                 "No mail systems yet."}},
 };
+static const struct view watches_view = {
+    .tables = {{NULL, "watches",
+                "Verdict=class|About=about|Name=name|Check=check|Since=since@|Found=found",
+                "Nothing was looked at yet."}},
+};
 static const struct view store_view = {
     .lines = "Works=ok|Disk free=disk_free_bytes#|Disk size=disk_total_bytes#|Batches=batches|"
              "Syncs=syncs|Records=records|Written=written_bytes#|Of this messages=body_bytes#|"
@@ -322,6 +328,9 @@ const struct command commands[] = {
      "Show a domain."},
     {"domain", "set", "NAME", "PATCH", "/v1/domains/{NAME}", "", "primary " DOMAIN_FLAGS,
      &domain_view, NULL, "Change a domain."},
+    {"domain", "check", "NAME", "POST", "/v1/domains/{NAME}/check", "", "", NULL, run_watch,
+     "Look at the DNS of a domain now: found, expected, why, what to write. Exit code 1 when mail "
+     "suffers."},
     {"primary", "list", "", "GET", "/v1/primaries", "", "tenant", &primaries_view, NULL,
      "List the mail systems."},
     {"primary", "add", "NAME:name", "POST", "/v1/primaries", "", "tenant! host! " PRIMARY_FLAGS,
@@ -443,6 +452,10 @@ const struct command commands[] = {
      "Tell it nothing more."},
     {"alert", "test", "NAME", "POST", "/v1/alerts/{NAME}/test", "", "", &alert_tested_view, NULL,
      "Send it a word now. Exit code 1 when it does not arrive."},
+    {"watch", "list", "", "GET", "/v1/watches", "", "tenant class", &watches_view, NULL,
+     "List what was found out about domains, mail systems and this node, the worst first."},
+    {"watch", "show", "NAME:about", "GET", "/v1/watches", "", "tenant class", NULL, run_watch,
+     "Show what was found out about a domain, mail system or node: why, and what to do."},
     {"limits", "", "", "GET", "/v1/limits", "", "", &limits_view, NULL,
      "Show every limit and how often it was reached."},
     {"store", "show", "", "GET", "/v1/store", "", "", &store_view, NULL,

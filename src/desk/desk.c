@@ -1,5 +1,6 @@
 /* The desk's life: recovery, links, the tick, gathering what is written at the end of a turn. */
 #include "desk/desk_state_int.h"
+#include "desk/desk_watch_int.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -234,34 +235,6 @@ static uint32_t reason_to_close(struct desk *d)
     return 0;
 }
 
-/* The alarm comes before the refusal. */
-static void look_at_disk(struct desk *d)
-{
-    struct store_figures f = store_figures(d->store);
-    bool is_low = is_below(&f, d->o.limits.alarm_percent + d->is_disk_alarmed);
-    if (is_low == d->is_disk_alarmed)
-        return;
-    SCOPED(buf_finish) struct buf text = buf_make(1000);
-    SCOPED(buf_finish) struct buf did = buf_make(1000);
-    d->is_disk_alarmed = is_low;
-    buf_addf(&text, "%llu of %llu MiB are free where the mail lies.",
-             (unsigned long long)(f.disk_free_bytes >> 20),
-             (unsigned long long)(f.disk_total_bytes >> 20));
-    if (is_low)
-        buf_addf(&did, "Below %u %% new mail is asked to wait; reading and delivering go on.",
-                 d->o.limits.free_percent);
-    struct desk_report r = {.key = SLICE("disk"),
-                            .class = is_low ? EVENT_ALARM : EVENT_INFO,
-                            .name = is_low ? "disk.low" : "disk.fine",
-                            .subject = SLICE("disk"),
-                            .happened = buf_slice(&text),
-                            .did = buf_slice(&did),
-                            .can = is_low ? SLICE("Make room or add some.") : SLICE(""),
-                            .by = SLICE("core"),
-                            .is_over = !is_low};
-    desk_report(d, &r);
-}
-
 static void look_at_room(struct desk *d)
 {
     uint32_t reason = reason_to_close(d);
@@ -315,8 +288,9 @@ static void on_tick(void *arg)
     if (d->n_ticks % 5 == 0)
         desk_state_tick(d, now);
     if (d->n_ticks % 10 == 0) {
-        look_at_disk(d);
+        desk_room_tick(d, now); /* the alarm comes before the refusal */
         look_at_room(d);
+        desk_watch_tick(d, now);
         own_refusals(d);
         desk_events_again(d);
         desk_retention_tick(d, now);
@@ -342,6 +316,8 @@ static bool load_object(void *arg, const struct record_object *o)
         desk_state_load(d, o);
     else if (o->kind == OBJECT_BASELINE)
         desk_silence_load(d, o);
+    else if (o->kind == OBJECT_WATCH)
+        desk_watch_load(d, o);
     else if (o->kind == OBJECT_KEY && !o->is_removed && slice_eq(o->name, SLICE("trace")) &&
              o->body.n == SIGN_TRACE_KEY) {
         memcpy(d->trace_key, o->body.p, SIGN_TRACE_KEY);
@@ -373,10 +349,10 @@ static bool load_row(void *arg, const struct store_row *row)
 
 static enum err load(struct desk *d, struct errinfo *ei)
 {
-    static const enum object_kind kinds[] = {OBJECT_TENANT, OBJECT_PRIMARY, OBJECT_DOMAIN,
-                                             OBJECT_PERSON, OBJECT_GROUP,   OBJECT_SNAPSHOT,
-                                             OBJECT_KEY,    OBJECT_PLAN,    OBJECT_CALENDAR,
-                                             OBJECT_ACCESS, OBJECT_STATE,   OBJECT_BASELINE};
+    static const enum object_kind kinds[] = {
+        OBJECT_TENANT,   OBJECT_PRIMARY,  OBJECT_DOMAIN, OBJECT_PERSON,   OBJECT_GROUP,
+        OBJECT_SNAPSHOT, OBJECT_KEY,      OBJECT_PLAN,   OBJECT_CALENDAR, OBJECT_ACCESS,
+        OBJECT_STATE,    OBJECT_BASELINE, OBJECT_WATCH};
     struct store_reader *reader;
     enum err err = store_reader_open(d->o.data, &reader, ei);
     if (err != ERR_OK)
@@ -456,6 +432,7 @@ static void init_memory(struct desk *d)
     d->primaries = map_create();
     d->silences = map_create();
     d->checks = map_create();
+    desk_watch_start(d);
     d->waiting = map_create();
     d->notices = map_create();
     desk_alerts_create(d);
@@ -660,6 +637,7 @@ void desk_destroy(struct desk **desk)
     desk_state_clear(d);
     desk_silence_clear(d);
     desk_check_clear(d);
+    desk_watch_clear(d);
     desk_notices_forget(d);
     map_destroy(&d->notices);
     map_destroy(&d->waiting);

@@ -1,5 +1,6 @@
 /* Requests that come by the door: run on the loop or on a worker, answered over the link. */
 #include "desk/desk_state_int.h"
+#include "desk/desk_watch_int.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -244,6 +245,8 @@ void desk_host(struct desk *d, struct admin_host *ret)
         .is_clock_doubted = desk_clock_is_doubted,
         .order = desk_order,
         .check = desk_check,
+        .look = desk_watch_now,
+        .watches = desk_watches,
         .state = desk_state,
         .processes = host_processes,
         .refusals = host_refusals,

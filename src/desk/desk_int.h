@@ -125,8 +125,8 @@ struct desk {
     size_t n_figures;
     struct ipc_process processes[64];
     size_t n_processes;
-    uint32_t closed_for; /* 1 + refuse_id; 0: open */
-    bool is_disk_alarmed;
+    uint32_t closed_for;      /* 1 + refuse_id; 0: open */
+    struct desk_watch *watch; /* desk_watch_int.h */
     bool is_stopping;
     mono_us stop_at;
     void (*stopped)(void *arg);

@@ -1,6 +1,7 @@
 /* Looking at primaries through the liaison: SMTP probes, canaries, log-ins; and whether it is we
  * who see nothing. */
 #include "desk/desk_state_int.h"
+#include "desk/desk_watch_int.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -108,8 +109,9 @@ static enum continuity_evidence evidence_of_probe(struct desk *d, const struct d
     return queue_waiting_for(d->queue, p->id) == 0 ? EVIDENCE_GOOD : EVIDENCE_GREETS;
 }
 
-static void note_seen(struct desk_primary *p, const struct ipc_observed *o)
+static void note_seen(struct desk *d, struct desk_primary *p, const struct ipc_observed *o)
 {
+    desk_watch_primary(d, p->id, slice_str(p->software), o->software, o->cert_until);
     snprintf(p->software, sizeof(p->software), "%.*s", SLICE_ARG(o->software));
     if (o->cert_until)
         p->cert_until = o->cert_until;
@@ -135,7 +137,7 @@ static bool take_observed(struct desk *d, struct net_frame *f)
     p->last_probe = utc_now();
     p->probe_ms = o.took_ms;
     if (is_well)
-        note_seen(p, &o);
+        note_seen(d, p, &o);
     if (!is_well || !p->p.is_refusing)
         snprintf(p->last_text, sizeof(p->last_text), "%s", text);
     snprintf(p->aspect_text[ASPECT_TAKES], sizeof(p->aspect_text[0]), "%.190s", text);
@@ -437,6 +439,8 @@ static bool take(struct desk *d, struct net_frame *f)
         return take_mailbox_seen(d, f);
     case IPC_T_controlled:
         return take_controlled(d, f);
+    case IPC_T_domain_seen:
+        return desk_watch_seen(d, f);
     case IPC_T_hooked:
         return desk_take_hooked(d, f);
     case IPC_T_mailbox_has_told: /* nobody asks yet */
@@ -486,4 +490,5 @@ void desk_liaison_closed(void *arg, struct net_link *)
         answer_waiters(p, ERR_RETRY, "our probing process ended in the middle of it");
     }
     desk_check_lost(peer->desk);
+    desk_watch_liaison_lost(peer->desk);
 }

@@ -37,6 +37,37 @@ uint64_t queue_waiting_for(const struct queue *q, uint64_t primary)
     return d ? d->n_items : 0;
 }
 
+static void note_oldest(const struct item *i)
+{
+    if (!i->d->oldest || i->m->facts.received < i->d->oldest)
+        i->d->oldest = i->m->facts.received;
+}
+
+void queue_each_kept(const struct queue *q, void (*fn)(void *arg, const struct queue_kept *kept),
+                     void *arg)
+{
+    size_t at = 0;
+    void *value;
+    while (map_next(q->destinations, &at, NULL, &value)) {
+        struct destination *d = value;
+        d->oldest = 0;
+        if (d->n_backlog)
+            note_oldest(d->backlog[0]);
+        if (!list_empty(&d->fresh))
+            note_oldest(container_of(d->fresh.next, struct item, node));
+    }
+    for (size_t i = 0; i < q->n_timers; i++)
+        note_oldest(q->timers[i]);
+    for (at = 0; map_next(q->running, &at, NULL, &value);)
+        note_oldest(value);
+    for (at = 0; map_next(q->destinations, &at, NULL, &value);) {
+        const struct destination *d = value;
+        struct queue_kept kept = {d->primary, d->n_items, d->bytes, d->oldest};
+        if (d->primary && d->n_items)
+            fn(arg, &kept);
+    }
+}
+
 static void explain_item(const struct queue *q, const struct item *i, struct buf *ret)
 {
     utc_ms now = utc_now();

@@ -157,6 +157,8 @@ struct item *queue_item_create(struct queue *q, struct queue_message *m, uint64_
     m->n_refs++;
     i->d = queue_destination(q, primary, domain);
     i->d->n_items++;
+    i->bytes = m->facts.bytes;
+    i->d->bytes += i->bytes;
     i->place = PLACE_PLANNED;
     list_init(&i->node);
     list_append(&m->items, &i->in_message);
@@ -241,6 +243,7 @@ void queue_item_destroy(struct queue *q, struct item *i)
     q->figures.n_items--;
     q->figures.n_rows -= i->n_rows;
     d->n_items--;
+    d->bytes -= i->bytes;
     item_free(i);
     queue_message_keep(q, m);
     if (list_empty(&m->items) && m->is_accepted)

@@ -233,6 +233,14 @@ struct queue_figures {
 };
 struct queue_figures queue_figures(const struct queue *q);
 uint64_t queue_waiting_for(const struct queue *q, uint64_t primary);
+/* What waits for the primaries, one call each that has something here; other ones have nothing.
+ * Looks at everything that waits for its time: once a minute, not for each primary. */
+struct queue_kept {
+    uint64_t primary, n_items, bytes;
+    utc_ms oldest; /* arrival of the oldest */
+};
+void queue_each_kept(const struct queue *q, void (*fn)(void *arg, const struct queue_kept *kept),
+                     void *arg);
 /* In words: why does this message wait, and until when. Empty when it does not. */
 void queue_explain(const struct queue *q, uint64_t message, struct buf *ret);
 

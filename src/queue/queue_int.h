@@ -33,8 +33,10 @@ struct destination {
     struct item **backlog; /* heap by message id: the oldest first */
     size_t n_backlog, cap_backlog;
     uint32_t n_running, n_items, n_failures, n_turns;
+    uint64_t bytes;   /* of its items' messages */
     uint64_t refused; /* hash of who was refused since something was delivered; 0: nobody */
     utc_ms rest_until;
+    utc_ms oldest;       /* only while figures are gathered */
     struct list resting; /* node in queue->resting */
     struct list hungry;  /* node in queue->hungry */
 };
@@ -60,6 +62,7 @@ struct item {
     bool has_slot;          /* counted in d->n_running */
     uint32_t slot_bytes;    /* counted with the slot */
     uint32_t n_lost;        /* times in a row that the courier ended with it */
+    uint32_t bytes;         /* counted in d->bytes */
     uint64_t noted_at;      /* queue->n_flushes when its last result was noted */
     char *why;              /* the last reply, for people; NULL: none */
 };

@@ -187,6 +187,16 @@ static int real_free_space(void *, const char *path, uint64_t *ret_free, uint64_
     return 0;
 }
 
+static int real_free_files(void *, const char *path, uint64_t *ret_free, uint64_t *ret_total)
+{
+    struct statvfs v;
+    if (statvfs(path, &v) != 0)
+        return -1;
+    *ret_free = v.f_favail;
+    *ret_total = v.f_files;
+    return 0;
+}
+
 const struct store_files store_files_real = {
     .open = real_open,
     .close = real_close,
@@ -202,4 +212,5 @@ const struct store_files store_files_real = {
     .mkdir = real_mkdir,
     .list = real_list,
     .free_space = real_free_space,
+    .free_files = real_free_files,
 };

@@ -28,6 +28,8 @@ struct store_files {
      */
     int (*list)(void *self, const char *path, char *ret, size_t max);
     int (*free_space)(void *self, const char *path, uint64_t *ret_free, uint64_t *ret_total);
+    /* Inodes; total 0: the file system has no such limit. */
+    int (*free_files)(void *self, const char *path, uint64_t *ret_free, uint64_t *ret_total);
 };
 
 extern const struct store_files store_files_real;

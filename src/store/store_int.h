@@ -91,7 +91,7 @@ struct store {
         uint64_t tried_end; /* under lock: end of the log when one was tried last */
         pthread_t thread;
     } keep;
-    _Atomic uint64_t disk_free, disk_total;
+    _Atomic uint64_t disk_free, disk_total, files_free, files_total;
 };
 
 void store_tell(const struct store *s, enum event_class class, const char *name, const char *format,

@@ -298,6 +298,8 @@ struct store_figures store_figures(struct store *s)
         .end = atomic_load(&l->end),
         .disk_free_bytes = atomic_load(&s->disk_free),
         .disk_total_bytes = atomic_load(&s->disk_total),
+        .disk_free_files = atomic_load(&s->files_free),
+        .disk_total_files = atomic_load(&s->files_total),
         .is_failed = l->is_failed,
     };
     pthread_mutex_lock(&l->lock);

@@ -188,7 +188,11 @@ enum err store_snapshot(struct store *s, struct errinfo *ei)
 
 static void look_at_disk(struct store *s)
 {
-    uint64_t free_bytes, total;
+    uint64_t free_bytes, total, free_files, total_files;
+    if (s->files->free_files(s->files->self, s->dir, &free_files, &total_files) == 0) {
+        atomic_store(&s->files_free, free_files);
+        atomic_store(&s->files_total, total_files);
+    }
     if (s->files->free_space(s->files->self, s->dir, &free_bytes, &total) != 0)
         return; /* the figures of a second ago stay */
     atomic_store(&s->disk_free, free_bytes);

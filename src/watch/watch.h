@@ -187,6 +187,11 @@ void watch_queue_judge(const struct watch_waiting *w, struct watch_finding *ret)
 void watch_kept_judge(const struct watch_waiting *w, struct watch_finding *ret);
 void watch_held_judge(uint64_t n_held, struct watch_finding *ret);
 
+/* What a greeting says of the software behind it: words and versions, without times and ids, so
+ * that it changes when the software does. */
+enum { WATCH_SOFTWARE_MAX = 120 };
+void watch_software(struct slice greeting, char ret[WATCH_SOFTWARE_MAX + 1]);
+
 /* "about 3 hours", "12 days". */
 struct watch_span_text {
     char s[32];

@@ -116,3 +116,62 @@ struct watch_span_text watch_span(int64_t seconds)
                        n == 1 ? units[i].one : units[i].many);
     return t;
 }
+
+/* ---- greetings ---- */
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* "Postfix", "(Debian/GNU)"; but not "Sun," and "Nov". */
+static bool is_plain_word(struct slice word)
+{
+    static const char calendar[] = "MonTueWedThuFriSatSunJanFebMarAprMayJunJulAugSepOctNovDec";
+    size_t n_letters = 0;
+    for (size_t i = 0; i < word.n; i++) {
+        n_letters += is_letter(word.p[i]);
+        if (is_digit(word.p[i]))
+            return false;
+    }
+    for (size_t i = 0; n_letters == 3 && i + 3 < sizeof(calendar); i += 3)
+        if (slice_istarts(word, slice_of(calendar + i, 3)))
+            return false;
+    return n_letters > 0;
+}
+
+/* "4.96", "v3.7.6,": digits with a dot between them; no colon, no long numbers. */
+static bool is_version(struct slice word)
+{
+    size_t n_dots = 0, n_digits = 0, n_letters = 0;
+    for (size_t i = 0; i < word.n; i++) {
+        bool is_inside = i > 0 && i + 1 < word.n && is_digit(word.p[i - 1]);
+        n_dots += word.p[i] == '.' && is_inside && is_digit(word.p[i + 1]);
+        n_digits = is_digit(word.p[i]) ? n_digits + 1 : 0;
+        n_letters += is_letter(word.p[i]);
+        if (word.p[i] == ':' || n_digits > 6)
+            return false;
+    }
+    return n_dots > 0 && n_letters < 10;
+}
+
+void watch_software(struct slice greeting, char ret[WATCH_SOFTWARE_MAX + 1])
+{
+    size_t n = 0;
+    ret[0] = '\0';
+    while (greeting.n > 0) {
+        struct slice word = slice_cut(greeting, ' ', &greeting);
+        bool is_kept = is_plain_word(word) || is_version(word);
+        if (!is_kept || n + word.n + 2 > WATCH_SOFTWARE_MAX)
+            continue;
+        (void)snprintf(ret + n, WATCH_SOFTWARE_MAX + 1 - n, "%s" SLICE_FMT, n ? " " : "",
+                       SLICE_ARG(word));
+        n = strlen(ret);
+    }
+    make_printable(ret);
+}

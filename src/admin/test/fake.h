@@ -119,6 +119,23 @@ static void fake_order(void *, enum queue_order what, uint64_t message, uint16_t
     done(cookie, ERR_GONE, "no such row");
 }
 
+static void fake_look(void *, uint64_t domain,
+                      void (*done)(void *cookie, enum err err, const char *text), void *cookie)
+{
+    fake.looked_at = domain;
+    if (fake.look_err)
+        fake_answer(done, cookie, fake.look_err, "no name could be resolved");
+    else
+        fake_answer(done, cookie, ERR_OK, "");
+}
+
+static void fake_watches(void *, void (*each)(void *cookie, const struct admin_watch *w),
+                         void *cookie)
+{
+    for (size_t i = 0; i < fake.n_watches; i++)
+        each(cookie, &fake.watches[i]);
+}
+
 static void fake_way_back(void *, uint64_t, struct slice from,
                           void (*done)(void *cookie, enum err err,
                                        const struct admin_check rows[CHECK_N]),
@@ -243,6 +260,8 @@ static void fake_start(void)
         .is_clock_doubted = fake_is_clock_doubted,
         .order = fake_order,
         .check = fake_way_back,
+        .look = fake_look,
+        .watches = fake_watches,
         .state = fake_state,
         .processes = fake_processes,
         .refusals = fake_refusals,

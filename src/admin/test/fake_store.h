@@ -34,6 +34,10 @@ static struct {
     size_t n_waiting;
     enum continuity_evidence decided;
     uint64_t decided_about;
+    uint64_t looked_at;
+    enum err look_err;
+    struct admin_watch watches[8];
+    size_t n_watches;
     char decided_why[400];
     struct fake_order orders[FAKE_MAX];
     size_t n_orders;

@@ -397,6 +397,91 @@ static void has_metrics_that_prometheus_accepts(void **)
     assert_int_equal(status, 0);
 }
 
+static void fill_watches(void)
+{
+    const struct directory_domain *d =
+        directory_domain(fake.host.directory, SLICE("rossi.example"));
+    struct admin_watch w = {.about = "domain",
+                            .tenant = d->tenant,
+                            .domain = d->id,
+                            .name = d->facts.name,
+                            .check = "mx",
+                            .title = "mail exchangers (MX)",
+                            .class = "alarm",
+                            .rank = 3,
+                            .found = "10 old.rossi.example",
+                            .expected = "mx1 alone",
+                            .why = "Mail goes past.",
+                            .advice = "Write: \"MX\"",
+                            .since = 1700000000000,
+                            .looked = 1700000000000};
+    fake.watches[fake.n_watches++] = w;
+    w.check = "ttl";
+    w.class = "ok";
+    w.rank = 1;
+    w.number = 3600;
+    fake.watches[fake.n_watches++] = w;
+    fake.watches[fake.n_watches++] = (struct admin_watch){.about = "node",
+                                                          .name = SLICE("mx1.test"),
+                                                          .check = "certificate",
+                                                          .title = "certificate",
+                                                          .class = "notice",
+                                                          .rank = 2,
+                                                          .number = 1800000000000,
+                                                          .found = "",
+                                                          .expected = "",
+                                                          .why = "",
+                                                          .advice = ""};
+}
+
+static void shows_what_is_watched_the_worst_first(void **)
+{
+    fill_watches();
+    fake_expect("GET", "/v1/watches", "", 200,
+                "{\"watches\":[{\"about\":\"domain\",\"name\":\"rossi.example\",\"tenant\":"
+                "\"rossi\",\"check\":\"mx\"");
+    fake_expect("GET", "/v1/watches", "", 200, "Write: \\\"MX\\\"");
+    fake_expect("GET", "/v1/watches?class=notice", "", 200, "{\"watches\":[{\"about\":\"node\"");
+    fake_expect("GET", "/v1/watches?class=nonsense", "", 400, "class");
+    fake_expect("GET", "/v1/watches?about=MX1.test", "", 200, "{\"watches\":[{\"about\":\"node\"");
+    fake_expect("GET", "/v1/watches?about=nothing", "", 200, "{\"watches\":[]}");
+    fake_expect("GET", "/v1/watches?tenant=nobody", "", 404, "no company");
+    struct fake_reply r = fake_ask("GET", "/v1/watches?tenant=rossi", "");
+    assert_null(strstr(buf_cstr(&r.body), "certificate"));
+    buf_finish(&r.body);
+}
+
+static void looks_at_a_domain_now(void **)
+{
+    fill_watches();
+    fake_expect("POST", "/v1/domains/rossi.example/check", "", 200, "\"ok\":false");
+    const struct directory_domain *d =
+        directory_domain(fake.host.directory, SLICE("rossi.example"));
+    assert_int_equal(fake.looked_at, d->id);
+    fake.watches[0].class = "notice";
+    fake_expect("POST", "/v1/domains/rossi.example/check", "", 200, "\"ok\":true");
+    fake.look_err = ERR_RETRY;
+    fake_expect("POST", "/v1/domains/rossi.example/check", "", 503, "no name could be resolved");
+    fake.look_err = ERR_LIMIT;
+    fake_expect("POST", "/v1/domains/rossi.example/check", "", 429, "looked at");
+    fake_expect("POST", "/v1/domains/verdi.example/check", "", 404, "no domain");
+    fake_expect("GET", "/v1/domains/rossi.example/check", "", 405, "POST");
+}
+
+static void has_figures_of_what_is_watched(void **)
+{
+    fill_watches();
+    fake_expect("GET", "/v1/metrics", "", 200,
+                "staffetta_watch_class{about=\"domain\",tenant=\"rossi\",name=\"rossi.example\","
+                "check=\"mx\"} 3\n");
+    fake_expect("GET", "/v1/metrics", "", 200,
+                "staffetta_certificate_expiry_time_seconds{about=\"node\",tenant=\"\",name="
+                "\"mx1.test\"} 1800000000\n");
+    fake_expect("GET", "/v1/metrics", "", 200,
+                "staffetta_mx_ttl_seconds{about=\"domain\",tenant=\"rossi\",name=\"rossi.example\"}"
+                " 3600\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +496,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(keeps_primaries_sensible, start, stop),
         cmocka_unit_test_setup_teardown(decides_about_a_primary_with_a_reason, start, stop),
         cmocka_unit_test_setup_teardown(reports_what_the_store_says, start, stop),
+        cmocka_unit_test_setup_teardown(shows_what_is_watched_the_worst_first, start, stop),
+        cmocka_unit_test_setup_teardown(looks_at_a_domain_now, start, stop),
+        cmocka_unit_test_setup_teardown(has_figures_of_what_is_watched, start, stop),
         cmocka_unit_test_setup_teardown(has_metrics_that_prometheus_accepts, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

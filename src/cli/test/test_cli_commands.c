@@ -343,6 +343,44 @@ static void fails_when_a_check_fails(void **)
            "0  yes   -\n1  no    it is delivered\n");
 }
 
+#define MX_WRONG                                                                                   \
+    "{\"about\":\"domain\",\"name\":\"r.example\",\"check\":\"mx\",\"title\":"                     \
+    "\"mail exchangers (MX)\",\"class\":\"alarm\",\"found\":\"10 old\",\"expected\":\"us\","       \
+    "\"why\":\"Mail goes past.\",\"advice\":\"Write it.\",\"stale\":false}"
+#define TTL_NOTICE                                                                                 \
+    "{\"about\":\"domain\",\"name\":\"r.example\",\"check\":\"ttl\",\"title\":\"TTL\","            \
+    "\"class\":\"notice\",\"found\":\"86400\",\"expected\":\"3600\",\"why\":\"Long.\","            \
+    "\"advice\":\"Lower it.\",\"stale\":true}"
+#define SPF_WELL                                                                                   \
+    "{\"about\":\"domain\",\"name\":\"r.example\",\"check\":\"spf\",\"title\":\"SPF\","            \
+    "\"class\":\"ok\",\"found\":\"fine\",\"stale\":false}"
+
+static void shows_findings_in_words(void **)
+{
+    PLAY({"POST /v1/domains/r.example/check", 200,
+          "{\"ok\":false,\"watches\":[" MX_WRONG "," TTL_NOTICE "]}"},
+         {"POST /v1/domains/s.example/check", 200, "{\"ok\":true,\"watches\":[" SPF_WELL "]}"},
+         {"GET /v1/watches?about=r.example", 200, "{\"watches\":[" SPF_WELL "]}"},
+         {"GET /v1/watches?about=x", 200, "{\"watches\":[]}"},
+         {"GET /v1/watches?class=alarm", 200, "{\"watches\":[" MX_WRONG "]}"});
+    expect("domain check r.example", 1, "POST /v1/domains/r.example/check",
+           "Check     mail exchangers (MX)\nVerdict   alarm\nAbout     r.example\n"
+           "Found     10 old\nExpected  us\nWhy       Mail goes past.\nDo        Write it.\n\n"
+           "Check     TTL\nVerdict   notice\nAbout     r.example\nFound     86400\n"
+           "Expected  3600\nWhy       Long.\nDo        Lower it.\n"
+           "The last look had no answer for this.\n");
+    expect("domain check s.example", 0, "POST /v1/domains/s.example/check",
+           "Check    SPF\nVerdict  ok\nAbout    r.example\nFound    fine\n");
+    expect("watch show r.example", 0, "GET /v1/watches?about=r.example",
+           "Check    SPF\nVerdict  ok\nAbout    r.example\nFound    fine\n");
+    expect("watch show x", 1, "GET /v1/watches?about=x",
+           "Nothing is watched by that name, or it was not looked at yet. `staffetta watch list` "
+           "shows all.\n");
+    expect("watch list --class alarm", 0, "GET /v1/watches?class=alarm",
+           "Verdict  About   Name       Check  Since  Found\n"
+           "alarm    domain  r.example  mx     -      10 old\n");
+}
+
 static void checks_everything(void **)
 {
     PLAY({"GET /v1/status", 200,
@@ -353,6 +391,7 @@ static void checks_everything(void **)
          {"POST /v1/primaries/a/check?tenant=rossi", 200, "{\"ok\":false,\"text\":\"dead\"}"},
          {"GET /v1/tenants", 200, "{\"tenants\":[{\"name\":\"rossi\",\"complete_at\":\"x\"}]}"},
          {"GET /v1/domains", 200, "{\"domains\":[{\"name\":\"r.example\",\"form\":\"inline\"}]}"},
+         {"GET /v1/watches", 200, "{\"watches\":[" MX_WRONG "," TTL_NOTICE "," SPF_WELL "]}"},
          {"GET /v1/ledger", 200, "{\"balanced\":true,\"text\":\"Everything adds up.\"}"});
     expect("check", 1, "GET /v1/status",
            "ok    new mail: New mail is taken.\n"
@@ -360,6 +399,9 @@ static void checks_everything(void **)
            "FAIL  disk: 50 % of the disk are free; the alarm comes below 60 %.\n"
            "FAIL  a: dead\n"
            "ok    rossi: Its list of people is complete.\n"
+           "FAIL  r.example: mail exchangers (MX): 10 old. Mail goes past. Write it.\n"
+           "note  r.example: TTL: 86400. Long. Lower it.\n"
+           "ok    watches: 1 of 3 are well.\n"
            "ok    ledger: Everything adds up.\n");
     struct run r;
     run(&r, "check --json");
@@ -551,6 +593,7 @@ int main(void)
         cmocka_unit_test(shows_tables_and_lines),
         cmocka_unit_test(shows_messages_from_arrival_to_fate),
         cmocka_unit_test(fails_when_a_check_fails),
+        cmocka_unit_test(shows_findings_in_words),
         cmocka_unit_test(checks_everything),
         cmocka_unit_test(says_what_happened_and_what_to_do),
         cmocka_unit_test(refuses_wrong_use_without_asking),

@@ -120,6 +120,11 @@ static void one_delivery_runs_however_large_it_is(void **)
     assert_non_null(kit_job_of(id));
 }
 
+static void take_kept(void *arg, const struct queue_kept *kept)
+{
+    *(struct queue_kept *)arg = *kept;
+}
+
 static void a_closed_way_starts_nothing_and_a_wake_starts_all(void **)
 {
     kit->way[1] = WAY_CLOSED;
@@ -129,6 +134,12 @@ static void a_closed_way_starts_nothing_and_a_wake_starts_all(void **)
     kit_tick(3600);
     assert_int_equal(kit_n_running(), 0);
     assert_int_equal(queue_waiting_for(kit->q, 1), 2);
+    struct queue_kept kept = {};
+    queue_each_kept(kit->q, take_kept, &kept);
+    assert_int_equal(kept.primary, 1);
+    assert_int_equal(kept.n_items, 2);
+    assert_int_equal(kept.bytes, 2 * KIT_MESSAGE_BYTES);
+    assert_true(kept.oldest > 0 && kept.oldest == queue_figures(kit->q).oldest);
     SCOPED(buf_finish) struct buf why = buf_make(500);
     queue_explain(kit->q, id, &why);
     assert_non_null(strstr(buf_cstr(&why), "emergency"));

@@ -477,6 +477,13 @@ static int fault_free_space(void *, const char *, uint64_t *ret_free, uint64_t *
     return 0;
 }
 
+static int fault_free_files(void *, const char *, uint64_t *ret_free, uint64_t *ret_total)
+{
+    *ret_free = 1000;
+    *ret_total = 2000;
+    return 0;
+}
+
 /* ---- for the tests ---- */
 
 static struct fault *fault_create(uint64_t seed)
@@ -501,6 +508,7 @@ static struct fault *fault_create(uint64_t seed)
         .mkdir = fault_mkdir,
         .list = fault_list,
         .free_space = fault_free_space,
+        .free_files = fault_free_files,
     };
     return f;
 }

@@ -179,6 +179,38 @@ static void spans_read_like_a_person_says_them(void **)
         assert_string_equal(watch_span(rows[i].seconds).s, rows[i].text);
 }
 
+static void a_greeting_tells_the_software_and_not_the_time(void **)
+{
+    static const struct {
+        const char *greeting, *software;
+    } rows[] = {
+        {"mail.rossi.test ESMTP Postfix (Debian/GNU)",
+         "mail.rossi.test ESMTP Postfix (Debian/GNU)"},
+        {"mx.test ESMTP Exim 4.96 Sun, 22 Nov 2026 10:00:00 +0100", "mx.test ESMTP Exim 4.96"},
+        {"EX1.rossi.test Microsoft ESMTP MAIL Service ready at Mon, 23 Nov 2026 09:01:02 +0000",
+         "Microsoft ESMTP MAIL Service ready at"},
+        {"mx.test ESMTP 5b1f17b1804b1-43a-2002sor gsmtp", "mx.test ESMTP gsmtp"},
+        {"mx.test ESMTP Sendmail 8.17.1/8.17.1; Sun", "mx.test ESMTP Sendmail 8.17.1/8.17.1;"},
+        {"", ""},
+        {"\x1b[2J", "?[2J"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char software[WATCH_SOFTWARE_MAX + 1];
+        watch_software(slice_str(rows[i].greeting), software);
+        if (i < 6)
+            assert_string_equal(software, rows[i].software);
+        else
+            assert_null(strchr(software, '\x1b'));
+    }
+    char longest[2000];
+    memset(longest, 'a', sizeof(longest));
+    for (size_t i = 50; i < sizeof(longest); i += 50)
+        longest[i] = ' ';
+    char software[WATCH_SOFTWARE_MAX + 1];
+    watch_software(slice_of(longest, sizeof(longest)), software);
+    assert_in_range(strlen(software), 100, WATCH_SOFTWARE_MAX);
+}
+
 static void every_check_and_class_has_its_name(void **)
 {
     for (unsigned i = 0; i < WATCH_N; i++)
@@ -199,6 +231,7 @@ int main(void)
         cmocka_unit_test(what_is_kept_for_a_dead_primary_fills_the_disk),
         cmocka_unit_test(held_mail_waits_for_a_person),
         cmocka_unit_test(spans_read_like_a_person_says_them),
+        cmocka_unit_test(a_greeting_tells_the_software_and_not_the_time),
         cmocka_unit_test(every_check_and_class_has_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
