@@ -84,6 +84,11 @@ static void a_message_that_is_cut_anywhere_is_nonsense(void **)
     ipc_observed_pack(&b, &observed);
     check_cuts(IPC_LIAISON, IPC_T_observed, &b);
     buf_clear(&b);
+    struct ipc_finding finding = {.class = 1, .found = SLICE("x")};
+    struct ipc_domain_seen seen = {.domain = 9, .findings = &finding, .n_findings = 1};
+    ipc_domain_seen_pack(&b, &seen);
+    check_cuts(IPC_LIAISON, IPC_T_domain_seen, &b);
+    buf_clear(&b);
     struct ipc_request request = {.method = SLICE("GET"), .path = SLICE("/")};
     ipc_request_pack(&b, &request);
     check_cuts(IPC_DOOR, IPC_T_request, &b);
