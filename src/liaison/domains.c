@@ -9,7 +9,13 @@
 
 #include "base/refuse.h"
 
-enum { DEADLINE_SECONDS = 60, QUESTION_SECONDS = 10, NAME_MAX_BYTES = 255, NETWORKS_MAX = 64 };
+enum {
+    DEADLINE_SECONDS = 25, /* somebody may be waiting for it */
+    QUESTION_SECONDS = 6,
+    SILENT_MAX = 2, /* without any answer before: nobody is there */
+    NAME_MAX_BYTES = 255,
+    NETWORKS_MAX = 64
+};
 
 struct look {
     struct list node;
@@ -36,6 +42,7 @@ struct liaison_domains {
 struct asking {
     struct liaison_domains *domains;
     mono_us deadline;
+    unsigned n_answered, n_silent;
 };
 
 static enum watch_answer answer_of(uint8_t status)
@@ -63,9 +70,15 @@ static void ask(void *self, struct slice name, uint16_t type, struct arena *a,
     mono_us until = mono_now() + SECONDS(QUESTION_SECONDS);
     *ret = (struct watch_records){.status = WATCH_ANSWER_NONE};
     if (atomic_load(&s->domains->is_stopping) || mono_now() >= s->deadline ||
-        s->domains->o.resolve(s->domains->o.resolve_arg, &question,
-                              until < s->deadline ? until : s->deadline, a, &told) != ERR_OK)
+        (s->n_answered == 0 && s->n_silent >= SILENT_MAX))
         return;
+    enum err err = s->domains->o.resolve(s->domains->o.resolve_arg, &question,
+                                         until < s->deadline ? until : s->deadline, a, &told);
+    if (err != ERR_OK || told.status == IPC_NAME_FAILED) {
+        s->n_silent++;
+        return;
+    }
+    s->n_answered++;
     struct slice *data = arena_try(a, (told.n_records + 1) * sizeof(*data));
     if (!data)
         return;

@@ -13,7 +13,7 @@ struct liaison_domains;
 struct liaison_domains_options {
     unsigned threads;
     unsigned looks;   /* at once, running and waiting; more are answered as blind */
-    mono_us deadline; /* of one look; 0: 60 s */
+    mono_us deadline; /* of one look; 0: 25 s */
     courier_resolve_fn resolve;
     void *resolve_arg;
     /* Exactly once for each look, on any thread. `seen` is borrowed. */

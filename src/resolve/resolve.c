@@ -193,6 +193,7 @@ static void set_forgetful(struct ub_ctx *ub)
         {"msg-cache-size:", "0"},           {"rrset-cache-size:", "0"},
         {"neg-cache-size:", "0"},           {"msg-cache-slabs:", "1"},
         {"rrset-cache-slabs:", "1"},        {"cache-max-negative-ttl:", "0"},
+        {"cache-max-ttl:", "604800"}, /* TTLs are told as they are, up to a week */
         {"num-queries-per-thread:", "256"},
     };
     set_options(ub, options, sizeof(options) / sizeof(options[0]));
