@@ -111,7 +111,7 @@ struct store_figures {
     uint64_t n_segments, n_pool, n_recycled, applied, end;
     uint64_t disk_free_bytes, disk_total_bytes;
     uint64_t disk_free_files, disk_total_files; /* inodes; total 0: no such limit */
-    bool is_failed; /* stopped accepting */
+    bool is_failed;                             /* stopped accepting */
 };
 struct store_figures store_figures(struct store *s);
 
