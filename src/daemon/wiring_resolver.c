@@ -54,6 +54,13 @@ static void forget(struct asker *a)
     a->turn++;
 }
 
+/* From the root down means servers of strangers: nothing leaves by accident. */
+static bool is_shut(const struct resolver_state *s)
+{
+    const struct settings *settings = child_settings(s->child);
+    return !settings->network.internet && settings->network.resolver.n == 0;
+}
+
 static bool take_ask(struct asker *a, const struct net_frame *f)
 {
     struct resolver_state *s = a->state;
@@ -64,7 +71,14 @@ static bool take_ask(struct asker *a, const struct net_frame *f)
     *q = (struct open_question){a, a->turn, f->tag};
     uint64_t tag = ++s->last_tag;
     map_put(s->open, KEY(tag), q);
-    resolve_ask(s->resolve, tag, &ask);
+    if (is_shut(s)) {
+        struct ipc_name_told told = {
+            .status = IPC_NAME_FAILED,
+            .why = SLICE("network.internet is false, and network.resolver names nobody")};
+        on_told(s, tag, &told);
+    } else {
+        resolve_ask(s->resolve, tag, &ask);
+    }
     return true;
 }
 

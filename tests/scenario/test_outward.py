@@ -283,3 +283,12 @@ def test_real_postfix_sends_through_us(stage, dns):
                                       letter(f"p{number}", sender=ALICE)).code == 250
     wait_for(lambda: len(world.ids()) == 10, "all ten")
     assert primary.queued() == []
+
+
+def test_without_internet_and_resolver_nobody_is_asked_for_names(stage):
+    """No resolver means to ask from the root down: servers outside."""
+    inside = stage.sink()
+    node = stage.company(inside, networks=(f"{HOME}/32",))
+    assert send_out(node, "out", "friend@world.test").code == 250
+    row = wait_for(lambda: [r for r in rows(node) if r["attempts"]], "tried")[0]
+    assert "network.resolver names nobody" in row["text"], row
