@@ -141,7 +141,7 @@ static void liaison_start(struct child *c)
         .done_arg = s,
     };
     s->liaison = liaison_create(&o);
-    struct liaison_domains_options domains = {.threads = 4,
+    struct liaison_domains_options domains = {.threads = 12, /* some stay for people who wait */
                                               .looks = 256,
                                               .resolve = names_ask,
                                               .resolve_arg = s->outside.names,

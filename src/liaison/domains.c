@@ -11,8 +11,8 @@
 
 enum {
     DEADLINE_SECONDS = 25, /* somebody may be waiting for it */
-    QUESTION_SECONDS = 6,
-    SILENT_MAX = 2, /* without any answer before: nobody is there */
+    QUESTION_SECONDS = 5,
+    SILENT_MAX = 4, /* from the beginning, about our name and the domain: nobody is there */
     NAME_MAX_BYTES = 255,
     NETWORKS_MAX = 64
 };
