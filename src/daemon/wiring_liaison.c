@@ -142,7 +142,7 @@ static void liaison_start(struct child *c)
     };
     s->liaison = liaison_create(&o);
     struct liaison_domains_options domains = {.threads = 12, /* some stay for people who wait */
-                                              .looks = 256,
+                                              .looks = limit_of(REFUSE_DOMAIN_LOOKS),
                                               .resolve = names_ask,
                                               .resolve_arg = s->outside.names,
                                               .done = on_seen,

@@ -58,11 +58,11 @@ static void make_name(const struct desk_watched *w, enum watch_check check, bool
                       char ret[80])
 {
     static const char *const abouts[] = {"node", "domain", "primary"};
+    const char *what = check == WATCH_PEER_CERTIFICATE ? "certificate" : watch_check_name(check);
     if (check == WATCH_SPACE)
         (void)snprintf(ret, 80, "%s", is_over ? "disk.fine" : "disk.low");
     else
-        (void)snprintf(ret, 80, "%s.%s%s", abouts[w->about], watch_check_name(check),
-                       is_over ? ".fine" : "");
+        (void)snprintf(ret, 80, "%s.%s%s", abouts[w->about], what, is_over ? ".fine" : "");
 }
 
 static const char *what_we_do(enum watch_check check)

@@ -117,6 +117,8 @@ void desk_watch_now(void *arg, uint64_t domain,
     struct desk *d = arg;
     const struct directory_domain *of = find_domain(d, domain);
     if (!of || d->watch->n_waiters >= WAITERS_MAX) {
+        if (of)
+            (void)refuse(REFUSE_DOMAIN_LOOKS, of->facts.name);
         done(cookie, of ? ERR_LIMIT : ERR_GONE,
              of ? "too many looks at once; try again in a minute" : "there is no such domain");
         return;

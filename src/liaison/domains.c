@@ -241,7 +241,7 @@ void liaison_domains_look(struct liaison_domains *d, uint64_t tag,
     }
     pthread_mutex_unlock(&d->lock);
     if (is_full) {
-        (void)refuse(REFUSE_PROBES, what->name);
+        (void)refuse(REFUSE_DOMAIN_LOOKS, what->name);
         not_looked(d, l);
     }
 }

@@ -332,7 +332,7 @@ static void probe_now(void *arg)
     desk_probe(kit->desk, q->domain, look_done, q);
 }
 
-static void another_software_that_greets_is_told(void **)
+static void another_software_and_a_certificate_that_ends_are_told(void **)
 {
     static const char *const greetings[] = {"mail.test ESMTP Exim 4.96 Sun, 22 Nov 2026 10:00:00",
                                             "mail.test ESMTP Exim 4.96 Sun, 22 Nov 2026 10:00:01",
@@ -346,6 +346,7 @@ static void another_software_that_greets_is_told(void **)
                                  .phase = SMTP_PHASE_MAIL,
                                  .code = 250,
                                  .text = SLICE("ok"),
+                                 .cert_until = utc_now() + 3 * 86400 * 1000,
                                  .software = slice_str(greetings[i])};
         SCOPED(buf_finish) struct buf b = buf_make(2000);
         kit_on_loop(probe_now, &q);
@@ -360,6 +361,9 @@ static void another_software_that_greets_is_told(void **)
     }
     kit_await_event("primary.software");
     assert_int_equal(n_events("primary.software", EVENT_INFO), 1);
+    kit_await_event("primary.certificate"); /* it ends in three days */
+    await_class("exchange", "primary-certificate", "alarm");
+    assert_int_equal(n_events("primary.certificate", EVENT_ALARM), 1);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
@@ -374,7 +378,7 @@ int main(void)
         TEST(the_node_is_looked_at_by_itself),
         TEST(a_liaison_that_dies_answers_who_waits),
         TEST(findings_that_cannot_be_are_nonsense),
-        TEST(another_software_that_greets_is_told),
+        TEST(another_software_and_a_certificate_that_ends_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
