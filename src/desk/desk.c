@@ -409,6 +409,7 @@ static void make_queue(struct desk *d)
         .answer = desk_queue_answer,
         .evidence = desk_evidence,
         .way = desk_way,
+        .is_essential = desk_is_essential,
         .ceiling = desk_ceiling,
         .notice = desk_notice,
         .delayed = desk_delayed,

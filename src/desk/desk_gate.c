@@ -80,6 +80,16 @@ bool desk_is_known(struct desk *d, const struct store_row *row)
            directory_group(d->directory, buf_slice(&key));
 }
 
+bool desk_is_essential(void *arg, struct slice address)
+{
+    struct desk *d = arg;
+    struct directory_route route = {};
+    SCOPED(buf_finish) struct buf key = buf_make(600);
+    return make_key(d, address, &key) &&
+           directory_judge(d->directory, buf_slice(&key), utc_now(), &route) == DIRECTORY_KNOWN &&
+           route.person && route.person->facts.is_essential;
+}
+
 static bool take_rcpt_ask(struct gate *g, struct net_frame *f)
 {
     struct desk *d = g->desk;

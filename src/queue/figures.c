@@ -18,9 +18,10 @@ struct queue_figures queue_figures(const struct queue *q)
     while (map_next(q->destinations, &at, NULL, &value)) {
         const struct destination *d = value;
         f.n_resting += !list_empty(&d->resting);
-        /* The first of both is the destination's oldest; ids grow with time. */
-        if (d->n_backlog)
-            look_at(&f, d->backlog[0]);
+        /* The first of each is the destination's oldest; ids grow with time. */
+        for (int rank = 0; rank < RANK_N; rank++)
+            if (d->backlog[rank].n)
+                look_at(&f, d->backlog[rank].heap[0]);
         if (!list_empty(&d->fresh))
             look_at(&f, container_of(d->fresh.next, struct item, node));
     }
@@ -51,8 +52,9 @@ void queue_each_kept(const struct queue *q, void (*fn)(void *arg, const struct q
     while (map_next(q->destinations, &at, NULL, &value)) {
         struct destination *d = value;
         d->oldest = 0;
-        if (d->n_backlog)
-            note_oldest(d->backlog[0]);
+        for (int rank = 0; rank < RANK_N; rank++)
+            if (d->backlog[rank].n)
+                note_oldest(d->backlog[rank].heap[0]);
         if (!list_empty(&d->fresh))
             note_oldest(container_of(d->fresh.next, struct item, node));
     }
@@ -66,6 +68,36 @@ void queue_each_kept(const struct queue *q, void (*fn)(void *arg, const struct q
         if (d->primary && d->n_items)
             fn(arg, &kept);
     }
+}
+
+static void look_for_oldest(uint64_t *oldest, const struct item *i)
+{
+    if (*oldest == 0 || i->m->facts.id < *oldest)
+        *oldest = i->m->facts.id;
+}
+
+struct queue_progress queue_progress(const struct queue *q, uint64_t primary)
+{
+    const struct destination *d = queue_destination_find(q, primary, SLICE(""));
+    struct queue_progress p = {};
+    size_t at = 0;
+    void *value;
+    if (!d)
+        return p;
+    p.n_waiting = d->n_items;
+    p.n_passed = d->n_passed;
+    for (int rank = 0; rank < RANK_N; rank++)
+        if (d->backlog[rank].n)
+            look_for_oldest(&p.oldest_message, d->backlog[rank].heap[0]);
+    if (!list_empty(&d->fresh))
+        look_for_oldest(&p.oldest_message, container_of(d->fresh.next, struct item, node));
+    for (size_t i = 0; i < q->n_timers; i++)
+        if (q->timers[i]->d == d)
+            look_for_oldest(&p.oldest_message, q->timers[i]);
+    while (map_next(q->running, &at, NULL, &value))
+        if (((const struct item *)value)->d == d)
+            look_for_oldest(&p.oldest_message, value);
+    return p;
 }
 
 static void explain_item(const struct queue *q, const struct item *i, struct buf *ret)

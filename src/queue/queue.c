@@ -119,7 +119,7 @@ void queue_destination_settle(struct queue *q, struct destination *d)
         return;
     list_remove(&d->hungry);
     map_del(q->destinations, slice_str(d->key));
-    mem_free(&d->backlog);
+    queue_backlog_free(d);
     mem_free(&d->key);
     mem_free(&d);
 }
@@ -292,7 +292,7 @@ void queue_destroy(struct queue **queue)
         message_free(value);
     for (at = 0; map_next(q->destinations, &at, NULL, &value);) {
         struct destination *d = value;
-        mem_free(&d->backlog);
+        queue_backlog_free(d);
         mem_free(&d->key);
         mem_free(&d);
     }

@@ -123,6 +123,9 @@ struct queue_options {
     /* Something speaks for or against this primary. */
     void (*evidence)(void *arg, uint64_t primary, enum continuity_evidence e, struct slice text);
     enum continuity_way (*way)(void *arg, uint64_t primary);
+    /* Is this recipient's mailbox given back before the others? Asked when a row begins to wait in
+     * the backlog, and for all of them when giving back begins (queue_drain). NULL: nobody's. */
+    bool (*is_essential)(void *arg, struct slice address);
     uint32_t (*ceiling)(void *arg, uint64_t primary); /* 0: per_primary */
     /* Write a notice to the sender. False: none may be sent. True: queue_noticed follows, not
      * within this call. */
@@ -188,7 +191,9 @@ void queue_give_up_answer(struct queue *q, uint64_t message);
 void queue_courier_lost(struct queue *q);
 /* The state of a primary changed, or it answered: look again now. */
 void queue_wake(struct queue *q, uint64_t primary);
-/* It is well again after a suspicion: what waits for its own time goes now too. */
+/* It is well again after a suspicion, or everything is given back: what waits for its own time goes
+ * now too, in this order: new mail overtakes, then essential mailboxes, within these the oldest
+ * first. Cost: looks at everything that waits for it. */
 void queue_drain(struct queue *q, uint64_t primary);
 /* It refuses mail, and only a delivery can show that this is over: when nothing else is tried, one
  * of those that wait for their time goes now. */
@@ -241,6 +246,13 @@ struct queue_kept {
 };
 void queue_each_kept(const struct queue *q, void (*fn)(void *arg, const struct queue_kept *kept),
                      void *arg);
+struct queue_progress {
+    uint64_t n_waiting;      /* deliveries that wait or run: nearly always one a message */
+    uint64_t n_passed;       /* that went well since this program began */
+    uint64_t oldest_message; /* the smallest id that waits; 0: none */
+};
+/* How far is giving back? Cost: walks what waits for its time. */
+struct queue_progress queue_progress(const struct queue *q, uint64_t primary);
 /* In words: why does this message wait, and until when. Empty when it does not. */
 void queue_explain(const struct queue *q, uint64_t message, struct buf *ret);
 

@@ -25,16 +25,23 @@ struct queue_message {
     bool is_accepted; /* its record is durable */
 };
 
+/* What waits for its turn, in the order in which it is given back. */
+enum item_rank { RANK_ESSENTIAL, RANK_OTHER, RANK_N };
+struct backlog {
+    struct item **heap; /* by message id: the oldest first */
+    size_t n, cap;
+};
+
 struct destination {
-    char *key;             /* "primary:17" (no domain has a colon), or a domain in lower case */
-    uint64_t primary;      /* 0: the world */
-    struct slice domain;   /* in `key` */
-    struct list fresh;     /* items */
-    struct item **backlog; /* heap by message id: the oldest first */
-    size_t n_backlog, cap_backlog;
+    char *key;           /* "primary:17" (no domain has a colon), or a domain in lower case */
+    uint64_t primary;    /* 0: the world */
+    struct slice domain; /* in `key` */
+    struct list fresh;   /* items */
+    struct backlog backlog[RANK_N];
     uint32_t n_running, n_items, n_failures, n_turns;
     uint64_t bytes;   /* of its items' messages */
-    uint64_t refused; /* hash of who was refused since something was delivered; 0: nobody */
+    uint64_t n_passed; /* deliveries after which nothing of the item was left to do */
+    uint64_t refused;  /* hash of who was refused since something was delivered; 0: nobody */
     utc_ms rest_until;
     utc_ms oldest;       /* only while figures are gathered */
     struct list resting; /* node in queue->resting */
@@ -55,7 +62,8 @@ struct item {
     struct queue_row *rows; /* only those that wait; slices in `text` */
     size_t n_rows, cap_rows;
     struct item_text *text;
-    size_t heap_at; /* place in the backlog or timer heap */
+    size_t heap_at;      /* place in the backlog or timer heap */
+    enum item_rank rank; /* which backlog: PLACE_BACKLOG only */
     utc_ms due;
     enum item_place place;
     bool is_answer_waiting; /* a sender waits (cut-through) */
@@ -145,6 +153,8 @@ void queue_heap_add(struct item ***heap, size_t *n, size_t *cap, struct item *i,
 void queue_heap_del(struct item **heap, size_t *n, struct item *i, item_before_fn *before);
 
 /* ---- run.c ---- */
+size_t queue_n_backlog(const struct destination *d);
+void queue_backlog_free(struct destination *d);
 void queue_place(struct queue *q, struct item *i, enum item_place place);
 void queue_unplace(struct queue *q, struct item *i);
 void queue_pump(struct queue *q, struct destination *d);

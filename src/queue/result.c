@@ -531,6 +531,7 @@ static void place_rest(struct settling *s)
 {
     struct item *i = s->i;
     if (i->n_rows == 0) {
+        i->d->n_passed += s->n_delivered > 0;
         queue_item_destroy(s->q, i);
         return;
     }

@@ -30,6 +30,74 @@ static void drop_body(struct queue_message *m)
     queue_body_unref(&m->body);
 }
 
+/* ---- the backlog: essential mailboxes first, within these the oldest first ---- */
+
+static enum item_rank rank_of(const struct queue *q, const struct item *i)
+{
+    if (!i->d->primary || !q->o.is_essential)
+        return RANK_OTHER;
+    for (size_t k = 0; k < i->n_rows; k++)
+        if (q->o.is_essential(q->o.arg, i->rows[k].address))
+            return RANK_ESSENTIAL;
+    return RANK_OTHER;
+}
+
+static void backlog_add(struct queue *q, struct item *i)
+{
+    i->place = PLACE_BACKLOG;
+    i->rank = rank_of(q, i);
+    struct backlog *b = &i->d->backlog[i->rank];
+    queue_heap_add(&b->heap, &b->n, &b->cap, i, queue_older);
+}
+
+static void backlog_del(struct item *i)
+{
+    struct backlog *b = &i->d->backlog[i->rank];
+    queue_heap_del(b->heap, &b->n, i, queue_older);
+}
+
+static struct item *backlog_first(const struct destination *d)
+{
+    for (int rank = 0; rank < RANK_N; rank++)
+        if (d->backlog[rank].n)
+            return d->backlog[rank].heap[0];
+    return NULL;
+}
+
+/* Who is essential may have changed since they began to wait. */
+static void rank_again(struct queue *q, struct destination *d)
+{
+    struct list moved;
+    list_init(&moved);
+    for (int rank = 0; rank < RANK_N; rank++)
+        for (size_t k = 0; k < d->backlog[rank].n; k++) {
+            struct item *i = d->backlog[rank].heap[k];
+            if (rank_of(q, i) != i->rank)
+                list_append(&moved, &i->node);
+        }
+    for (struct list *node; (node = list_pop(&moved));) {
+        struct item *i = container_of(node, struct item, node);
+        backlog_del(i);
+        backlog_add(q, i);
+    }
+}
+
+size_t queue_n_backlog(const struct destination *d)
+{
+    size_t n = 0;
+    for (int rank = 0; rank < RANK_N; rank++)
+        n += d->backlog[rank].n;
+    return n;
+}
+
+void queue_backlog_free(struct destination *d)
+{
+    for (int rank = 0; rank < RANK_N; rank++)
+        mem_free(&d->backlog[rank].heap);
+}
+
+/* ---- places of items ---- */
+
 void queue_place(struct queue *q, struct item *i, enum item_place place)
 {
     struct destination *d = i->d;
@@ -43,7 +111,7 @@ void queue_place(struct queue *q, struct item *i, enum item_place place)
         return;
     case PLACE_BACKLOG:
         drop_body(i->m);
-        queue_heap_add(&d->backlog, &d->n_backlog, &d->cap_backlog, i, queue_older);
+        backlog_add(q, i);
         return;
     case PLACE_TIMER:
         drop_body(i->m);
@@ -63,7 +131,7 @@ void queue_unplace(struct queue *q, struct item *i)
     if (i->place == PLACE_FRESH)
         list_remove(&i->node);
     else if (i->place == PLACE_BACKLOG)
-        queue_heap_del(i->d->backlog, &i->d->n_backlog, i, queue_older);
+        backlog_del(i);
     else if (i->place == PLACE_TIMER)
         queue_heap_del(q->timers, &q->n_timers, i, queue_sooner);
 }
@@ -164,20 +232,17 @@ void queue_rest(struct queue *q, struct destination *d)
 }
 
 /* What could not go until now is not new any more: mail that comes from now on overtakes it. */
-static void age(struct destination *d)
+static void age(struct queue *q, struct destination *d)
 {
-    for (struct list *node; (node = list_pop(&d->fresh));) {
-        struct item *i = container_of(node, struct item, node);
-        i->place = PLACE_BACKLOG;
-        queue_heap_add(&d->backlog, &d->n_backlog, &d->cap_backlog, i, queue_older);
-    }
+    for (struct list *node; (node = list_pop(&d->fresh));)
+        backlog_add(q, container_of(node, struct item, node));
 }
 
 static void end_rest(struct queue *q, struct destination *d)
 {
     d->rest_until = 0;
     list_remove(&d->resting);
-    age(d);
+    age(q, d);
     queue_pump(q, d);
 }
 
@@ -213,13 +278,14 @@ void queue_drain(struct queue *q, uint64_t primary)
     while (n > 0)
         hurry(q, waiting[--n]);
     mem_free(&waiting);
+    rank_again(q, d);
     end_rest(q, d);
 }
 
 void queue_try(struct queue *q, uint64_t primary)
 {
     struct destination *d = queue_destination_find(q, primary, SLICE(""));
-    if (!d || d->n_running > 0 || d->n_backlog > 0 || !list_empty(&d->fresh))
+    if (!d || d->n_running > 0 || queue_n_backlog(d) > 0 || !list_empty(&d->fresh))
         return;
     struct item *i = soonest(q, d);
     if (!i)
@@ -303,7 +369,7 @@ static struct item *choose(struct queue *q, struct destination *d)
 {
     struct item *fresh =
         list_empty(&d->fresh) ? NULL : container_of(d->fresh.next, struct item, node);
-    struct item *old = d->n_backlog ? d->backlog[0] : NULL;
+    struct item *old = backlog_first(d);
     /* New mail goes first, but the backlog is never starved. */
     bool is_turn_of_old = d->n_turns % (FRESH_PER_BACKLOG + 1) == FRESH_PER_BACKLOG;
     struct item *i = !fresh || (old && is_turn_of_old) ? old : fresh;
@@ -352,8 +418,19 @@ static void end_unsent(struct queue *q, struct item *i, struct slice why)
     mem_free(&outcomes);
 }
 
+/* Somebody paused, or declared an emergency, while the attempt was being written or its bytes
+ * read. */
+static bool is_stopped(const struct queue *q, const struct item *i)
+{
+    return i->d->primary && q->o.way(q->o.arg, i->d->primary) == WAY_CLOSED;
+}
+
 static void start(struct queue *q, struct item *i)
 {
+    if (is_stopped(q, i)) {
+        end_unsent(q, i, SLICE("giving back was stopped before anything was sent"));
+        return;
+    }
     struct queue_job job = {
         .tag = ++q->last_tag,
         .facts = &i->m->facts,

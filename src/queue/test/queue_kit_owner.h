@@ -92,6 +92,11 @@ static enum continuity_way kit_way(void *, uint64_t primary)
     return kit->way[primary];
 }
 
+static bool kit_is_essential(void *, struct slice address)
+{
+    return kit->essential && memmem(address.p, address.n, kit->essential, strlen(kit->essential));
+}
+
 static uint32_t kit_ceiling(void *, uint64_t primary)
 {
     return kit->ceiling[primary];
@@ -155,6 +160,7 @@ static struct queue *kit_queue(uint32_t running_max, uint64_t running_bytes_max)
         .answer = kit_answer,
         .evidence = kit_evidence,
         .way = kit_way,
+        .is_essential = kit_is_essential,
         .ceiling = kit_ceiling,
         .notice = kit_notice,
         .delayed = kit_delayed,

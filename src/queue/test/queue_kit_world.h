@@ -70,6 +70,7 @@ struct kit {
     enum err fetch_err;
     enum continuity_way way[KIT_PRIMARIES];
     uint32_t ceiling[KIT_PRIMARIES];
+    const char *essential; /* whose address contains this; NULL: nobody */
     bool may_notify;
     /* what was said */
     struct queue_answer answers[KIT_SAID];
