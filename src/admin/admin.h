@@ -41,6 +41,11 @@ struct admin_primary_state {
     struct slice software; /* as its banner says */
     uint32_t size_max, abilities;
 };
+/* Giving back, from its beginning until now. */
+struct admin_progress {
+    uint64_t done, total;                        /* deliveries; with what came meanwhile */
+    uint64_t per_second_1000, remaining_seconds; /* 0: not known */
+};
 struct admin_refusal {
     uint64_t n;      /* since the start */
     utc_ms last;     /* 0: never */
@@ -130,6 +135,8 @@ struct admin_host {
     void (*watches)(void *arg, void (*each)(void *cookie, const struct admin_watch *w),
                     void *cookie);
     bool (*state)(void *arg, uint64_t primary, struct admin_primary_state *ret);
+    /* False: nothing is being given back to it. */
+    bool (*progress)(void *arg, uint64_t primary, struct admin_progress *ret);
     size_t (*processes)(void *arg, struct admin_process *ret, size_t max);
     void (*refusals)(void *arg, struct admin_refusal ret[REFUSE_N]);
     size_t (*figures)(void *arg, struct admin_figure *ret, size_t max);

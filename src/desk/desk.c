@@ -285,8 +285,10 @@ static void on_tick(void *arg)
     mono_us now = mono_now();
     queue_tick(d->queue);
     desk_pending_tick(d, now);
-    if (d->n_ticks % 5 == 0)
+    if (d->n_ticks % 5 == 0) {
         desk_state_tick(d, now);
+        desk_episode_tick(d, now);
+    }
     if (d->n_ticks % 10 == 0) {
         desk_room_tick(d, now); /* the alarm comes before the refusal */
         look_at_room(d);
@@ -318,6 +320,8 @@ static bool load_object(void *arg, const struct record_object *o)
         desk_silence_load(d, o);
     else if (o->kind == OBJECT_WATCH)
         desk_watch_load(d, o);
+    else if (o->kind == OBJECT_EPISODE)
+        desk_episode_load(d, o);
     else if (o->kind == OBJECT_KEY && !o->is_removed && slice_eq(o->name, SLICE("trace")) &&
              o->body.n == SIGN_TRACE_KEY) {
         memcpy(d->trace_key, o->body.p, SIGN_TRACE_KEY);
@@ -347,12 +351,18 @@ static bool load_row(void *arg, const struct store_row *row)
     return true;
 }
 
+static bool check_episode(void *arg, const struct record_object *o)
+{
+    desk_episode_check(arg, o);
+    return true;
+}
+
 static enum err load(struct desk *d, struct errinfo *ei)
 {
     static const enum object_kind kinds[] = {
-        OBJECT_TENANT,   OBJECT_PRIMARY,  OBJECT_DOMAIN, OBJECT_PERSON,   OBJECT_GROUP,
-        OBJECT_SNAPSHOT, OBJECT_KEY,      OBJECT_PLAN,   OBJECT_CALENDAR, OBJECT_ACCESS,
-        OBJECT_STATE,    OBJECT_BASELINE, OBJECT_WATCH};
+        OBJECT_TENANT,   OBJECT_PRIMARY, OBJECT_DOMAIN,   OBJECT_PERSON,   OBJECT_GROUP,
+        OBJECT_SNAPSHOT, OBJECT_KEY,     OBJECT_PLAN,     OBJECT_CALENDAR, OBJECT_ACCESS,
+        OBJECT_EPISODE,  OBJECT_STATE,   OBJECT_BASELINE, OBJECT_WATCH};
     struct store_reader *reader;
     enum err err = store_reader_open(d->o.data, &reader, ei);
     if (err != ERR_OK)
@@ -366,6 +376,8 @@ static enum err load(struct desk *d, struct errinfo *ei)
         err = store_each_row(reader, &waiting, load_row, d, ei);
     if (err == ERR_OK)
         err = desk_alerts_load(d, reader, ei);
+    if (err == ERR_OK)
+        err = store_each_object(reader, OBJECT_STATE, check_episode, d, ei);
     store_reader_close(&reader);
     return err;
 }
@@ -440,6 +452,7 @@ static void init_memory(struct desk *d)
     list_init(&d->pending);
     list_init(&d->changes);
     list_init(&d->events);
+    list_init(&d->episodes);
     list_init(&d->late.node);
     d->late.fn = on_late;
     list_init(&d->uncork.node);
@@ -639,6 +652,7 @@ void desk_destroy(struct desk **desk)
     desk_silence_clear(d);
     desk_check_clear(d);
     desk_watch_clear(d);
+    desk_episodes_clear(d);
     desk_notices_forget(d);
     map_destroy(&d->notices);
     map_destroy(&d->waiting);

@@ -248,6 +248,7 @@ void desk_host(struct desk *d, struct admin_host *ret)
         .look = desk_watch_now,
         .watches = desk_watches,
         .state = desk_state,
+        .progress = desk_progress,
         .processes = host_processes,
         .refusals = host_refusals,
         .figures = host_figures,

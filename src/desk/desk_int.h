@@ -108,6 +108,7 @@ struct desk {
     struct map *checks;    /* tag -> struct desk_check: people who asked for one */
     struct map *silences;  /* tenant -> struct silence: desk_silence.c */
     mono_us next_silence;
+    struct list episodes; /* struct desk_episode: open or not yet written */
     struct list pending; /* struct accept: senders that wait for a primary */
     struct map *waiting; /* message id -> struct accept of the same */
     struct record_id *answered, *unanswered;

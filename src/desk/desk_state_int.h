@@ -99,5 +99,14 @@ void desk_clock_start(struct desk *d, utc_ms last_seen); /* of the log; 0: it is
  * its state before (the same: only a flag changed). */
 void desk_episode_note(struct desk *d, const struct desk_primary *p, enum continuity_state old,
                        struct slice by, struct slice why);
+/* At start: one that is open goes on. */
+void desk_episode_load(struct desk *d, const struct record_object *o);
+/* At start, when states and queue are loaded: did the program end before the last decision was
+ * noted? */
+void desk_episode_check(struct desk *d, const struct record_object *state);
+void desk_episode_tick(struct desk *d, mono_us now);
+/* How far is giving back? False: nothing is being given back. */
+bool desk_progress(void *arg, uint64_t primary, struct admin_progress *ret);
+void desk_episodes_clear(struct desk *d); /* memory only */
 
 #endif

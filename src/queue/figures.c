@@ -76,28 +76,33 @@ static void look_for_oldest(uint64_t *oldest, const struct item *i)
         *oldest = i->m->facts.id;
 }
 
-struct queue_progress queue_progress(const struct queue *q, uint64_t primary)
+uint64_t queue_oldest_for(const struct queue *q, uint64_t primary)
 {
     const struct destination *d = queue_destination_find(q, primary, SLICE(""));
-    struct queue_progress p = {};
+    uint64_t oldest = 0;
     size_t at = 0;
     void *value;
     if (!d)
-        return p;
-    p.n_waiting = d->n_items;
-    p.n_passed = d->n_passed;
+        return 0;
     for (int rank = 0; rank < RANK_N; rank++)
         if (d->backlog[rank].n)
-            look_for_oldest(&p.oldest_message, d->backlog[rank].heap[0]);
+            look_for_oldest(&oldest, d->backlog[rank].heap[0]);
     if (!list_empty(&d->fresh))
-        look_for_oldest(&p.oldest_message, container_of(d->fresh.next, struct item, node));
+        look_for_oldest(&oldest, container_of(d->fresh.next, struct item, node));
     for (size_t i = 0; i < q->n_timers; i++)
         if (q->timers[i]->d == d)
-            look_for_oldest(&p.oldest_message, q->timers[i]);
+            look_for_oldest(&oldest, q->timers[i]);
     while (map_next(q->running, &at, NULL, &value))
         if (((const struct item *)value)->d == d)
-            look_for_oldest(&p.oldest_message, value);
-    return p;
+            look_for_oldest(&oldest, value);
+    return oldest;
+}
+
+struct queue_progress queue_progress(const struct queue *q, uint64_t primary)
+{
+    const struct destination *d = queue_destination_find(q, primary, SLICE(""));
+    return d ? (struct queue_progress){.n_waiting = d->n_items, .n_passed = d->n_passed}
+             : (struct queue_progress){};
 }
 
 static void explain_item(const struct queue *q, const struct item *i, struct buf *ret)

@@ -247,12 +247,13 @@ struct queue_kept {
 void queue_each_kept(const struct queue *q, void (*fn)(void *arg, const struct queue_kept *kept),
                      void *arg);
 struct queue_progress {
-    uint64_t n_waiting;      /* deliveries that wait or run: nearly always one a message */
-    uint64_t n_passed;       /* that went well since this program began */
-    uint64_t oldest_message; /* the smallest id that waits; 0: none */
+    uint64_t n_waiting; /* deliveries that wait or run: nearly always one a message */
+    uint64_t n_passed;  /* that went well since this program began */
 };
-/* How far is giving back? Cost: walks what waits for its time. */
+/* How far is giving back? */
 struct queue_progress queue_progress(const struct queue *q, uint64_t primary);
+/* The smallest id of a message that waits for it; 0: none. Cost: walks what waits for its time. */
+uint64_t queue_oldest_for(const struct queue *q, uint64_t primary);
 /* In words: why does this message wait, and until when. Empty when it does not. */
 void queue_explain(const struct queue *q, uint64_t message, struct buf *ret);
 
