@@ -28,6 +28,8 @@ static enum err prepare_connection(struct store_reader *r, const char *path, str
         err = index_db_check_version(r->db, &is_empty, ei);
     if (err == ERR_OK && is_empty)
         return err_set(ei, ERR_CORRUPT, "index: the file is empty");
+    if (err == ERR_OK)
+        err = store_span_functions(r, ei);
     return err == ERR_OK ? index_db_exec(r->db, sql, ei) : err;
 }
 
@@ -103,14 +105,28 @@ static enum err run(struct store_reader *r, enum reader_sql sql, struct errinfo 
     return err;
 }
 
+void store_reader_hold(struct store_reader *r)
+{
+    if (r->depth++ > 0)
+        return;
+    r->has_unanswered = false;
+    arena_reset(r->arena);
+    /* If it fails, so does the first step, which reports it. */
+    (void)run(r, READ_BEGIN, NULL);
+}
+
+void store_reader_let_go(struct store_reader *r)
+{
+    if (--r->depth > 0)
+        return;
+    (void)run(r, READ_END, NULL); /* reading only: nothing can be lost */
+    if (!sqlite3_get_autocommit(r->db))
+        (void)index_db_exec(r->db, "ROLLBACK", NULL); /* or the next would see an old moment */
+}
+
 struct store_query store_query_begin(struct store_reader *r, enum reader_sql sql)
 {
-    if (r->depth++ == 0) {
-        r->has_unanswered = false;
-        arena_reset(r->arena);
-        /* If it fails, so does the first step, which reports it. */
-        (void)run(r, READ_BEGIN, NULL);
-    }
+    store_reader_hold(r);
     return (struct store_query){
         .r = r, .sql = sql, .stmt = take(r, sql), .arena = arena_create(ARENA_BYTES)};
 }
@@ -129,11 +145,7 @@ void store_query_end(struct store_query *q)
 {
     give_back(q->r, q->sql, q->stmt);
     arena_destroy(&q->arena);
-    if (--q->r->depth > 0)
-        return;
-    (void)run(q->r, READ_END, NULL); /* reading only: nothing can be lost */
-    if (!sqlite3_get_autocommit(q->r->db))
-        (void)index_db_exec(q->r->db, "ROLLBACK", NULL); /* or the next would see an old moment */
+    store_reader_let_go(q->r);
 }
 
 enum err store_query_unreadable(struct store_query *q, struct errinfo *ei)

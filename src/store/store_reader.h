@@ -66,8 +66,10 @@ struct store_row_filter {
     uint64_t tenant, primary;
     struct slice address; /* recipient or sender, exact, any case; empty: any */
     uint64_t after;       /* only messages with a larger id (for paging) */
+    uint64_t last;        /* only messages with this id or a smaller one; 0: any */
     uint32_t limit;       /* 0: all */
     bool is_doubles_only;
+    bool is_any; /* whatever became of it; `disposition` is 0 */
 };
 enum err store_each_row(struct store_reader *r, const struct store_row_filter *filter,
                         store_row_fn *fn, void *arg, struct errinfo *ei);
@@ -103,6 +105,23 @@ struct store_sums {
 };
 enum err store_sums(struct store_reader *r, uint64_t tenant, struct store_sums *ret,
                     struct errinfo *ei);
+
+/* The rows of one primary in an interval: rows without a parent of messages first..last. What was
+ * received before `since` is among them only if it was open then. */
+struct store_span {
+    uint64_t primary, first, last;
+    utc_ms since;
+};
+bool store_span_has(const struct store_span *span, const struct store_row *row);
+/* The ledger's sums over these rows, counted in the index itself and not by walking them.
+ * `accepted` is, as in store_sums, counted from the messages, here only from those received since
+ * `since`; `by` and the possible doubles from all the rows. The other members are 0. */
+enum err store_sums_span(struct store_reader *r, const struct store_span *span,
+                         struct store_sums *ret, struct errinfo *ei);
+
+/* Questions between these two see the same moment; they nest. */
+void store_reader_hold(struct store_reader *r);
+void store_reader_let_go(struct store_reader *r);
 
 /* ---- entries of a mailbox, newest first (the doors of later read these) ---- */
 struct store_entry {

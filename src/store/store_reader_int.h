@@ -42,6 +42,9 @@ void store_query_end(struct store_query *q);
 /* ERR_CORRUPT: a packed column cannot be unpacked. */
 enum err store_query_unreadable(struct store_query *q, struct errinfo *ei);
 
+/* The functions row_primary and row_changed of this connection. */
+enum err store_span_functions(struct store_reader *r, struct errinfo *ei);
+
 /* The first five columns of MESSAGE_COLUMNS; slices borrow from the row. */
 enum err store_query_message(struct store_query *q, struct store_message *ret, struct errinfo *ei);
 /* Neither of the two answers is known yet. */

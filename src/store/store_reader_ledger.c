@@ -58,7 +58,7 @@ static bool may_match(sqlite3_stmt *stmt, const struct store_row_filter *f)
         return false;
     if (f->disposition)
         return d == f->disposition;
-    return f->is_doubles_only || is_open(d);
+    return f->is_doubles_only || f->is_any || is_open(d);
 }
 
 static bool does_match(const struct store_row *row, const struct store_row_filter *f)
@@ -72,7 +72,7 @@ static bool does_match(const struct store_row *row, const struct store_row_filte
 enum err store_each_row(struct store_reader *r, const struct store_row_filter *filter,
                         store_row_fn *fn, void *arg, struct errinfo *ei)
 {
-    bool is_among_open = !filter->disposition || is_open(filter->disposition);
+    bool is_among_open = filter->disposition ? is_open(filter->disposition) : !filter->is_any;
     enum reader_sql sql = filter->is_doubles_only ? READ_ROWS_DOUBLE
                           : is_among_open         ? READ_ROWS_OPEN
                                                   : READ_ROWS_ALL;
@@ -80,6 +80,8 @@ enum err store_each_row(struct store_reader *r, const struct store_row_filter *f
     bind_u64(q.stmt, 1, filter->after);
     uint64_t message = 0;
     for (uint32_t n = 0; store_query_next(&q, ei);) {
+        if (filter->last && column_u64(q.stmt, 0) > filter->last)
+            break;
         if (!may_match(q.stmt, filter))
             continue;
         /* Where the limit is reached between two messages, but not between two rows of one. */

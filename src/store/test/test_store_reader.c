@@ -72,6 +72,9 @@ static void rows_are_filtered_and_come_oldest_first(void **)
         {{.is_doubles_only = true}, 2, {20, 70}},
         {{.is_doubles_only = true, .disposition = DISPOSITION_HELD}, 1, {20}},
         {{.is_doubles_only = true, .after = 2}, 1, {70}},
+        {{.is_any = true, .last = 4}, 5, {10, 20, 30, 40, 41}},
+        {{.is_any = true, .primary = 1, .after = 1}, 3, {40, 70, 100}},
+        {{.last = 7}, 3, {20, 41, 70}},
     };
     SCOPED(world_finish) struct world w = world_make();
     fill(&w);
@@ -121,6 +124,107 @@ static void a_row_has_all_that_the_queue_needs(void **)
                                             .text = SLICE("try later")});
     ok(&w, store_each_row(w.r, &(struct store_row_filter){}, check_all_fields, &n, &w.ei));
     assert_int_equal(n, 1);
+}
+
+/* ---- the sums of a primary in an interval ---- */
+
+enum { SPAN_SINCE = 100000 };
+
+/* Message n was received at 1000 n. Rows of primary 7; 99 and 100 came before the interval, 99 was
+ * settled before it too; 104 goes elsewhere; 106 is refused, 107 has a child and an alias. */
+static void fill_span(struct world *w)
+{
+    for (uint64_t i = 98; i <= 110; i++) {
+        struct record_rcpt rcpts[3] = {
+            {.address = SLICE("b@y.example"), .primary = i == 104 ? 8 : 7, .disposition = 1},
+            {.address = SLICE("c@y.example"), .primary = 7, .disposition = 6, .parent = 1},
+            {.address = SLICE("d@y.example"), .primary = 7, .disposition = 6},
+        };
+        struct record_message m = {.id = i,
+                                   .tenant = 1,
+                                   .received = (utc_ms)i * 1000,
+                                   .direction = DIRECTION_IN,
+                                   .rcpts = rcpts,
+                                   .n_rcpts = i == 107 ? 3 : 1};
+        world_message(w, &m, 100);
+    }
+    static const struct {
+        uint64_t message;
+        enum disposition what;
+        utc_ms time;
+        uint8_t is_double;
+    } results[] = {{98, DISPOSITION_DELIVERED, 98500, 0},   {99, DISPOSITION_DELIVERED, 99500, 0},
+                   {100, DISPOSITION_DELIVERED, 120000, 0}, {101, DISPOSITION_DELIVERED, 120000, 1},
+                   {102, DISPOSITION_HELD, 120000, 0},      {103, DISPOSITION_RETURNED, 120000, 0},
+                   {105, DISPOSITION_REMOVED, 120000, 0},   {106, DISPOSITION_REFUSED, 120000, 0}};
+    for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++)
+        world_result(w, (struct record_result){.message = results[i].message,
+                                               .disposition = (uint8_t)results[i].what,
+                                               .time = results[i].time,
+                                               .is_attempt = 1,
+                                               .is_double = results[i].is_double});
+}
+
+struct walked {
+    const struct store_span *span;
+    struct store_sums sums;
+};
+
+static bool walk(void *arg, const struct store_row *row)
+{
+    struct walked *x = arg;
+    if (!store_span_has(x->span, row))
+        return true;
+    x->sums.by[row->last.disposition]++;
+    x->sums.n_possible_doubles += row->is_possible_double;
+    x->sums.accepted +=
+        row->received >= x->span->since && row->last.disposition != DISPOSITION_REFUSED;
+    return true;
+}
+
+static void the_index_counts_an_interval_as_one_who_walks_it(void **)
+{
+    static const struct store_span spans[] = {
+        {.primary = 7, .first = 99, .last = 109, .since = SPAN_SINCE},
+        {.primary = 7, .first = 1, .last = 1000, .since = SPAN_SINCE},
+        {.primary = 7, .first = 101, .last = 103, .since = SPAN_SINCE},
+        {.primary = 7, .first = 1, .last = 1000, .since = 0},
+        {.primary = 8, .first = 1, .last = 1000, .since = 0},
+        {.primary = 9, .first = 1, .last = 1000, .since = 0},
+    };
+    SCOPED(world_finish) struct world w = world_make();
+    fill_span(&w);
+    for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
+        struct store_sums sums;
+        struct walked x = {.span = &spans[i]};
+        ok(&w, store_sums_span(w.r, &spans[i], &sums, &w.ei));
+        ok(&w, store_each_row(w.r, &(struct store_row_filter){.is_any = true}, walk, &x, &w.ei));
+        assert_memory_equal(&sums, &x.sums, sizeof(sums));
+    }
+    struct store_sums sums;
+    ok(&w, store_sums_span(w.r, &spans[0], &sums, &w.ei));
+    assert_int_equal(sums.accepted, 9); /* 100 to 109 but 104 and 106, and the alias of 107 */
+    assert_int_equal(sums.by[DISPOSITION_DELIVERED], 2);
+    assert_int_equal(sums.by[DISPOSITION_WAITING], 3);
+    assert_int_equal(sums.by[DISPOSITION_MERGED], 1);
+    assert_int_equal(sums.n_possible_doubles, 1);
+}
+
+static void a_held_reader_sees_one_moment(void **)
+{
+    struct store_span all = {.primary = 9, .first = 1, .last = 1000};
+    struct store_sums before, after;
+    SCOPED(world_finish) struct world w = world_make();
+    world_simple(&w, 1);
+    store_reader_hold(w.r);
+    ok(&w, store_sums_span(w.r, &all, &before, &w.ei));
+    world_simple(&w, 2);
+    ok(&w, store_sums_span(w.r, &all, &after, &w.ei));
+    store_reader_let_go(w.r);
+    assert_int_equal(before.accepted, 1);
+    assert_int_equal(after.accepted, 1);
+    ok(&w, store_sums_span(w.r, &all, &after, &w.ei));
+    assert_int_equal(after.accepted, 2);
 }
 
 /* ---- moments ---- */
@@ -506,6 +610,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_filtered_and_come_oldest_first),
         cmocka_unit_test(a_row_has_all_that_the_queue_needs),
+        cmocka_unit_test(the_index_counts_an_interval_as_one_who_walks_it),
+        cmocka_unit_test(a_held_reader_sees_one_moment),
         cmocka_unit_test(questions_inside_a_question_see_the_same_moment),
         cmocka_unit_test(a_question_ends_at_its_deadline),
         cmocka_unit_test(an_unreadable_row_is_told_and_never_guessed),
