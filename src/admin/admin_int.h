@@ -159,6 +159,7 @@ void names_finish(struct names *n);                       /* takes a zeroed one 
 bool names_load(struct admin_call *c, struct names *ret); /* false: the call has failed */
 struct slice names_tenant(const struct names *n, uint64_t id);
 struct slice names_primary(const struct names *n, uint64_t id);
+uint64_t names_tenant_of(const struct names *n, uint64_t primary); /* 0: unknown */
 /* The id of the tenant (or the primary) that the query names; false: refused. */
 bool names_filter_tenant(struct admin_call *c, const struct names *n, uint64_t *ret);
 bool names_find_primary(struct admin_call *c, const struct names *n, uint64_t tenant,
@@ -166,7 +167,8 @@ bool names_find_primary(struct admin_call *c, const struct names *n, uint64_t te
 bool names_filter_primary(struct admin_call *c, const struct names *n, uint64_t tenant,
                           uint64_t *ret);
 
-void write_row(struct out *j, const struct names *n, const struct store_row *row);
+/* `fate`: a word of the statement about an emergency; NULL: none. */
+void write_row(struct out *j, const struct names *n, const struct store_row *row, const char *fate);
 /* A whole message; ERR_GONE there is none. After an error the document is of no use. */
 enum err write_message(struct admin_call *c, const struct names *n, uint64_t id,
                        struct errinfo *ei);

@@ -16,7 +16,7 @@ struct listing {
 static bool list_one(void *arg, const struct store_row *row)
 {
     struct listing *l = arg;
-    write_row(&l->c->json, l->names, row);
+    write_row(&l->c->json, l->names, row, NULL);
     l->n++;
     l->last = row->message;
     return true;

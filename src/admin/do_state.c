@@ -1,6 +1,20 @@
 /* The states of mail systems: what we know, what a person decides, a look right now. */
 #include "admin/admin_int.h"
 
+static void write_progress(struct admin_call *c, uint64_t primary)
+{
+    struct admin_progress p;
+    struct out *j = &c->json;
+    if (!c->host->progress(c->host->arg, primary, &p))
+        return;
+    out_object(j, "returning");
+    out_number(j, "total", p.total);
+    out_number(j, "done", p.done);
+    out_number_if(j, "per_minute", p.per_second_1000 * 60 / 1000);
+    out_number_if(j, "remaining_seconds", p.remaining_seconds);
+    out_close(j);
+}
+
 enum { MAINTENANCE_DAYS = 30 };
 static const utc_ms MAINTENANCE_MAX = (utc_ms)MAINTENANCE_DAYS * 86400 * 1000;
 
@@ -56,6 +70,7 @@ void write_state(struct admin_call *c, const char *key, const struct directory_p
     out_text_if(j, "last", s.last_text);
     out_text_if(j, "software", s.software);
     out_number_if(j, "size_max", s.size_max);
+    write_progress(c, p->id);
     out_close(j);
 }
 

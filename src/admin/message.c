@@ -20,7 +20,7 @@ static bool is_disposition(uint8_t d)
     return d >= DISPOSITION_WAITING && d < DISPOSITION_N;
 }
 
-void write_row(struct out *j, const struct names *n, const struct store_row *row)
+void write_row(struct out *j, const struct names *n, const struct store_row *row, const char *fate)
 {
     const struct record_result *last = &row->last;
     uint8_t disposition =
@@ -34,6 +34,8 @@ void write_row(struct out *j, const struct names *n, const struct store_row *row
     out_time(j, "received", row->received);
     out_number(j, "bytes", row->bytes);
     out_word(j, "disposition", disposition_name(disposition));
+    if (fate)
+        out_word(j, "fate", fate);
     out_text_if(j, "primary", names_primary(n, row->facts.primary));
     out_number(j, "attempts", last->attempts);
     out_truth(j, "attempting", row->is_attempting);
@@ -61,7 +63,7 @@ struct rows {
 static bool write_one_row(void *arg, const struct store_row *row)
 {
     const struct rows *r = arg;
-    write_row(r->j, r->names, row);
+    write_row(r->j, r->names, row, NULL);
     return true;
 }
 

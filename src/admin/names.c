@@ -56,6 +56,12 @@ struct slice names_primary(const struct names *n, uint64_t id)
     return name_in(n->primaries, id);
 }
 
+uint64_t names_tenant_of(const struct names *n, uint64_t primary)
+{
+    const struct named *named = primary ? map_get(n->primaries, KEY(primary)) : NULL;
+    return named ? named->tenant : 0;
+}
+
 /* An id that has this name (tenant 0: of any company); how many there are. */
 static size_t ids_of(const struct map *m, uint64_t tenant, struct slice name, uint64_t *ret)
 {

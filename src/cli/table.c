@@ -38,6 +38,8 @@ static const struct flag flags[] = {
     {"limit", "NUMBER", "limit", FLAG_NUMBER, "At most so many (100)."},
     {"after", "NEXT", "after", FLAG_TEXT, "Go on behind the list before."},
     {"class", "CLASS", "class", FLAG_TEXT, "unknown, ok, notice or alarm."},
+    {"episode", "ID", "episode", FLAG_TEXT, "An emergency; `state history` lists them."},
+    {"messages", NULL, "messages", FLAG_ON, "Each message and its fate, one line of JSON each."},
     {"since", "TIME", "since", FLAG_TIME, "Not older: 2h, 3d, 08:30, 2026-11-21."},
     {"until", "TIME", "until", FLAG_TIME, "Not newer; the end."},
     {"from", "TIME", "from", FLAG_TIME, "The beginning."},
@@ -169,11 +171,27 @@ static const struct view state_view = {
              "Looked at=last_probe@|Seen last=last|Software=software|Those in charge know=told|"
              "Declared by a person=by_hand|We are blind=blind|Isolated=isolated|Paused=paused|"
              "Clock doubted=clock_doubted|Maintenance from=maintenance_from@|"
-             "Maintenance until=maintenance_until@",
+             "Maintenance until=maintenance_until@|Given back=returning.done|"
+             "Of=returning.total|A minute=returning.per_minute|"
+             "Seconds left=returning.remaining_seconds",
     .tables = {{"What is watched", "aspects",
                 "Aspect=aspect|Failures in a row=bad|Successes=good|Well last=last_good@|"
                 "Failed last=last_bad@|Seen last=last",
                 "Nothing yet."}},
+};
+static const struct view preview_view = {
+    .lines = "Giving back=text",
+    .tables = {{NULL, "mailboxes",
+                "Mailbox=address|Essential=essential|Messages=recipients|Held=held|Size=bytes#|"
+                "Oldest=oldest@",
+                "Nothing waits for it."}},
+};
+static const struct view history_view = {
+    .tables = {{NULL, "episodes",
+                "Id=id|Mail system=primary|Company=tenant|First failure=first_failure@|"
+                "Emergency=emergency@|Giving back=returning@|End=end@|Seconds=seconds|"
+                "Failed again=deaths|Over=over",
+                "There was no emergency yet."}},
 };
 static const struct view replay_view = {
     .lines = "Mail system=primary|Pieces of evidence=evidence|Emergencies=emergencies|"
@@ -415,6 +433,15 @@ const struct command commands[] = {
     {"clock", "show", "", "GET", "/v1/clock", "", "", &clock_view, NULL, "Is the clock trusted?"},
     {"clock", "confirm", "", "POST", "/v1/clock/confirm", "", "why!", &clock_view, NULL,
      "The clock is right: automatic steps are allowed again."},
+    {"state", "preview", "PRIMARY", "GET", "/v1/state/{PRIMARY}/preview", "", "tenant limit after",
+     &preview_view, NULL, "Show what giving back would bring where, and how long it takes."},
+    {"state", "history", "[PRIMARY:primary]", "GET", "/v1/episodes", "", "tenant limit",
+     &history_view, NULL, "List the emergencies that there were, newest first."},
+    {"state", "report", "[PRIMARY]", "GET", "/v1/episodes/{ID}/report", "",
+     "tenant episode messages limit", NULL, run_report,
+     "The statement of an emergency (the newest): times, decisions, what became of the mail, "
+     "proof. "
+     "Exit code 1 when the sums are not equal."},
     {"queue", "list", "", "GET", "/v1/queue", "", "tenant primary address disposition limit after",
      &queue_view, NULL, "List what waits and what is held, or another fate."},
     {"queue", "show", "ID", "GET", "/v1/queue/{ID}", "", "", NULL, run_queue_show,

@@ -161,6 +161,13 @@ static bool fake_state(void *, uint64_t, struct admin_primary_state *ret)
     return true;
 }
 
+static bool fake_progress(void *, uint64_t, struct admin_progress *ret)
+{
+    *ret = (struct admin_progress){
+        .done = 30, .total = 100, .per_second_1000 = 2500, .remaining_seconds = 29};
+    return fake.is_returning;
+}
+
 static size_t fake_processes(void *, struct admin_process *ret, size_t max)
 {
     if (max > 0)
@@ -263,6 +270,7 @@ static void fake_start(void)
         .look = fake_look,
         .watches = fake_watches,
         .state = fake_state,
+        .progress = fake_progress,
         .processes = fake_processes,
         .refusals = fake_refusals,
         .figures = fake_figures,

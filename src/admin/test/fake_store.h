@@ -50,7 +50,9 @@ static struct {
     size_t n_rows;
     struct record_event events[FAKE_MAX];
     size_t n_events;
-    uint64_t lost;       /* rows accepted that no disposition has */
+    uint64_t lost; /* rows accepted that no disposition has */
+    bool is_returning;
+    int n_held;          /* readers that see one moment */
     const char *explain; /* of the queue */
     struct store_search searched;
     struct store_row_filter filtered;
@@ -109,7 +111,8 @@ enum err store_each_row(struct store_reader *, const struct store_row_filter *f,
             (f->primary && r->facts.primary != f->primary) ||
             (f->is_doubles_only ? !r->is_possible_double
              : f->disposition   ? r->last.disposition != f->disposition
-                                : !is_open))
+                                : !is_open && !f->is_any) ||
+            (f->last && r->message > f->last))
             continue;
         if ((f->limit && n++ == f->limit) || !fn(arg, r))
             break;
@@ -174,6 +177,38 @@ enum err store_each_evidence(struct store_reader *, uint64_t primary, utc_ms sin
         if (fake.evidence[i].primary == primary && fake.evidence[i].first >= since &&
             !fn(arg, &fake.evidence[i]))
             break;
+    return ERR_OK;
+}
+
+void store_reader_hold(struct store_reader *)
+{
+    fake.n_held++;
+}
+
+void store_reader_let_go(struct store_reader *)
+{
+    fake.n_held--;
+}
+
+bool store_span_has(const struct store_span *span, const struct store_row *row)
+{
+    return row->message >= span->first && row->message <= span->last &&
+           row->facts.primary == span->primary && !row->facts.parent;
+}
+
+enum err store_sums_span(struct store_reader *, const struct store_span *span,
+                         struct store_sums *ret, struct errinfo *)
+{
+    struct store_sums s = {.accepted = fake.lost};
+    for (size_t i = 0; i < fake.n_rows; i++) {
+        if (!store_span_has(span, &fake.rows[i]) ||
+            fake.rows[i].last.disposition == DISPOSITION_REFUSED)
+            continue;
+        s.accepted += fake.rows[i].received >= span->since;
+        s.by[fake.rows[i].last.disposition]++;
+        s.n_possible_doubles += fake.rows[i].is_possible_double;
+    }
+    *ret = s;
     return ERR_OK;
 }
 
