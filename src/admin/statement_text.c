@@ -121,7 +121,7 @@ static void add_times(const struct statement *s, struct buf *b)
     if (!e->first_bad)
         buf_addf(b, "  %-25s%s\n", "First failure", "none was seen: a person was first");
     add_moment(b, "Suspected", e->suspect_at, zero, from);
-    add_moment(b, "Emergency", e->emergency_at, zero, e->first_bad ? from : "");
+    add_moment(b, "Emergency", e->emergency_at, e->first_bad ? zero : 0, from);
     add_moment(b, "Well again", e->ready_at, zero, from);
     add_moment(b, "Giving back began", e->return_at, zero, from);
     add_moment(b, "End", e->end_at, e->return_at, "after giving back began");
@@ -230,7 +230,7 @@ static void add_mail(const struct statement *s, struct buf *b)
     add_rule(b);
     add_line(b, "Found", statement_found(s));
     buf_addf(b, "\n");
-    add_line(b, "Kept here for them at the most difficult time", s->kept);
+    add_line(b, s->e.return_at ? "Kept here when giving back began" : "Kept here now", s->kept);
 }
 
 /* ---- the proof ---- */
@@ -272,7 +272,7 @@ static void add_boxes(const struct statement *s, struct buf *b)
 {
     const struct boxes *all = &s->boxes;
     buf_addf(b, "\nBY MAILBOX (essential ones first, marked *)\n");
-    buf_addf(b, "  %-46s%9s%9s%9s%9s\n", "", "all", "given", "waiting", "else");
+    buf_addf(b, "  %-46s%9s%9s%9s%9s\n", "", "all", "given", "open", "else");
     for (size_t i = 0; i < all->n && i < BOXES_SHOWN; i++) {
         const struct box *box = all->list[i];
         unsigned long long given = box->n[FATE_GIVEN_BACK], open = box_open(box), n = box->n_rows;

@@ -198,8 +198,7 @@ enum refuse_id desk_judge_rcpt(struct desk *d, struct slice address, uint64_t fr
                                struct directory_route *route);
 /* Is the recipient of this row a person or a group of ours? */
 bool desk_is_known(struct desk *d, const struct store_row *row);
-/* Is it the address of a mailbox that is given back before the others? */
-bool desk_is_essential(void *arg, struct slice address);
+bool desk_is_essential(void *arg, struct slice address); /* given back before the others? */
 void desk_queue_answer(void *arg, const struct queue_answer *a);
 void desk_pending_tick(struct desk *d, mono_us now);
 
