@@ -178,30 +178,32 @@ static void a_new_trouble_after_a_closed_one_is_a_new_episode(void **)
     play_end(&x);
 }
 
+/* Gives back by itself and fails again, without asking the machine. */
+static void flap(struct play *x, int n)
+{
+    for (int i = 0; i < 2 * n; i++) {
+        struct episode_news news = {
+            .primary = 7, .p = &x->p, .old = x->p.state, .now = ++x->now, .by = SLICE("probe")};
+        x->p.state = x->p.state == STATE_EMERGENCY ? STATE_RETURNING : STATE_EMERGENCY;
+        assert_int_equal(episode_note(&x->packed, &news), EPISODE_WRITE);
+    }
+}
+
 static void the_list_of_a_flapping_primary_is_bounded_and_keeps_what_people_did(void **)
 {
     struct play x = play_begin();
-    x.plan.is_return_auto = true;
-    x.plan.good_for_ready = 1;
-    x.plan.ready_over_sec = 0;
-    x.plan.emergency_after_sec = 1;
-    evidence(&x, EVIDENCE_BAD, 5, 1000);
-    for (int i = 0; i < 100; i++) {
-        evidence(&x, EVIDENCE_GOOD, 1, 1000);
-        evidence(&x, EVIDENCE_BAD, 3, 1000);
-    }
+    say(&x, EVIDENCE_SAY_EMERGENCY, "anna", "smoke");
+    x.p.is_by_hand = false; /* what follows is the machine's */
+    flap(&x, 100);
     say(&x, EVIDENCE_SAY_ISOLATE, "luca", "leave it alone");
     say(&x, EVIDENCE_SAY_CLEAN, "luca", "go on");
-    for (int i = 0; i < 400; i++) {
-        evidence(&x, EVIDENCE_GOOD, 1, 1000);
-        evidence(&x, EVIDENCE_BAD, 3, 1000);
-        arena_reset(x.arena);
-    }
+    x.p.is_by_hand = false;
+    flap(&x, 400);
     struct episode e = read_it(&x);
     assert_int_equal(e.n_steps, EPISODE_STEPS_MAX);
-    assert_true(e.n_left_out > 300);
+    assert_int_equal(e.n_left_out, 1003 - EPISODE_STEPS_MAX);
     assert_int_equal(e.n_deaths, 500);
-    assert_int_equal(e.steps[0].kind, EPISODE_EMERGENCY);
+    assert_true(slice_eq(e.steps[0].why, SLICE("smoke")));
     size_t n = 0;
     for (uint32_t i = 0; i < e.n_steps; i++)
         n += e.steps[i].kind == EPISODE_ISOLATED || e.steps[i].kind == EPISODE_CLEAN;

@@ -153,7 +153,7 @@ static void state_alone(enum continuity_state state, const char *by, const char 
     struct kit_objects all = {.n = 0};
     struct desk_state_body b = {.state = (uint8_t)state,
                                 .since = utc_now(),
-                                .is_by_hand = 1,
+                                .flags = 1, /* a person declared it */
                                 .by = slice_str(by),
                                 .why = slice_str(why)};
     desk_state_body_pack(kit_object(&all, OBJECT_STATE, KIT_PRIMARY, KIT_TENANT, "exchange"), &b);
