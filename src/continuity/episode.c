@@ -69,6 +69,8 @@ static enum episode_kind kind_of(unsigned was, unsigned is, const struct episode
         return EPISODE_RESUMED;
     if (on & EPISODE_IS_READY)
         return EPISODE_READY;
+    if (on & EPISODE_IS_BY_HAND)
+        return EPISODE_EMERGENCY; /* a person declared what had begun by itself */
     return on & EPISODE_IS_TOLD ? EPISODE_TOLD : EPISODE_NOTED;
 }
 

@@ -24,7 +24,7 @@ struct desk_episode {
     uint32_t n_written;  /* writes begun: only the last one counts */
     mono_us write_again; /* the disk refused; 0: no */
     /* giving back */
-    bool is_giving;
+    bool is_giving, is_moving; /* not paused */
     uint64_t n_given;     /* all, as far as it is packed */
     uint64_t n_new;       /* since then */
     mono_us new_us;       /* time of giving back since then */
@@ -156,15 +156,17 @@ static void follow(struct desk *d, struct desk_episode *e)
     const struct desk_primary *p = map_get(d->primaries, KEY(e->primary));
     struct queue_progress now = queue_progress(d->queue, e->primary);
     mono_us at = mono_now();
-    if (e->is_giving) {
-        uint64_t n = now.n_passed - e->seen_passed;
-        e->n_new += n;
+    uint64_t n = now.n_passed - e->seen_passed;
+    if (e->is_giving)
+        e->n_new += n; /* also what ran when it was paused */
+    if (e->is_moving) {
         e->new_us += at - e->seen_at;
         smooth_rate(e, n, (double)(at - e->seen_at) / 1e6);
     }
     e->seen_passed = now.n_passed;
     e->seen_at = at;
-    e->is_giving = p && p->p.state == STATE_RETURNING && continuity_way(&p->p) != WAY_CLOSED;
+    e->is_giving = p && p->p.state == STATE_RETURNING;
+    e->is_moving = e->is_giving && continuity_way(&p->p) != WAY_CLOSED;
 }
 
 static void add_given(struct desk_episode *e)
@@ -188,7 +190,7 @@ bool desk_progress(void *arg, uint64_t primary, struct admin_progress *ret)
     uint64_t n_waiting = queue_progress(d->queue, primary).n_waiting;
     *ret = (struct admin_progress){.done = e->n_given + e->n_new};
     ret->total = ret->done + n_waiting;
-    if (!e->is_giving || e->rate <= 0)
+    if (!e->is_moving || e->rate <= 0)
         return true;
     ret->per_second_1000 = (uint64_t)(e->rate * 1000);
     double left = (double)n_waiting / e->rate;
