@@ -108,8 +108,6 @@ void do_episode_list(struct admin_call *c)
     uint32_t limit = call_limit(c);
     struct keeping k = {
         .c = c, .names = &names, .limit = limit < EPISODES_MAX ? limit : EPISODES_MAX};
-    if (k.limit == 0)
-        k.limit = 1;
     if (!names_load(c, &names) || !names_filter_tenant(c, &names, &k.tenant) ||
         !names_filter_primary(c, &names, k.tenant, &k.primary))
         return;
@@ -205,7 +203,9 @@ static bool write_double(void *arg, const struct store_row *row)
     if (x->n > DOUBLES_SHOWN)
         return true;
     message_id_text(row->message, id);
-    buf_addf(x->lines, "  %s  " SLICE_FMT "\n", id, SLICE_ARG(row->facts.address));
+    buf_addf(x->lines, "  %s  ", id);
+    add_words(x->lines, row->facts.address);
+    buf_addf(x->lines, "\n");
     return true;
 }
 
@@ -224,6 +224,21 @@ static enum err write_doubles(struct doubling *x, struct errinfo *ei)
     return err;
 }
 
+/* One member a line: no text of ours has control characters. */
+static void write_lines(struct out *j, struct slice text)
+{
+    enum { LINE_MAX_BYTES = 400 }; /* as long as a text in a list may be */
+    out_array(j, "text");
+    while (text.n > 0) {
+        struct slice line = slice_cut(text, '\n', &text);
+        size_t n = line.n < LINE_MAX_BYTES ? line.n : LINE_MAX_BYTES;
+        while (n < line.n && n > 0 && (line.p[n] & 0xC0) == 0x80)
+            n--; /* no half of a letter */
+        out_text(j, NULL, slice_of(line.p, n));
+    }
+    out_close(j);
+}
+
 static enum err write_statement(struct admin_call *c, const struct statement *s,
                                 const struct names *names, struct errinfo *ei)
 {
@@ -239,7 +254,7 @@ static enum err write_statement(struct admin_call *c, const struct statement *s,
     write_boxes(j, s, x.limit);
     enum err err = write_doubles(&x, ei);
     statement_text(s, &lines, &text);
-    out_text(j, "text", buf_slice(&text));
+    write_lines(j, buf_slice(&text));
     out_close(j);
     return err;
 }

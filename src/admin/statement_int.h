@@ -76,6 +76,8 @@ bool statement_is_proved(const struct statement *s);
 /* For people; `doubles` are lines of their own, ready. */
 void statement_text(const struct statement *s, const struct buf *doubles, struct buf *ret);
 
+/* Bytes of strangers, without signs that could begin a line of their own. */
+void add_words(struct buf *b, struct slice s);
 /* "2 h 5 min", "41 s": rounded as people say it. */
 void add_duration(struct buf *b, utc_ms ms);
 /* "1,204" */

@@ -43,6 +43,14 @@ void add_size(struct buf *b, uint64_t bytes)
         buf_addf(b, "%.1f %s", n, units[unit]);
 }
 
+void add_words(struct buf *b, struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char sign = (unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f ? ' ' : s.p[i];
+        buf_add(b, &sign, 1);
+    }
+}
+
 /* "2026-11-21 08:31:02 UTC" */
 static void add_time(struct buf *b, utc_ms t)
 {
@@ -182,9 +190,9 @@ static void add_steps(const struct statement *s, struct buf *b)
         SCOPED(buf_finish) struct buf time = buf_make(60);
         add_time(&time, step->time);
         buf_addf(b, "  %s  %-20s", buf_cstr(&time), step_words(step));
-        buf_addf(b, SLICE_FMT, SLICE_ARG(step->by));
-        if (step->why.n)
-            buf_addf(b, ": " SLICE_FMT, SLICE_ARG(step->why));
+        add_words(b, step->by);
+        buf_addf(b, "%s", step->why.n ? ": " : "");
+        add_words(b, step->why);
         buf_addf(b, "\n");
     }
     uint32_t n_more = e->n_left_out + (e->n_steps > STEPS_SHOWN ? e->n_steps - STEPS_SHOWN : 0);
@@ -276,10 +284,11 @@ static void add_boxes(const struct statement *s, struct buf *b)
     for (size_t i = 0; i < all->n && i < BOXES_SHOWN; i++) {
         const struct box *box = all->list[i];
         unsigned long long given = box->n[FATE_GIVEN_BACK], open = box_open(box), n = box->n_rows;
-        char address[46];
-        (void)snprintf(address, sizeof(address), "%s" SLICE_FMT, box->is_essential ? "* " : "",
-                       SLICE_ARG(box->address));
-        buf_addf(b, "  %-46s%9llu%9llu%9llu%9llu\n", address, n, given, open, n - given - open);
+        SCOPED(buf_finish) struct buf address = buf_make(500);
+        buf_addf(&address, "%s", box->is_essential ? "* " : "");
+        add_words(&address, box->address);
+        buf_addf(b, "  %-46.45s%9llu%9llu%9llu%9llu\n", buf_cstr(&address), n, given, open,
+                 n - given - open);
     }
     if (all->n > BOXES_SHOWN)
         buf_addf(b, "  … and %zu more: --json has them all.\n", all->n - BOXES_SHOWN);

@@ -84,12 +84,11 @@ static int list_messages(const struct cli *c, const struct buf *id)
 /* ---- the statement ---- */
 
 /* Names and reasons in it are strangers' bytes. */
-static void print_text(const char *text)
+static void print_lines(const json_t *lines)
 {
     SCOPED(buf_finish) struct buf b = buf_make(2 << 20);
-    struct slice rest = slice_str(text);
-    while (rest.n > 0) {
-        add_safe(&b, slice_cut(rest, '\n', &rest));
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        add_safe(&b, slice_str(json_string_value(json_array_get(lines, i))));
         buf_adds(&b, SLICE("\n"));
     }
     print(&b);
@@ -108,7 +107,7 @@ static int show_statement(const struct cli *c, const struct buf *id)
     if (c->is_json)
         print(&a.body);
     else
-        print_text(json_string_value(json_object_get(a.json, "text")));
+        print_lines(json_object_get(a.json, "text"));
     return json_is_true(json_object_get(a.json, "proved")) ? EXIT_FINE : EXIT_FAILED;
 }
 

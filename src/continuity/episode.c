@@ -96,14 +96,16 @@ static void make_room(struct episode *e)
     e->n_left_out++;
 }
 
-static struct slice at_most(struct slice s, size_t max)
+/* At most so many bytes, and no controls: they may be a stranger's, and stand in lists of lines. */
+static struct slice clean(struct arena *a, struct slice s, size_t max)
 {
-    size_t n = max;
-    if (s.n <= max)
-        return s;
-    while (n > 0 && (s.p[n] & 0xC0) == 0x80)
+    size_t n = s.n < max ? s.n : max;
+    while (n < s.n && n > 0 && (s.p[n] & 0xC0) == 0x80)
         n--; /* no half of a letter at the end */
-    return slice_of(s.p, n);
+    char *copy = arena_new(a, n + 1);
+    for (size_t i = 0; i < n; i++)
+        copy[i] = (unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f ? ' ' : s.p[i];
+    return slice_of(copy, n);
 }
 
 static void add_step(struct episode *e, enum episode_kind kind, const struct episode_news *news,
@@ -117,8 +119,8 @@ static void add_step(struct episode *e, enum episode_kind kind, const struct epi
                                                 .kind = (uint8_t)kind,
                                                 .state = (uint8_t)news->p->state,
                                                 .flags = flags_of(news->p),
-                                                .by = at_most(news->by, BY_MAX),
-                                                .why = at_most(news->why, WHY_MAX)};
+                                                .by = clean(a, news->by, BY_MAX),
+                                                .why = clean(a, news->why, WHY_MAX)};
     e->steps = steps;
 }
 

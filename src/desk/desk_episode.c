@@ -25,10 +25,10 @@ struct desk_episode {
     mono_us write_again; /* the disk refused; 0: no */
     /* giving back */
     bool is_giving, is_moving; /* not paused */
-    uint64_t n_given;     /* all, as far as it is packed */
-    uint64_t n_new;       /* since then */
-    mono_us new_us;       /* time of giving back since then */
-    uint64_t seen_passed; /* queue's counter at … */
+    uint64_t n_given;          /* all, as far as it is packed */
+    uint64_t n_new;            /* since then */
+    mono_us new_us;            /* time of giving back since then */
+    uint64_t seen_passed;      /* queue's counter at … */
     mono_us seen_at;
     double rate; /* a second, smoothed */
     mono_us next_save;

@@ -34,6 +34,7 @@ def report(node, *options):
     """The statement as JSON; what it says is compared with the ledger, row by row."""
     found = node.must("state", "report", "exchange", *options)
     rows = messages(node)
+    found["text"] = "\n".join(found["text"])
     assert found["proved"], found["text"]
     sum_of = found["sums"]
     assert sum_of["accepted"] + sum_of["waited_before"] == sum(sum_of[f] for f in FATES) == len(rows)

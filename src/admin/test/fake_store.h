@@ -192,8 +192,11 @@ void store_reader_let_go(struct store_reader *)
 
 bool store_span_has(const struct store_span *span, const struct store_row *row)
 {
+    bool is_open =
+        row->last.disposition == DISPOSITION_WAITING || row->last.disposition == DISPOSITION_HELD;
     return row->message >= span->first && row->message <= span->last &&
-           row->facts.primary == span->primary && !row->facts.parent;
+           row->facts.primary == span->primary && !row->facts.parent &&
+           (row->received >= span->since || is_open || row->last.time >= span->since);
 }
 
 enum err store_sums_span(struct store_reader *, const struct store_span *span,

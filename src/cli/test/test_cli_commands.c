@@ -315,6 +315,33 @@ static void shows_messages_from_arrival_to_fate(void **)
            "No message was found. Try a part of the subject, only the domain, or more time.\n");
 }
 
+static void tells_the_statement_of_an_emergency(void **)
+{
+    PLAY({"GET /v1/episodes?limit=1", 200, "{\"episodes\":[],\"more\":false}"},
+         {"GET /v1/episodes?limit=1&primary=exchange", 200,
+          "{\"episodes\":[{\"id\":\"abc\"}],\"more\":true}"},
+         {"GET /v1/episodes/abc/report", 200,
+          "{\"proved\":true,\"text\":[\"STATEMENT\",\"\",\"  evil \xe2\x80\xae text\"]}"},
+         {"GET /v1/episodes/off/report", 200, "{\"proved\":false,\"text\":[\"NOT EQUAL\"]}"},
+         {"GET /v1/episodes/abc/messages?limit=1000", 200,
+          "{\"rows\":[{\"message\":\"a\"},{\"message\":\"b\"}],\"next\":\"b\"}"},
+         {"GET /v1/episodes/abc/messages?limit=1000&after=b", 200,
+          "{\"rows\":[{\"message\":\"c\"}]}"});
+    struct run r;
+    run(&r, "state report exchange");
+    if (r.code != EXIT_FINE)
+        fail_msg("%s%s", r.out, r.err);
+    assert_non_null(strstr(r.out, "STATEMENT\n\n"));
+    assert_null(strstr(r.out, "\xe2\x80\xae")); /* no mark that turns the writing direction */
+    expect("state report --episode off", EXIT_FAILED, "GET /v1/episodes/off/report", "NOT EQUAL\n");
+    expect("state report exchange --messages", EXIT_FINE,
+           "GET /v1/episodes?limit=1&primary=exchange",
+           "{\"message\":\"a\"}\n{\"message\":\"b\"}\n{\"message\":\"c\"}\n");
+    run(&r, "state report");
+    assert_int_equal(r.code, EXIT_FAILED);
+    assert_non_null(strstr(r.err, "There was no emergency yet"));
+}
+
 static void fails_when_a_check_fails(void **)
 {
     PLAY(
@@ -592,6 +619,7 @@ int main(void)
         cmocka_unit_test(sends_what_the_words_say),
         cmocka_unit_test(shows_tables_and_lines),
         cmocka_unit_test(shows_messages_from_arrival_to_fate),
+        cmocka_unit_test(tells_the_statement_of_an_emergency),
         cmocka_unit_test(fails_when_a_check_fails),
         cmocka_unit_test(shows_findings_in_words),
         cmocka_unit_test(checks_everything),

@@ -211,7 +211,7 @@ static void the_list_of_a_flapping_primary_is_bounded_and_keeps_what_people_did(
     play_end(&x);
 }
 
-static void what_is_too_long_is_cut_between_letters(void **)
+static void what_is_too_long_is_cut_between_letters_and_controls_are_blanks(void **)
 {
     struct play x = play_begin();
     char why[1200];
@@ -224,6 +224,9 @@ static void what_is_too_long_is_cut_between_letters(void **)
     struct slice kept = read_it(&x).steps[0].why;
     assert_int_equal(kept.n, 599);
     assert_int_equal((unsigned char)kept.p[598], 0xa4);
+    say(&x, EVIDENCE_SAY_ISOLATE, "an\x7fna", "fire\r\nNothing was lost.");
+    assert_true(slice_eq(read_it(&x).steps[1].by, SLICE("an na")));
+    assert_true(slice_eq(read_it(&x).steps[1].why, SLICE("fire  Nothing was lost.")));
     play_end(&x);
 }
 
@@ -277,7 +280,7 @@ int main(void)
         cmocka_unit_test(deaths_pauses_and_isolations_in_the_middle_are_counted),
         cmocka_unit_test(a_new_trouble_after_a_closed_one_is_a_new_episode),
         cmocka_unit_test(the_list_of_a_flapping_primary_is_bounded_and_keeps_what_people_did),
-        cmocka_unit_test(what_is_too_long_is_cut_between_letters),
+        cmocka_unit_test(what_is_too_long_is_cut_between_letters_and_controls_are_blanks),
         cmocka_unit_test(unreadable_bytes_begin_anew),
         cmocka_unit_test(a_step_that_is_missing_after_a_crash_is_noticed),
         cmocka_unit_test(the_rate_of_giving_back_is_known_after_a_while),
