@@ -109,8 +109,8 @@ struct desk {
     struct map *silences;  /* tenant -> struct silence: desk_silence.c */
     mono_us next_silence;
     struct list episodes; /* struct desk_episode: open or not yet written */
-    struct list pending; /* struct accept: senders that wait for a primary */
-    struct map *waiting; /* message id -> struct accept of the same */
+    struct list pending;  /* struct accept: senders that wait for a primary */
+    struct map *waiting;  /* message id -> struct accept of the same */
     struct record_id *answered, *unanswered;
     uint32_t n_answered, n_unanswered;
     struct net_late uncork; /* end of turn: what was submitted in it goes into one batch */
