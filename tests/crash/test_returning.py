@@ -5,6 +5,7 @@ of the whole proves itself."""
 import json
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from test_faults import Strace
 DECISIONS = [("emergency", "emergency"), ("isolate", "emergency"), ("clean", "emergency"),
              ("return", "returning"), ("pause", "returning"), ("resume", "returning"),
              ("emergency", "emergency")]
-POINTS = [(call, k) for call in ("pwritev", "fdatasync") for k in (1, 2)]
+POINTS = [("pwritev", 1), ("fdatasync", 1), ("fdatasync", 2)]
 KEPT = 120
 
 
@@ -167,5 +168,6 @@ def test_core_dies_in_the_middle_of_giving_back(directory, call):
         assert len(lines) == KEPT
         ids = {json.loads(line)["message"] for line in lines}
         came = [record["id"] for record in stage.sink.records()]
-        n_double = len(came) - len(set(came))
-        assert len(set(came)) == len(ids) == KEPT and n_double <= len(found["doubles"])
+        # One may have come three times: it is listed once.
+        doubled = {name for name, n in Counter(came).items() if n > 1}
+        assert len(set(came)) == len(ids) == KEPT and len(doubled) <= len(found["doubles"])
