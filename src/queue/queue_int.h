@@ -39,7 +39,7 @@ struct destination {
     struct list fresh;   /* items */
     struct backlog backlog[RANK_N];
     uint32_t n_running, n_items, n_failures, n_turns;
-    uint64_t bytes;   /* of its items' messages */
+    uint64_t bytes;    /* of its items' messages */
     uint64_t n_passed; /* deliveries after which nothing of the item was left to do */
     uint64_t refused;  /* hash of who was refused since something was delivered; 0: nobody */
     utc_ms rest_until;
