@@ -54,4 +54,36 @@ struct refuse_count {
 /* Moves the counts of this process into ret[REFUSE_N] and zeroes them; true if any is not 0. */
 bool refuse_take_counts(struct refuse_count ret[REFUSE_N]);
 
+/* ---- how near the limits came ----
+ * What a limit judges is also remembered where it refuses nothing, so that `staffetta limits try`
+ * can say what another value would have refused. */
+
+/* What does a limit with this value refuse? */
+enum refuse_when {
+    REFUSE_NOT_MEASURED,
+    REFUSE_ABOVE, /* what is larger than the value */
+    REFUSE_FROM,  /* what reaches the value */
+    REFUSE_BELOW, /* what is smaller than the value (room that is left) */
+};
+enum refuse_when refuse_when(enum refuse_id id);
+/* Would a limit with this value refuse what was measured? */
+bool refuse_would(enum refuse_id id, uint64_t limit, uint64_t measured);
+/* Is `a` nearer to being refused than `b`? */
+bool refuse_is_worse(enum refuse_id id, uint64_t a, uint64_t b);
+
+/* Is this worse than what this process has measured in this minute? Any thread; two loads. */
+bool refuse_is_high(enum refuse_id id, uint64_t value);
+/* `value` was asked for (also where it was refused) by `who`, of whom at most 60 bytes are kept.
+ * Measured limits only. Any thread; as cheap as refuse_is_high while nothing worse comes. */
+void refuse_measure(enum refuse_id id, uint64_t value, struct slice who);
+
+struct refuse_high {
+    bool is_known;
+    uint64_t value;
+    char who[61];
+};
+/* What became worse since the last take; measuring begins anew each minute of `now`. True: there
+ * is any. One thread. */
+bool refuse_take_highs(mono_us now, struct refuse_high ret[REFUSE_N]);
+
 #endif

@@ -1,6 +1,8 @@
 /* Packing of ipc messages, generated from ipc.def, and who may say what. */
 #include "ipc/ipc.h"
 
+#include "base/refuse.h"
+
 #define IPC_PARTS
 #include "base/pack_write_begin.h"
 #include "ipc/ipc.def"
@@ -77,4 +79,18 @@ const char *ipc_look_step_name(uint8_t step)
         "login",   "select", "send",    "search",   "fetch",
     };
     return step < IPC_STEP_N ? names[step] : "unknown";
+}
+
+bool ipc_take_highs(mono_us now, struct buf *ret)
+{
+    static struct refuse_high highs[REFUSE_N]; /* one thread */
+    struct ipc_high list[REFUSE_N];
+    struct ipc_highs all = {.highs = list};
+    if (!refuse_take_highs(now, highs))
+        return false;
+    for (uint32_t i = 0; i < REFUSE_N; i++)
+        if (highs[i].is_known)
+            list[all.n_highs++] = (struct ipc_high){i, highs[i].value, slice_str(highs[i].who)};
+    ipc_highs_pack(ret, &all);
+    return true;
 }

@@ -104,4 +104,8 @@ const char *ipc_type_name(uint16_t type);
 /* May `from` send this type to `to`? The first check on arrival. */
 bool ipc_may_send(uint16_t type, enum ipc_role from, enum ipc_role to);
 
+/* Takes this process's highs (refuse_take_highs) and packs them as a `highs`; false: there is
+ * nothing to tell. Once a second, one thread. */
+bool ipc_take_highs(mono_us now, struct buf *ret);
+
 #endif

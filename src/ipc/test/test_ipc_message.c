@@ -52,6 +52,7 @@ static const struct {
     {"hooked", IPC_T_hooked, L, C},
     {"domain_look", IPC_T_domain_look, C, L},
     {"domain_seen", IPC_T_domain_seen, L, C},
+    {"highs", IPC_T_highs, G | D | K | L | R, C},
 };
 enum { TABLE = sizeof(table) / sizeof(table[0]) };
 
