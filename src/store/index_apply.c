@@ -140,7 +140,7 @@ static enum err apply_message(struct index *x, const struct index_record *r, str
 
 /* ---- objects, events, evidence, what was set aside ---- */
 
-enum { EVIDENCE_DAYS = 90 };
+enum { EVIDENCE_DAYS = 90, HIGH_DAYS = 90 };
 
 static enum err put_object(struct index *x, const struct record_object *o, struct errinfo *ei)
 {
@@ -217,6 +217,34 @@ static enum err apply_evidence(struct index *x, const struct index_record *r, st
     return ERR_OK;
 }
 
+/* The writer says only what is worse than before, so the last of an hour stands. */
+static enum err apply_highs(struct index *x, const struct index_record *r, struct errinfo *ei)
+{
+    struct record_highs all = {};
+    if (!record_highs_unpack(r->facts, x->arena, &all))
+        return index_unreadable(r, ei);
+    for (uint32_t i = 0; i < all.n_highs; i++) {
+        const struct record_high *high = &all.highs[i];
+        int64_t hour = high->time / 3600000;
+        sqlite3_stmt *stmt = index_stmt(x, SQL_HIGH_PUT);
+        buf_clear(&x->pack);
+        record_high_pack(&x->pack, high);
+        bind_u64(stmt, 1, high->refusal);
+        bind_i64(stmt, 2, hour);
+        bind_blob(stmt, 3, buf_slice(&x->pack));
+        enum err err = index_run(x, SQL_HIGH_PUT, NULL, ei);
+        if (err != ERR_OK)
+            return err;
+        stmt = index_stmt(x, SQL_HIGH_TRIM);
+        bind_u64(stmt, 1, high->refusal);
+        bind_i64(stmt, 2, hour - HIGH_DAYS * 24);
+        err = index_run(x, SQL_HIGH_TRIM, NULL, ei);
+        if (err != ERR_OK)
+            return err;
+    }
+    return ERR_OK;
+}
+
 static enum err apply_aside(struct index *x, const struct index_record *r, struct errinfo *ei)
 {
     struct record_aside aside = {};
@@ -249,6 +277,7 @@ enum err index_apply(struct index *x, const struct index_record *r, struct errin
         [RECORD_ASIDE] = apply_aside,
         [RECORD_INTERRUPTED] = index_apply_interrupted,
         [RECORD_EVIDENCE] = apply_evidence,
+        [RECORD_HIGH] = apply_highs,
     };
     must(x->is_begun);
     if (x->failed != ERR_OK)

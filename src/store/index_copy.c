@@ -28,6 +28,7 @@ static const struct {
     {"loose", "* FROM loose ORDER BY rec"},
     {"event", "* FROM event ORDER BY number"},
     {"evidence", "* FROM evidence ORDER BY primary_id, first, pos, n"},
+    {"high", "* FROM high ORDER BY refusal, hour"},
     {"aside", "* FROM aside ORDER BY pos"},
 };
 enum { N_TABLES = sizeof(tables) / sizeof(tables[0]) };

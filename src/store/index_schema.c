@@ -61,6 +61,8 @@ static const char schema[] =
     "CREATE TABLE evidence (primary_id INTEGER NOT NULL, first INTEGER NOT NULL,"
     " pos INTEGER NOT NULL, n INTEGER NOT NULL, facts BLOB NOT NULL,"
     " PRIMARY KEY (primary_id, first, pos, n)) WITHOUT ROWID;"
+    "CREATE TABLE high (refusal INTEGER NOT NULL, hour INTEGER NOT NULL, facts BLOB NOT NULL,"
+    " PRIMARY KEY (refusal, hour)) WITHOUT ROWID;"
     "CREATE TABLE aside (pos INTEGER PRIMARY KEY, facts BLOB NOT NULL);";
 
 /* SQLite's count of all its memory takes a lock at each allocation and nobody asks for it. */

@@ -25,6 +25,7 @@ const char *record_type_name(uint16_t type)
         [RECORD_ASIDE] = "aside",
         [RECORD_INTERRUPTED] = "interrupted",
         [RECORD_EVIDENCE] = "evidence",
+        [RECORD_HIGH] = "high",
     };
     return type > 0 && type < sizeof(names) / sizeof(names[0]) ? names[type] : "unknown";
 }

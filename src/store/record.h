@@ -20,6 +20,7 @@ enum record_type {
     RECORD_ASIDE = 12,
     RECORD_INTERRUPTED = 13,
     RECORD_EVIDENCE = 14,
+    RECORD_HIGH = 15,
 };
 
 /* A ledger row's fate. accepted = waiting + delivered + held + returned + removed + merged, over

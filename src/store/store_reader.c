@@ -220,3 +220,19 @@ enum err store_each_evidence(struct store_reader *r, uint64_t primary, utc_ms si
     }
     return q.err;
 }
+
+enum err store_each_high(struct store_reader *r, uint32_t refusal, utc_ms since, store_high_fn *fn,
+                         void *arg, struct errinfo *ei)
+{
+    SCOPED(store_query_end) struct store_query q = store_query_begin(r, READ_HIGHS);
+    bind_u64(q.stmt, 1, refusal);
+    bind_i64(q.stmt, 2, since / 3600000);
+    while (store_query_next(&q, ei)) {
+        struct record_high high = {};
+        if (!record_high_unpack(column_slice(q.stmt, 0), q.arena, &high))
+            return store_query_unreadable(&q, ei);
+        if (high.time >= since && !fn(arg, &high))
+            break;
+    }
+    return q.err;
+}

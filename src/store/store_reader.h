@@ -147,6 +147,24 @@ typedef bool store_evidence_fn(void *arg, const struct record_evidence *run);
 enum err store_each_evidence(struct store_reader *r, uint64_t primary, utc_ms since,
                              store_evidence_fn *fn, void *arg, struct errinfo *ei);
 
+/* ---- how near a limit came: one for each hour in which it was measured, oldest first ---- */
+typedef bool store_high_fn(void *arg, const struct record_high *high);
+enum err store_each_high(struct store_reader *r, uint32_t refusal, utc_ms since, store_high_fn *fn,
+                         void *arg, struct errinfo *ei);
+
+/* ---- sizes of what arrived since then, oldest first; reads every message of that time ---- */
+struct store_arrival {
+    uint64_t message;
+    utc_ms received;
+    enum direction direction;
+    uint32_t bytes;   /* without what we put before it */
+    uint32_t n_rcpts; /* as they were given, without members of groups */
+    struct slice client, mail_from;
+};
+typedef bool store_arrival_fn(void *arg, const struct store_arrival *a);
+enum err store_each_arrival(struct store_reader *r, utc_ms since, store_arrival_fn *fn, void *arg,
+                            struct errinfo *ei);
+
 /* ---- retention ---- */
 /* Messages whose bytes nobody needs any more: every row final and none attempting, and either in no
  * mailbox or received before `before`; at most `limit` ids into ret, oldest first of each kind. */

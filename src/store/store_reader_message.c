@@ -348,3 +348,26 @@ enum err store_search(struct store_reader *r, const struct store_search *what, s
     }
     return q.err;
 }
+
+enum err store_each_arrival(struct store_reader *r, utc_ms since, store_arrival_fn *fn, void *arg,
+                            struct errinfo *ei)
+{
+    SCOPED(store_query_end) struct store_query q = store_query_begin(r, READ_ARRIVALS);
+    bind_u64(q.stmt, 1, first_id_since(since));
+    bind_i64(q.stmt, 2, since);
+    while (store_query_next(&q, ei)) {
+        struct record_message m = {};
+        if (!record_message_unpack(column_slice(q.stmt, 1), q.arena, &m))
+            return store_query_unreadable(&q, ei);
+        struct store_arrival a = {.message = m.id,
+                                  .received = m.received,
+                                  .direction = m.direction,
+                                  .bytes = m.bytes - m.prefix_bytes,
+                                  .n_rcpts = (uint32_t)column_u64(q.stmt, 2),
+                                  .client = m.client,
+                                  .mail_from = m.mail_from};
+        if (!fn(arg, &a))
+            break;
+    }
+    return q.err;
+}

@@ -48,6 +48,48 @@ static void evidence_is_read_in_order_and_goes_after_90_days(void **)
     assert_int_equal(kept.n, 2);
 }
 
+struct kept_highs {
+    size_t n;
+    uint64_t value[4];
+    char who[4][20];
+};
+
+static bool keep_high(void *arg, const struct record_high *high)
+{
+    struct kept_highs *kept = arg;
+    kept->value[kept->n] = high->value;
+    snprintf(kept->who[kept->n++], 20, "%.*s", SLICE_ARG(high->who));
+    return kept->n < 4;
+}
+
+static void an_hour_has_one_high_and_it_goes_after_90_days(void **)
+{
+    static const utc_ms hour = 3600000, day = 24 * hour;
+    SCOPED(world_finish) struct world w = world_make();
+    struct record_high list[] = {
+        {.refusal = 3, .time = 9 * day, .value = 400, .who = SLICE("old")},
+        {.refusal = 4, .time = 10 * day, .value = 7, .who = SLICE("another limit")},
+        {.refusal = 3, .time = 100 * day + 5, .value = 40, .who = SLICE("first")},
+        {.refusal = 3, .time = 100 * day + 6, .value = 50, .who = SLICE("worse")},
+        {.refusal = 3, .time = 100 * day + hour, .value = 30, .who = SLICE("next hour")},
+    };
+    struct record_highs all = {list, 5};
+    record_highs_pack(&w.pack, &all);
+    world_apply(&w, RECORD_HIGH, 0, 0);
+    struct kept_highs kept = {};
+    ok(&w, store_each_high(w.r, 3, 0, keep_high, &kept, &w.ei));
+    assert_int_equal(kept.n, 2);
+    assert_int_equal(kept.value[0], 50);
+    assert_string_equal(kept.who[0], "worse");
+    assert_int_equal(kept.value[1], 30);
+    kept.n = 0;
+    ok(&w, store_each_high(w.r, 3, 100 * day + 7, keep_high, &kept, &w.ei));
+    assert_int_equal(kept.n, 1);
+    kept.n = 0;
+    ok(&w, store_each_high(w.r, 4, 0, keep_high, &kept, &w.ei));
+    assert_int_equal(kept.n, 1);
+}
+
 static void events_are_listed_newest_first(void **)
 {
     SCOPED(world_finish) struct world w = world_make();
@@ -85,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(evidence_is_read_in_order_and_goes_after_90_days),
+        cmocka_unit_test(an_hour_has_one_high_and_it_goes_after_90_days),
         cmocka_unit_test(events_are_listed_newest_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

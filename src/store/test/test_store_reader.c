@@ -43,6 +43,50 @@ static void fill(struct world *w)
     world_interrupted(w, 20);
 }
 
+struct arrivals {
+    size_t n, stop_at;
+    uint64_t message[12];
+    uint32_t n_rcpts[12], bytes[12];
+};
+
+static bool keep_arrival(void *arg, const struct store_arrival *a)
+{
+    struct arrivals *all = arg;
+    assert_int_equal(a->direction, DIRECTION_IN);
+    all->message[all->n] = a->message;
+    all->n_rcpts[all->n] = a->n_rcpts;
+    all->bytes[all->n] = a->bytes;
+    return ++all->n != all->stop_at;
+}
+
+static void arrivals_tell_their_size_and_recipients(void **)
+{
+    SCOPED(world_finish) struct world w = world_make();
+    struct record_rcpt rcpts[3] = {
+        {.address = SLICE("group@y.example"), .disposition = 1},
+        {.address = SLICE("b@y.example"), .disposition = 1},
+        {.address = SLICE("c@y.example"), .disposition = DISPOSITION_MERGED, .parent = 1}};
+    for (uint64_t i = 1; i <= 3; i++) {
+        struct record_message m = {.id = i,
+                                   .received = (utc_ms)(i * 1000),
+                                   .direction = DIRECTION_IN,
+                                   .bytes = 1000 * (uint32_t)i,
+                                   .prefix_bytes = 300,
+                                   .rcpts = rcpts,
+                                   .n_rcpts = 3};
+        world_message(&w, &m, 10);
+    }
+    struct arrivals all = {};
+    ok(&w, store_each_arrival(w.r, 2000, keep_arrival, &all, &w.ei));
+    assert_int_equal(all.n, 2);
+    assert_int_equal(all.message[0], 2);
+    assert_int_equal(all.bytes[0], 1700);
+    assert_int_equal(all.n_rcpts[0], 2); /* the group's member was not given by the sender */
+    all = (struct arrivals){.stop_at = 1};
+    ok(&w, store_each_arrival(w.r, 0, keep_arrival, &all, &w.ei));
+    assert_int_equal(all.n, 1);
+}
+
 static void rows_are_filtered_and_come_oldest_first(void **)
 {
     static const struct {
@@ -608,6 +652,7 @@ static void a_reader_of_nothing_says_so(void **)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(arrivals_tell_their_size_and_recipients),
         cmocka_unit_test(rows_are_filtered_and_come_oldest_first),
         cmocka_unit_test(a_row_has_all_that_the_queue_needs),
         cmocka_unit_test(the_index_counts_an_interval_as_one_who_walks_it),
