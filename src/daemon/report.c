@@ -41,6 +41,13 @@ static void send_refusals(struct report *r)
     report_send(r, IPC_T_refusals, 0, &b);
 }
 
+static void send_highs(struct report *r)
+{
+    SCOPED(buf_finish) struct buf b = buf_make(1 << 14);
+    if (ipc_take_highs(mono_now(), &b))
+        report_send(r, IPC_T_highs, 0, &b);
+}
+
 void report_figure(struct report *r, const char *name, uint64_t value)
 {
     must(r->n < FIGURES_MAX);
@@ -51,6 +58,7 @@ static void on_tick(void *arg)
 {
     struct report *r = arg;
     send_refusals(r);
+    send_highs(r);
     r->n = 0;
     if (r->figures)
         r->figures(r->arg, r);

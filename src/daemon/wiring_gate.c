@@ -20,6 +20,7 @@ static struct smtp_limits limits_of(const struct settings *s)
         .bytes_in_flight = s->limits.bytes_in_flight / s->gate.count,
         .command_line_bytes = (uint32_t)s->limits.command_line_bytes,
         .connections = (uint32_t)(s->limits.connections / s->gate.count),
+        .gates = (uint32_t)s->gate.count,
         .connections_per_address = (uint32_t)s->limits.connections_per_address,
         .connections_per_network = (uint32_t)s->limits.connections_per_network,
         .connections_per_minute = (uint32_t)s->limits.connections_per_minute,

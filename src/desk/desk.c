@@ -228,6 +228,9 @@ static uint32_t reason_to_close(struct desk *d)
     struct store_figures f = store_figures(d->store);
     /* Opens again a little above the line, or it would open and close each second. */
     bool was_low = d->closed_for == 1 + REFUSE_DISK_LOW;
+    if (f.disk_total_bytes)
+        refuse_measure(REFUSE_DISK_LOW, f.disk_free_bytes / (f.disk_total_bytes / 100 + 1),
+                       SLICE(""));
     if (store_recovered(d->store)->is_damaged || f.is_failed)
         return 1 + REFUSE_STORE_FAILED;
     if (is_below(&f, d->o.limits.free_percent + was_low))

@@ -184,9 +184,11 @@ enum refuse_id desk_judge(struct taking *t)
         return REFUSE_STOPPING;
     if (d->closed_for)
         return d->closed_for - 1;
+    refuse_measure(REFUSE_QUEUE_FULL, queue_figures(d->queue).n_rows + 1, SLICE("core"));
     if (queue_is_full(d->queue))
         return REFUSE_QUEUE_FULL;
     struct store_backlog backlog = store_backlog(d->store);
+    refuse_measure(REFUSE_STORE_BUSY, backlog.changes, SLICE("core"));
     if (backlog.changes > d->o.store_changes ||
         queue_body_total() > d->o.limits.bytes_in_flight + ((uint64_t)512 << 20))
         return REFUSE_STORE_BUSY;
@@ -194,6 +196,8 @@ enum refuse_id desk_judge(struct taking *t)
     if (refusal == REFUSE_N)
         refusal = judge_abilities(t);
     t->n_ours = count_ours(d, t->take);
+    if (t->n_ours)
+        refuse_measure(REFUSE_LOOP_OURS, t->n_ours, t->take->client);
     if (refusal == REFUSE_N && t->n_ours > d->o.hops_ours)
         refusal = REFUSE_LOOP_OURS;
     return refusal;

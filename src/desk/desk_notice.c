@@ -50,6 +50,7 @@ static bool is_within_limit(struct desk *d, struct slice sender)
         count = mem_new(sizeof(*count));
         map_put(d->notices, slice_of(key, n), count);
     }
+    refuse_measure(REFUSE_NOTICES, count->n + 1, sender);
     if (count->n >= refuse_row(REFUSE_NOTICES)->limit) {
         (void)refuse(REFUSE_NOTICES, sender);
         return false;

@@ -95,6 +95,8 @@ static void add_groups(struct taking *t, struct record_message *m, uint32_t max)
             m->rcpts[i].refusal = 0;
         }
     }
+    if (n_rows > t->take->n_rcpts)
+        refuse_measure(REFUSE_GROUP_COPIES, n_rows, t->take->rcpts[0].address);
     if (n_rows > max)
         (void)refuse(REFUSE_GROUP_COPIES, m->rcpts[0].address);
 }

@@ -162,18 +162,25 @@ static bool is_at_ceiling(const struct queue *q, const struct item *i)
            (f->n_running > 0 && f->bytes_running + i->m->facts.bytes > q->o.running_bytes_max);
 }
 
+static enum refuse_id ceiling_of(const struct destination *d)
+{
+    return d->primary ? REFUSE_PRIMARY_BUSY : REFUSE_DESTINATION_BUSY;
+}
+
 bool queue_slot_take(struct queue *q, struct item *i)
 {
     struct destination *d = i->d;
     if (d->rest_until > 0 && utc_now() < d->rest_until)
         return false;
     uint32_t most = n_slots(q, d);
+    if (most > 1)
+        refuse_measure(ceiling_of(d), d->n_running + 1, slice_str(d->key));
     if (d->n_running >= most) {
         if (most > 1) /* its ceiling; fewer: a primary in doubt, which says so itself */
-            (void)refuse(d->primary ? REFUSE_PRIMARY_BUSY : REFUSE_DESTINATION_BUSY,
-                         slice_str(d->key));
+            (void)refuse(ceiling_of(d), slice_str(d->key));
         return false;
     }
+    refuse_measure(REFUSE_COURIER_JOBS, q->figures.n_running + 1, slice_str(d->key));
     if (is_at_ceiling(q, i)) {
         if (list_empty(&d->hungry)) {
             list_append(&q->hungry, &d->hungry);

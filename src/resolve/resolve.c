@@ -136,6 +136,7 @@ void resolve_ask(struct resolve *r, uint64_t tag, const struct ipc_name_ask *ask
         tell(r, tag, &told);
         return;
     }
+    refuse_measure(REFUSE_QUESTIONS, r->figures.n_open + 1, ask->name);
     if (r->figures.n_open >= r->o.asks) {
         tell_failed(r, tag, refuse(REFUSE_QUESTIONS, ask->name)->text);
         return;

@@ -25,6 +25,7 @@ struct smtp_limits {
     uint64_t bytes_in_flight;    /* of this gate: content, and input that waits */
     uint32_t command_line_bytes; /* with CRLF */
     uint32_t connections;        /* of this gate */
+    uint32_t gates;              /* that share these two evenly; 0: one */
     uint32_t connections_per_address, connections_per_network, connections_per_minute;
     uint32_t recipients, hops;
     /* Since the last message that was accepted: a session that brings good mail may go on. */

@@ -157,9 +157,10 @@ void smtp_command(struct smtp_session *x, struct slice line)
 {
     struct wire_command c = wire_command_parse(line);
     must(c.verb < WIRE_VERB_N);
-    x->n_commands++;
+    smtp_measure(x, REFUSE_LINE, line.n + 2);
+    smtp_measure(x, REFUSE_COMMANDS, ++x->n_commands);
     if (!commands[c.verb].is_work)
-        x->n_idle++;
+        smtp_measure(x, REFUSE_IDLE_COMMANDS, ++x->n_idle);
     if (is_too_much(x))
         return;
     /* Each command begins its state's time anew, also one that changes nothing. */

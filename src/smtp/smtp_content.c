@@ -10,10 +10,13 @@ static void count_bytes(struct smtp_session *x)
     struct smtp_transaction *t = x->t;
     s->bytes_in_flight += t->content.cap - t->counted;
     t->counted = t->content.cap;
+    smtp_measure(x, REFUSE_BYTES_IN_FLIGHT, smtp_over_gates(&s->o.limits, s->bytes_in_flight));
     if (t->refusal == REFUSE_N && s->bytes_in_flight > s->o.limits.bytes_in_flight)
         t->refusal = REFUSE_BYTES_IN_FLIGHT;
-    if (t->refusal == REFUSE_N && t->content.failed)
+    if (t->refusal == REFUSE_N && t->content.failed) {
         t->refusal = REFUSE_TOO_BIG;
+        smtp_measure(x, REFUSE_TOO_BIG, s->o.limits.message_bytes + 1); /* or more: it is cut */
+    }
     if (t->refusal != REFUSE_N && t->content.cap) {
         s->bytes_in_flight -= t->counted; /* it will be refused: give the memory back now */
         t->counted = 0;
@@ -98,6 +101,7 @@ void smtp_refuse_content(struct smtp_session *x, enum refuse_id id)
 /* The content is whole. What will be refused anyway is not worth a worker's time. */
 static void end_content(struct smtp_session *x)
 {
+    smtp_measure(x, REFUSE_TOO_BIG, x->t->content.n);
     if (x->t->refusal != REFUSE_N || !wire_content_is_clean(&x->t->check) || !smtp_check_begin(x))
         smtp_message_hand_over(x);
 }

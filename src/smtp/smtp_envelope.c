@@ -96,9 +96,13 @@ void smtp_cmd_mail(struct smtp_session *x, struct slice args)
     if (!is_good(x, wire_mail_parse(args, &mail)))
         return;
     smtp_session_identify(x); /* not earlier: core may not have told then who is who */
+    uint64_t in_flight = s->bytes_in_flight + mail.size_bytes;
+    if (x->primary == 0)
+        smtp_measure(x, REFUSE_MESSAGES, x->n_messages + 1);
     if (mail.body == WIRE_BODY_BINARYMIME) {
         smtp_refuse_text(x, REFUSE_PARAMETER, "BINARYMIME is not offered");
     } else if (mail.has_size && mail.size_bytes > l->message_bytes) {
+        smtp_measure(x, REFUSE_TOO_BIG, mail.size_bytes);
         smtp_refuse(x, REFUSE_TOO_BIG);
     } else if (x->n_messages >= l->messages && x->primary == 0) {
         smtp_refuse(x, REFUSE_MESSAGES);
@@ -106,7 +110,8 @@ void smtp_cmd_mail(struct smtp_session *x, struct slice args)
         smtp_refuse(x, REFUSE_NO_CORE);
     } else if (s->facts.refusal) {
         smtp_refuse(x, s->facts.refusal - 1);
-    } else if (s->bytes_in_flight + mail.size_bytes > l->bytes_in_flight) {
+    } else if (in_flight > l->bytes_in_flight) {
+        smtp_measure(x, REFUSE_BYTES_IN_FLIGHT, smtp_over_gates(l, in_flight));
         smtp_refuse(x, REFUSE_BYTES_IN_FLIGHT);
     } else {
         smtp_transaction_create(x);
@@ -223,6 +228,7 @@ void smtp_cmd_rcpt(struct smtp_session *x, struct slice args)
     struct wire_rcpt rcpt;
     if (!is_good(x, wire_rcpt_parse(args, t->is_utf8, &rcpt)))
         return;
+    smtp_measure(x, REFUSE_RECIPIENTS, t->n_rcpts + 1);
     if (t->n_rcpts >= s->o.limits.recipients) {
         smtp_refuse(x, REFUSE_RECIPIENTS);
         return;

@@ -112,9 +112,12 @@ static enum refuse_id judge_content(struct smtp_session *x, struct hand_over *h)
     struct mime_list_fields *f = &h->fields;
     mime_list_fields(message_of(t), &names, h->arena, f);
     /* What we did not see we could not cut out: such a header is not passed on. */
-    if (f->header_state != MIME_WALK_DONE ||
-        f->structure.parts[0].header_len > x->server->o.limits.header_bytes)
+    if (f->header_state != MIME_WALK_DONE)
         return REFUSE_HEADER_SIZE;
+    smtp_measure(x, REFUSE_HEADER_SIZE, f->structure.parts[0].header_len);
+    if (f->structure.parts[0].header_len > x->server->o.limits.header_bytes)
+        return REFUSE_HEADER_SIZE;
+    smtp_measure(x, REFUSE_LOOP, f->n_received);
     if (f->n_received > x->server->o.limits.hops)
         return REFUSE_LOOP;
     find_cuts(x, message_of(t), h);

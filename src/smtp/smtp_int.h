@@ -129,6 +129,13 @@ const char *smtp_state_name(enum smtp_state state);
 void smtp_reply(struct smtp_session *x, const char *code, struct slice text);
 /* The row's reply, counted. 421 and 521 end the session after it. */
 void smtp_refuse(struct smtp_session *x, enum refuse_id id);
+/* How near this peer came to a limit: refuse_measure, with its address. */
+void smtp_measure(const struct smtp_session *x, enum refuse_id id, uint64_t value);
+/* What this gate has of a ceiling that gates share evenly, as if all had as much. */
+static inline uint64_t smtp_over_gates(const struct smtp_limits *l, uint64_t value)
+{
+    return value * (l->gates ? l->gates : 1);
+}
 void smtp_refuse_text(struct smtp_session *x, enum refuse_id id, const char *text);
 /* After an asynchronous answer: read on. */
 void smtp_session_resume(struct smtp_session *x);

@@ -92,9 +92,16 @@ static uint32_t count_rate(struct slot *s, mono_us now)
     return atomic_fetch_add(&s->n_window, 1) + 1;
 }
 
+static void measure(enum refuse_id id, uint64_t value, struct wire_ip peer)
+{
+    if (refuse_is_high(id, value))
+        refuse_measure(id, value, slice_str(wire_ip_text(peer).s));
+}
+
 enum refuse_id smtp_limiter_enter(struct smtp_limiter *l, const struct smtp_limits *limits,
                                   struct wire_ip peer, mono_us now)
 {
+    measure(REFUSE_CONN_TOTAL, smtp_over_gates(limits, l->n_here + 1), peer);
     if (l->n_here >= limits->connections || l->n_here >= CONNECTIONS_MAX)
         return REFUSE_CONN_TOTAL;
     if (peer.version == 0) {
@@ -102,11 +109,16 @@ enum refuse_id smtp_limiter_enter(struct smtp_limiter *l, const struct smtp_limi
         return REFUSE_N;
     }
     struct slot *address = address_slot(l, peer), *network = network_slot(l, peer);
-    if (sum(address) >= limits->connections_per_address)
+    uint32_t n_address = sum(address) + 1, n_network = sum(network) + 1;
+    measure(REFUSE_CONN_ADDRESS, n_address, peer);
+    if (n_address > limits->connections_per_address)
         return REFUSE_CONN_ADDRESS;
-    if (sum(network) >= limits->connections_per_network)
+    measure(REFUSE_CONN_NETWORK, n_network, peer);
+    if (n_network > limits->connections_per_network)
         return REFUSE_CONN_NETWORK;
-    if (count_rate(address, now) > limits->connections_per_minute)
+    uint32_t n_minute = count_rate(address, now);
+    measure(REFUSE_CONN_RATE, n_minute, peer);
+    if (n_minute > limits->connections_per_minute)
         return REFUSE_CONN_RATE;
     l->n_here++;
     atomic_fetch_add_explicit(&address->connections[l->gate], 1, memory_order_relaxed);

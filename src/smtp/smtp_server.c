@@ -55,6 +55,13 @@ static void send_refusals(struct smtp_server *s)
     (void)smtp_core_send(s, IPC_T_refusals, 0, &b);
 }
 
+static void send_highs(struct smtp_server *s)
+{
+    SCOPED(buf_finish) struct buf b = buf_make(1 << 14);
+    if (s->core && ipc_take_highs(mono_now(), &b))
+        (void)smtp_core_send(s, IPC_T_highs, 0, &b);
+}
+
 static void send_figures(struct smtp_server *s)
 {
     struct ipc_figure list[] = {
@@ -228,6 +235,7 @@ static void on_tick(void *arg)
         smtp_session_end(x); /* a message that core takes all the same is reported as unanswered */
     }
     send_refusals(s);
+    send_highs(s);
     send_figures(s);
     net_timer_set(s->tick, s->is_stopping ? MILLISECONDS(50) : SECONDS(1));
     if (!s->is_stopping || !s->stopped || s->n_sessions > 0)

@@ -86,10 +86,19 @@ void smtp_refuse_text(struct smtp_session *x, enum refuse_id id, const char *tex
     SCOPED(buf_finish) struct buf whole = buf_make(2000);
     buf_addf(&whole, "%s%s%s", row->text, text[0] ? ": " : "", text);
     smtp_reply(x, row->code, buf_slice(&whole));
-    if (ends_session(row->code))
+    if (ends_session(row->code)) {
         smtp_session_enter(x, SMTP_CLOSED);
-    else if (is_error(id) && ++x->n_errors >= x->server->o.limits.errors)
-        smtp_refuse(x, REFUSE_ERRORS); /* a 421: no further round */
+    } else if (is_error(id)) {
+        smtp_measure(x, REFUSE_ERRORS, ++x->n_errors);
+        if (x->n_errors >= x->server->o.limits.errors)
+            smtp_refuse(x, REFUSE_ERRORS); /* a 421: no further round */
+    }
+}
+
+void smtp_measure(const struct smtp_session *x, enum refuse_id id, uint64_t value)
+{
+    if (refuse_is_high(id, value)) /* the address is written out for few */
+        refuse_measure(id, value, smtp_peer_text(x));
 }
 
 void smtp_refuse(struct smtp_session *x, enum refuse_id id)
@@ -299,6 +308,8 @@ static size_t take_line(struct smtp_session *x, struct slice bytes)
         smtp_command(x, line);
     } else if (what != WIRE_LINE_MORE) {
         x->n_commands++;
+        if (what == WIRE_LINE_TOO_LONG) /* its end was not awaited: longer than that */
+            smtp_measure(x, REFUSE_LINE, x->lines.max_bytes + 1);
         smtp_refuse_text(x, line_faults[what],
                          what == WIRE_LINE_TOO_LONG ? "" : "lines end in CRLF");
     }

@@ -240,6 +240,13 @@ static void report_refusals(struct net_link *link)
     (void)!net_link_send(link, IPC_T_refusals, 0, buf_slice(&b), SLICE(""));
 }
 
+static void report_highs(struct net_link *link, mono_us now)
+{
+    SCOPED(buf_finish) struct buf b = buf_make(1 << 14);
+    if (ipc_take_highs(now, &b))
+        (void)!net_link_send(link, IPC_T_highs, 0, buf_slice(&b), SLICE(""));
+}
+
 static void report_figures(struct web_server *s)
 {
     struct ipc_figure list[] = {
@@ -270,6 +277,7 @@ void core_tick(struct web_server *s, mono_us now)
     if (s->link && now >= s->report_at) {
         s->report_at = now + SECONDS(1);
         report_refusals(s->link);
+        report_highs(s->link, now);
         report_figures(s);
     }
     pthread_mutex_unlock(&s->lock);

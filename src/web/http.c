@@ -149,6 +149,8 @@ static uint16_t judge_head(struct request *r, const char *method)
         MHD_get_connection_info(r->http, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     if (!r->uri)
         return 414;
+    if (head)
+        refuse_measure(REFUSE_ADMIN_REQUEST, head->header_size, slice_str(r->conn->by));
     if (!head || head->header_size > HEADER_BYTES)
         return 431;
     if (r->conn->is_metrics) {
@@ -167,7 +169,9 @@ static uint16_t judge_head(struct request *r, const char *method)
     bool has_room = s->n_requests < max && s->n_bytes + n <= WEB_BYTES_MAX;
     s->n_requests += has_room;
     r->is_counted = has_room;
+    unsigned n_wanted = s->n_requests + !has_room;
     pthread_mutex_unlock(&s->lock);
+    refuse_measure(REFUSE_ADMIN_BUSY, n_wanted, slice_str(r->conn->by));
     if (has_room)
         return 0;
     (void)refuse(REFUSE_ADMIN_BUSY, slice_str(r->conn->by));

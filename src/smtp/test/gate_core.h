@@ -272,7 +272,7 @@ static inline void core_hear(struct gate_kit *k, const struct fake_frame *f)
     } else if (f->type == IPC_T_answered) {
         core_note_answers(k, f);
     } else {
-        must(f->type == IPC_T_refusals || f->type == IPC_T_figures);
+        must(f->type == IPC_T_refusals || f->type == IPC_T_figures || f->type == IPC_T_highs);
     }
 }
 

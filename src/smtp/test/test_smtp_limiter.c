@@ -163,6 +163,28 @@ static void strangers_seldom_share_a_count(void **)
     finish(&p);
 }
 
+static void how_many_there_were_is_measured_with_their_address(void **)
+{
+    static struct refuse_high highs[REFUSE_N];
+    struct pair p = begin();
+    struct smtp_limits limits = no_limits();
+    limits.connections_per_address = 2;
+    limits.gates = 4;
+    (void)refuse_take_highs(0, highs);
+    (void)refuse_take_highs(SECONDS(60), highs);
+    assert_int_equal(enter(p.a, &limits, "192.0.2.1"), REFUSE_N);
+    assert_int_equal(enter(p.b, &limits, "192.0.2.7"), REFUSE_N);
+    assert_int_equal(enter(p.b, &limits, "192.0.2.7"), REFUSE_N);
+    assert_int_equal(enter(p.b, &limits, "192.0.2.7"), REFUSE_CONN_ADDRESS);
+    assert_true(refuse_take_highs(SECONDS(60), highs));
+    assert_int_equal(highs[REFUSE_CONN_ADDRESS].value, 3); /* the refused one was asked for too */
+    assert_string_equal(highs[REFUSE_CONN_ADDRESS].who, "192.0.2.7");
+    assert_int_equal(highs[REFUSE_CONN_NETWORK].value, 3);
+    assert_int_equal(highs[REFUSE_CONN_RATE].value, 2);
+    assert_int_equal(highs[REFUSE_CONN_TOTAL].value, 12); /* three of one gate in four */
+    finish(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +195,7 @@ int main(void)
         cmocka_unit_test(a_minute_has_its_connections),
         cmocka_unit_test(a_gate_that_died_leaves_nothing_behind),
         cmocka_unit_test(strangers_seldom_share_a_count),
+        cmocka_unit_test(how_many_there_were_is_measured_with_their_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

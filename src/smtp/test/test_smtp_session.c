@@ -308,6 +308,28 @@ static void too_many_errors_end_the_session(void **)
     finish(&k);
 }
 
+static void what_limits_judge_is_measured(void **)
+{
+    static struct refuse_high highs[REFUSE_N];
+    struct gate_kit k;
+    (void)refuse_take_highs(0, highs);
+    (void)refuse_take_highs(SECONDS(60), highs);
+    int peer = begin(&k);
+    expect(&k, peer, EHLO "WIZ" CRLF MAIL RCPT RCPT "DATA" CRLF, "250 500 250 250 250 354");
+    expect(&k, peer, "Received: a" CRLF "Subject: b" CRLF CRLF "c" CRLF "." CRLF, "250");
+    expect(&k, peer, "MAIL FROM:<a@example.net> SIZE=99000000" CRLF, "552");
+    assert_true(refuse_take_highs(SECONDS(60), highs));
+    assert_int_equal(highs[REFUSE_ERRORS].value, 1);
+    assert_int_equal(highs[REFUSE_COMMANDS].value, 6);
+    assert_int_equal(highs[REFUSE_RECIPIENTS].value, 2);
+    assert_int_equal(highs[REFUSE_HEADER_SIZE].value, 25);
+    assert_int_equal(highs[REFUSE_LOOP].value, 1);
+    assert_int_equal(highs[REFUSE_MESSAGES].value, 2);
+    assert_int_equal(highs[REFUSE_TOO_BIG].value, 99000000);
+    assert_true(highs[REFUSE_LINE].value >= 40);
+    finish(&k);
+}
+
 static void unknown_recipients_are_no_errors(void **)
 {
     struct gate_kit k;
@@ -644,6 +666,7 @@ int main(void)
         cmocka_unit_test(the_replies_are_the_same_in_any_split),
         cmocka_unit_test(pipelined_commands_get_their_replies_in_order),
         cmocka_unit_test(too_many_errors_end_the_session),
+        cmocka_unit_test(what_limits_judge_is_measured),
         cmocka_unit_test(unknown_recipients_are_no_errors),
         cmocka_unit_test(good_mail_forgives_errors_and_talk),
         cmocka_unit_test(talk_without_mail_ends_the_session),

@@ -103,6 +103,8 @@ static void on_core_frame(void *, struct net_link *, struct net_frame *f)
         atomic_fetch_add(&t.n_refusals, 1);
     } else if (f->type == IPC_T_figures) {
         atomic_fetch_add(&t.n_figures, 1);
+    } else {
+        assert_int_equal(f->type, IPC_T_highs);
     }
 }
 
