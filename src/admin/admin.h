@@ -47,9 +47,13 @@ struct admin_progress {
     uint64_t per_second_1000, remaining_seconds; /* 0: not known */
 };
 struct admin_refusal {
-    uint64_t n;      /* since the start */
-    utc_ms last;     /* 0: never */
-    const char *who; /* last example */
+    uint64_t n, n_ever; /* since the start; over all starts */
+    utc_ms last;        /* 0: never */
+    const char *who;    /* last example; NULL: none */
+    /* Of a limit with a number: the value in force is there since …, before it was another. */
+    utc_ms since; /* 0: not known */
+    bool is_changed;
+    uint64_t before; /* only if is_changed */
 };
 /* Does the way back work? One row each. */
 enum admin_check_id {

@@ -45,6 +45,20 @@ struct refuse_limit refuse_limit(enum refuse_id id)
     return (struct refuse_limit){limits[id].value, limits[id].setting, limits[id].is_set};
 }
 
+void refuse_add_value(struct buf *b, enum refuse_id id, uint64_t value)
+{
+    static const char *const units[] = {"", " KiB", " MiB", " GiB"};
+    const char *unit = refuse_row(id)->unit;
+    size_t n = 0;
+    bool is_bytes = strncmp(unit, "bytes", 5) == 0;
+    while (is_bytes && n < 3 && value > 0 && value % 1024 == 0) {
+        value /= 1024;
+        n++;
+    }
+    buf_addf(b, "%llu%s%s%s", (unsigned long long)value, units[n], n || !unit[0] ? "" : " ",
+             n ? "" : unit);
+}
+
 const struct refuse_row *refuse(enum refuse_id id, struct slice who)
 {
     must((unsigned)id < REFUSE_N);

@@ -43,6 +43,9 @@ struct refuse_limit {
 void refuse_set_limit(enum refuse_id id, struct refuse_limit limit);
 struct refuse_limit refuse_limit(enum refuse_id id);
 
+/* "50 MiB", "50 connections": a value of this limit in words. */
+void refuse_add_value(struct buf *b, enum refuse_id id, uint64_t value);
+
 /* Counts one refusal and returns its row. `who` (peer address, destination; may be empty) is kept
  * as the last example, at most 60 bytes of it. */
 const struct refuse_row *refuse(enum refuse_id id, struct slice who);

@@ -16,7 +16,7 @@ static const struct {
 } links[] = {
     {IPC_GATE, IPC_CORE},        {IPC_GATE, IPC_RESOLVER}, {IPC_CORE, IPC_COURIER},
     {IPC_COURIER, IPC_RESOLVER}, {IPC_CORE, IPC_LIAISON},  {IPC_LIAISON, IPC_RESOLVER},
-    {IPC_DOOR, IPC_CORE},
+    {IPC_DOOR, IPC_CORE},        {IPC_RESOLVER, IPC_CORE},
 };
 
 const struct roles_row *roles_find(unsigned role)

@@ -1,5 +1,6 @@
 /* Circuit of the resolver: questions of gates, courier and liaison -> libunbound -> answers. */
 #include "daemon/child.h"
+#include "daemon/report.h"
 
 #include "resolve/resolve.h"
 
@@ -28,6 +29,8 @@ struct open_question {
 
 struct resolver_state {
     struct child *child;
+    struct report *report;
+    struct net_link *core;
     struct resolve *resolve;
     struct asker askers[ASKERS_MAX];
     size_t n_askers;
@@ -100,6 +103,41 @@ static void on_closed(void *arg, struct net_link *)
     forget(arg);
 }
 
+/* ---- core hears how often we refused, and says nothing ---- */
+
+static void forget_core(struct resolver_state *s)
+{
+    report_link(s->report, NULL);
+    net_link_close(&s->core);
+}
+
+static void on_core_frame(void *arg, struct net_link *, struct net_frame *f)
+{
+    struct resolver_state *s = arg;
+    const char *what = ipc_type_name(f->type);
+    if (f->fd >= 0)
+        fd_close(&f->fd);
+    forget_core(s);
+    child_nonsense(s->child, IPC_CORE, 1, what);
+}
+
+static void on_core_closed(void *arg, struct net_link *)
+{
+    forget_core(arg);
+}
+
+static void link_core(struct resolver_state *s, int fd)
+{
+    struct net_link_options o = {.frame_max = 4096,
+                                 .queue_max = 16 << 20,
+                                 .frame = on_core_frame,
+                                 .closed = on_core_closed,
+                                 .arg = s};
+    forget_core(s);
+    s->core = net_link_open(child_loop(s->child), fd, &o);
+    report_link(s->report, s->core);
+}
+
 static void resolver_start(struct child *c)
 {
     struct resolver_state *s = mem_new(sizeof(*s));
@@ -110,6 +148,7 @@ static void resolver_start(struct child *c)
     struct errinfo ei;
     s->child = c;
     s->open = map_create();
+    s->report = report_create(child_loop(c), NULL, NULL);
     child_set_state(c, s);
     for (uint32_t i = 0; i < settings->network.resolver.n; i++) {
         settings_address_text(&settings->network.resolver.list[i], texts[i]);
@@ -137,6 +176,10 @@ static void resolver_linked(struct child *c, enum ipc_role peer, unsigned number
 {
     struct resolver_state *s = child_state(c);
     struct asker *a = NULL;
+    if (peer == IPC_CORE) {
+        link_core(s, fd);
+        return;
+    }
     for (size_t i = 0; i < s->n_askers; i++)
         if (s->askers[i].role == peer && s->askers[i].number == number)
             a = &s->askers[i];

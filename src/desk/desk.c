@@ -107,69 +107,6 @@ static void store_tells(void *arg, enum event_class class, const char *name, con
     desk_post(d, store_said, w);
 }
 
-/* ---- refusals and figures of all processes ---- */
-
-static void count_refusal(struct desk *d, uint32_t id, uint64_t n, struct slice who)
-{
-    struct admin_refusal *r = &d->refusals[id];
-    snprintf(d->refusal_who[id], sizeof(d->refusal_who[id]), "%.*s", SLICE_ARG(who));
-    desk_limit_reached(d, id, n);
-    r->who = d->refusal_who[id];
-    r->n += n;
-    r->last = utc_now();
-}
-
-void desk_take_refusals(struct desk *d, struct slice payload, bool *ret_is_good)
-{
-    struct ipc_refusals all;
-    struct arena *arena = arena_create(1 << 20);
-    *ret_is_good = ipc_refusals_unpack(payload, arena, &all);
-    for (uint32_t i = 0; *ret_is_good && i < all.n_refusals; i++) {
-        if (all.refusals[i].id >= REFUSE_N)
-            *ret_is_good = false;
-        else
-            count_refusal(d, all.refusals[i].id, all.refusals[i].n, all.refusals[i].who);
-    }
-    arena_destroy(&arena);
-}
-
-static void own_refusals(struct desk *d)
-{
-    static struct refuse_count counts[REFUSE_N];
-    if (!refuse_take_counts(counts))
-        return;
-    for (uint32_t i = 0; i < REFUSE_N; i++)
-        if (counts[i].n)
-            count_refusal(d, i, counts[i].n, slice_str(counts[i].who));
-}
-
-static void set_figure(struct desk *d, const char *process, struct slice name, uint64_t value)
-{
-    char key[80];
-    snprintf(key, sizeof(key), "%.*s", SLICE_ARG(name));
-    for (size_t i = 0; i < d->n_figures; i++)
-        if (strcmp(d->figures[i].process, process) == 0 && strcmp(d->figures[i].name, key) == 0) {
-            d->figures[i].value = value;
-            return;
-        }
-    if (d->n_figures == FIGURES_MAX)
-        return;
-    struct figure *f = &d->figures[d->n_figures++];
-    snprintf(f->process, sizeof(f->process), "%s", process);
-    snprintf(f->name, sizeof(f->name), "%s", key);
-    f->value = value;
-}
-
-void desk_take_figures(struct desk *d, const char *process, struct slice payload, bool *ret_is_good)
-{
-    struct ipc_figures all;
-    struct arena *arena = arena_create(1 << 20);
-    *ret_is_good = ipc_figures_unpack(payload, arena, &all);
-    for (uint32_t i = 0; *ret_is_good && i < all.n_figures; i++)
-        set_figure(d, process, all.figures[i].name, all.figures[i].value);
-    arena_destroy(&arena);
-}
-
 /* ---- facts for the gates ---- */
 
 static void add_networks(struct desk *d, const struct directory_primary *p, struct arena *a,
@@ -296,11 +233,12 @@ static void on_tick(void *arg)
         desk_room_tick(d, now); /* the alarm comes before the refusal */
         look_at_room(d);
         desk_watch_tick(d, now);
-        own_refusals(d);
+        desk_report_tick(d);
         desk_events_again(d);
         desk_retention_tick(d, now);
         desk_evidence_flush(d, false);
         desk_silence_tick(d, now);
+        desk_values_tick(d, utc_now());
         desk_limits_tick(d, utc_now());
         desk_hooks_tick(d);
     }
@@ -319,6 +257,8 @@ static bool load_object(void *arg, const struct record_object *o)
     struct errinfo ei;
     if (o->kind == OBJECT_STATE)
         desk_state_load(d, o);
+    else if (o->kind == OBJECT_LIMIT)
+        desk_value_load(d, o);
     else if (o->kind == OBJECT_BASELINE)
         desk_silence_load(d, o);
     else if (o->kind == OBJECT_WATCH)
@@ -366,23 +306,29 @@ static enum err load(struct desk *d, struct errinfo *ei)
         OBJECT_TENANT,   OBJECT_PRIMARY, OBJECT_DOMAIN,   OBJECT_PERSON,   OBJECT_GROUP,
         OBJECT_SNAPSHOT, OBJECT_KEY,     OBJECT_PLAN,     OBJECT_CALENDAR, OBJECT_ACCESS,
         OBJECT_EPISODE,  OBJECT_STATE,   OBJECT_BASELINE, OBJECT_WATCH};
-    struct store_reader *reader;
-    enum err err = store_reader_open(d->o.data, &reader, ei);
-    if (err != ERR_OK)
-        return err;
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && err == ERR_OK; i++)
-        err = store_each_object(reader, kinds[i], load_object, d, ei);
-    if (err == ERR_OK)
-        err = store_each_mailbox(reader, load_mailbox, d, ei);
-    struct store_row_filter waiting = {.disposition = DISPOSITION_WAITING};
-    if (err == ERR_OK)
-        err = store_each_row(reader, &waiting, load_row, d, ei);
-    if (err == ERR_OK)
-        err = desk_alerts_load(d, reader, ei);
-    if (err == ERR_OK)
-        err = store_each_object(reader, OBJECT_STATE, check_episode, d, ei);
-    store_reader_close(&reader);
+    OBJECT_TENANT, OBJECT_PRIMARY, OBJECT_DOMAIN, OBJECT_PERSON, OBJECT_GROUP, OBJECT_SNAPSHOT,
+        OBJECT_KEY, OBJECT_PLAN, OBJECT_CALENDAR, OBJECT_ACCESS, OBJECT_STATE, OBJECT_BASELINE,
+        OBJECT_LIMIT
+};
+struct store_reader *reader;
+enum err err = store_reader_open(d->o.data, &reader, ei);
+if (err != ERR_OK)
     return err;
+for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && err == ERR_OK; i++)
+    err = store_each_object(reader, kinds[i], load_object, d, ei);
+if (err == ERR_OK)
+    err = store_each_mailbox(reader, load_mailbox, d, ei);
+struct store_row_filter waiting = {.disposition = DISPOSITION_WAITING};
+if (err == ERR_OK)
+    err = store_each_row(reader, &waiting, load_row, d, ei);
+if (err == ERR_OK)
+    err = desk_alerts_load(d, reader, ei);
+if (err == ERR_OK)
+    err = store_each_object(reader, OBJECT_STATE, check_episode, d, ei);
+if (err == ERR_OK)
+    err = desk_highs_load(d, reader, ei);
+store_reader_close(&reader);
+return err;
 }
 
 static void key_written(void *cookie, enum err err, const char *why)
@@ -471,6 +417,8 @@ static void init_memory(struct desk *d)
     d->liaison =
         (struct peer){.desk = d, .role = IPC_LIAISON, .number = 1, .uploads = map_create()};
     d->door = (struct peer){.desk = d, .role = IPC_DOOR, .number = 1, .uploads = map_create()};
+    d->resolver =
+        (struct peer){.desk = d, .role = IPC_RESOLVER, .number = 1, .uploads = map_create()};
 }
 
 enum err desk_create(const struct desk_options *o, struct desk **ret, struct errinfo *ei)
@@ -564,6 +512,11 @@ void desk_link(struct desk *d, enum ipc_role peer, unsigned number, int fd)
         if (d->door.link)
             desk_door_closed(&d->door, NULL);
         d->door.link = open_link(d, fd, &d->door, desk_door_frame, desk_door_closed);
+    } else if (peer == IPC_RESOLVER) {
+        if (d->resolver.link)
+            desk_resolver_closed(&d->resolver, NULL);
+        d->resolver.link =
+            open_link(d, fd, &d->resolver, desk_resolver_frame, desk_resolver_closed);
     } else {
         (void)close(fd);
     }
@@ -584,6 +537,7 @@ void desk_stop(struct desk *d, mono_us within, void (*done)(void *arg), void *ar
     d->stopped_arg = arg;
     d->stop_at = mono_now() + within;
     queue_stop(d->queue);
+    desk_values_save(d, true);
     desk_send_facts(d);
 }
 
@@ -598,7 +552,7 @@ static void free_values(struct map **m)
 
 static void close_links(struct desk *d)
 {
-    struct peer *peers[] = {&d->courier, &d->liaison, &d->door};
+    struct peer *peers[] = {&d->courier, &d->liaison, &d->door, &d->resolver};
     for (size_t i = 0; i < GATES_MAX; i++) {
         struct gate *g = &d->gates[i];
         net_link_close(&g->link);

@@ -155,10 +155,8 @@ void desk_door_frame(void *arg, struct net_link *, struct net_frame *f)
         is_good = take_content(p, f);
     else if (is_good && f->type == IPC_T_request)
         is_good = take_request(p, f);
-    else if (is_good && f->type == IPC_T_refusals)
-        desk_take_refusals(d, f->payload, &is_good);
-    else if (is_good && f->type == IPC_T_figures)
-        desk_take_figures(d, "door", f->payload, &is_good);
+    else if (is_good && desk_is_report(f->type))
+        is_good = desk_take_report(d, "door", f);
     if (is_good)
         return;
     const char *what = ipc_type_name(f->type);

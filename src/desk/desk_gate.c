@@ -241,27 +241,18 @@ static bool take_answered(struct gate *g, struct net_frame *f)
 
 /* ---- the link ---- */
 
-static bool take_refusals(struct gate *g, struct net_frame *f)
+static bool take_report(struct gate *g, struct net_frame *f)
 {
-    bool is_good;
-    desk_take_refusals(g->desk, f->payload, &is_good);
-    return is_good;
-}
-
-static bool take_figures(struct gate *g, struct net_frame *f)
-{
-    bool is_good;
     char process[24];
     snprintf(process, sizeof(process), "gate/%u", g->number);
-    desk_take_figures(g->desk, process, f->payload, &is_good);
-    return is_good;
+    return desk_take_report(g->desk, process, f);
 }
 
 static bool (*const handlers[IPC_T_N])(struct gate *g, struct net_frame *f) = {
     [IPC_T_content] = take_content,   [IPC_T_rcpt_ask] = take_rcpt_ask,
     [IPC_T_take] = take_take,         [IPC_T_drop] = take_drop,
-    [IPC_T_answered] = take_answered, [IPC_T_refusals] = take_refusals,
-    [IPC_T_figures] = take_figures,
+    [IPC_T_answered] = take_answered, [IPC_T_refusals] = take_report,
+    [IPC_T_figures] = take_report,    [IPC_T_highs] = take_report,
 };
 
 void desk_gate_frame(void *arg, struct net_link *, struct net_frame *f)

@@ -85,6 +85,17 @@ struct figure {
     uint64_t value;
 };
 
+/* A limit's value as it was seen last; more about it is in `refusals`. */
+struct desk_value {
+    uint64_t object, value; /* object 0: it has none yet */
+    bool is_set, is_unsaved;
+    utc_ms saved;
+};
+struct desk_high { /* the worst of an hour */
+    int64_t hour;
+    uint64_t value;
+};
+
 struct worker_job {
     struct list node;
     void (*work)(struct worker_job *job, struct store_reader *reader); /* worker thread */
@@ -101,7 +112,7 @@ struct desk {
     struct queue *queue;
     struct admin *admin;
     struct gate gates[GATES_MAX];
-    struct peer courier, liaison, door;
+    struct peer courier, liaison, door, resolver;
     uint64_t last_id;
     struct map *mailboxes; /* id -> struct mailbox */
     struct map *primaries; /* id -> struct desk_primary */
@@ -122,6 +133,8 @@ struct desk {
     bool has_trace_key;
     struct admin_refusal refusals[REFUSE_N];
     char refusal_who[REFUSE_N][61];
+    struct desk_value values[REFUSE_N];
+    struct desk_high highs[REFUSE_N];
     struct figure figures[FIGURES_MAX];
     size_t n_figures;
     struct ipc_process processes[64];
@@ -177,9 +190,20 @@ bool desk_send(struct net_link *link, enum ipc_type type, uint64_t tag, struct b
 void desk_peer_nonsense(struct desk *d, enum ipc_role role, unsigned number, const char *why);
 void desk_post(struct desk *d, void (*fn)(void *arg), void *arg); /* any thread */
 void desk_send_facts(struct desk *d);
-void desk_take_refusals(struct desk *d, struct slice payload, bool *ret_is_good);
-void desk_take_figures(struct desk *d, const char *process, struct slice payload,
-                       bool *ret_is_good);
+
+/* ---- desk_report.c: refusals, figures and highs of all processes ---- */
+bool desk_is_report(uint16_t type);
+/* One of them, of `process` ("gate/1"). False: nonsense. */
+bool desk_take_report(struct desk *d, const char *process, const struct net_frame *f);
+void desk_report_tick(struct desk *d); /* our own */
+enum err desk_highs_load(struct desk *d, struct store_reader *reader, struct errinfo *ei);
+void desk_resolver_frame(void *arg, struct net_link *link, struct net_frame *f);
+void desk_resolver_closed(void *arg, struct net_link *link);
+
+/* ---- desk_value.c: limits over restarts ---- */
+void desk_value_load(struct desk *d, const struct record_object *o);
+void desk_values_tick(struct desk *d, utc_ms now);  /* did a value change? */
+void desk_values_save(struct desk *d, bool is_all); /* all: also counts whose time has not come */
 
 /* ---- desk_event.c: what people should know later ---- */
 void desk_event(struct desk *d, enum event_class class, const char *name, uint64_t tenant,

@@ -181,10 +181,8 @@ void desk_courier_frame(void *arg, struct net_link *, struct net_frame *f)
         (void)close(f->fd);
     if (is_good && f->type == IPC_T_result)
         is_good = take_result(d, f);
-    else if (is_good && f->type == IPC_T_refusals)
-        desk_take_refusals(d, f->payload, &is_good);
-    else if (is_good && f->type == IPC_T_figures)
-        desk_take_figures(d, "courier", f->payload, &is_good);
+    else if (is_good && desk_is_report(f->type))
+        is_good = desk_take_report(d, "courier", f);
     if (is_good)
         return;
     const char *what = ipc_type_name(f->type);

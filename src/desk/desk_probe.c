@@ -431,7 +431,6 @@ void desk_control_tick(struct desk *d, mono_us now)
 static bool take(struct desk *d, struct net_frame *f)
 {
     struct ipc_mailbox_has_told has;
-    bool is_good = true;
     switch ((int)f->type) {
     case IPC_T_observed:
         return take_observed(d, f);
@@ -446,11 +445,9 @@ static bool take(struct desk *d, struct net_frame *f)
     case IPC_T_mailbox_has_told: /* nobody asks yet */
         return ipc_mailbox_has_told_unpack(f->payload, NULL, &has);
     case IPC_T_refusals:
-        desk_take_refusals(d, f->payload, &is_good);
-        return is_good;
     case IPC_T_figures:
-        desk_take_figures(d, "liaison", f->payload, &is_good);
-        return is_good;
+    case IPC_T_highs:
+        return desk_take_report(d, "liaison", f);
     default:
         return true; /* it may send this, and nobody waits for it */
     }

@@ -178,7 +178,8 @@ static size_t fake_processes(void *, struct admin_process *ret, size_t max)
 static void fake_refusals(void *, struct admin_refusal ret[REFUSE_N])
 {
     memset(ret, 0, sizeof(ret[0]) * REFUSE_N);
-    ret[REFUSE_RELAY] = (struct admin_refusal){5, 1700000000000, "192.0.2.7"};
+    ret[REFUSE_RELAY] =
+        (struct admin_refusal){.n = 5, .n_ever = 12, .last = 1700000000000, .who = "192.0.2.7"};
 }
 
 static size_t fake_figures(void *, struct admin_figure *ret, size_t max)

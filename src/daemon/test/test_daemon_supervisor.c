@@ -20,7 +20,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 8000, LINKS_OF_CORE = 4 /* gate, door, courier, liaison */ };
+enum { PATIENCE_MS = 8000, LINKS_OF_CORE = 5 /* gate, door, courier, liaison, resolver */ };
 
 static const struct supervisor_times quick = {
     .ping = MILLISECONDS(40),
