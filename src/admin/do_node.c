@@ -1,4 +1,4 @@
-/* The node: status, health, limits, store. */
+/* The node: status, health, store. */
 #include "admin/admin_int.h"
 
 enum { PROCESSES_MAX = 64 };
@@ -123,75 +123,6 @@ void do_status(struct admin_call *c)
     write_processes(c);
     write_queue_figures(c, "queue");
     write_store_figures(c, "store");
-    out_close(j);
-    call_done(c);
-}
-
-/* ---- limits ---- */
-
-static const char *const classes[] = {
-    [REFUSE_PEER] = "peer",
-    [REFUSE_NOTICE] = "notice",
-    [REFUSE_ALARM] = "alarm",
-};
-
-static const char *who_set(const struct refuse_limit *limit)
-{
-    return limit->is_set ? "settings" : "built-in";
-}
-
-static void write_limit(struct out *j, enum refuse_id id, const struct admin_refusal *r)
-{
-    const struct refuse_row *row = refuse_row(id);
-    struct refuse_limit limit = refuse_limit(id);
-    out_object(j, NULL);
-    out_word(j, "name", row->name);
-    out_word(j, "owner", row->owner);
-    out_number_if(j, "limit", limit.value);
-    out_text_if(j, "unit", slice_str(row->unit));
-    out_word(j, "set_by", who_set(&limit));
-    if (limit.setting)
-        out_word(j, "setting", limit.setting);
-    out_word(j, "class", classes[row->class]);
-    out_text_if(j, "reply", slice_str(row->code));
-    out_word(j, "text", row->text);
-    out_number(j, "count", r->n);
-    out_time(j, "last", r->last);
-    out_text_if(j, "example", slice_str(r->who));
-    out_close(j);
-}
-
-static void write_limit_of(struct admin_call *c, const struct directory_primary *p)
-{
-    struct out *j = &c->json;
-    struct refuse_limit usual = refuse_limit(REFUSE_PRIMARY_BUSY);
-    struct admin_primary_state state;
-    bool is_own = p->facts.connections > 0;
-    out_object(j, NULL);
-    out_text(j, "primary", p->facts.name);
-    out_text_if(j, "tenant", name_of_tenant(c->host, p->tenant));
-    out_number(j, "deliveries", is_own ? p->facts.connections : usual.value);
-    out_word(j, "set_by", is_own ? "person" : who_set(&usual));
-    if (c->host->state(c->host->arg, p->id, &state))
-        out_number_if(j, "message_bytes", state.size_max);
-    out_close(j);
-}
-
-void do_limits(struct admin_call *c)
-{
-    struct admin_refusal *all = ARENA_ARRAY(c->arena, struct admin_refusal, REFUSE_N);
-    const struct directory_primary *p;
-    struct out *j = &c->json;
-    c->host->refusals(c->host->arg, all);
-    out_object(j, NULL);
-    out_array(j, "limits");
-    for (unsigned i = 0; i < REFUSE_N; i++)
-        write_limit(j, i, &all[i]);
-    out_close(j);
-    out_array(j, "primaries");
-    for (size_t at = 0; (p = directory_next_primary(c->host->directory, &at));)
-        write_limit_of(c, p);
-    out_close(j);
     out_close(j);
     call_done(c);
 }

@@ -264,8 +264,8 @@ static const struct view events_view = {
 };
 static const struct view limits_view = {
     .tables = {{NULL, "limits",
-                "Limit=name|Value=limit|Unit=unit|Set by=set_by|Setting=setting|Owner=owner|"
-                "Class=class|Reached=count|Last=last@|Who=example",
+                "Limit=name|Value=limit|Unit=unit|Set by=set_by|Setting=setting|Since=since@|"
+                "Before=before|Owner=owner|Class=class|Reached=count_ever|Last=last@|Who=example",
                 "None."},
                {"Mail systems", "primaries",
                 "Mail system=primary|Company=tenant|Deliveries at once=deliveries|Set by=set_by|"
@@ -276,6 +276,12 @@ static const struct view watches_view = {
     .tables = {{NULL, "watches",
                 "Verdict=class|About=about|Name=name|Check=check|Since=since@|Found=found",
                 "Nothing was looked at yet."}},
+static const struct view limit_tried_view = {
+    .lines = "Limit=name|Tried=value|In force=in_force|Unit=unit|Seen since=since@|Counted=counted|"
+             "Of=of|Would be refused=refused|First: when=first.time@|First: value=first.value|"
+             "First: who=first.who|First: message=first.message|Worst: when=worst.time@|"
+             "Worst: value=worst.value|Worst: who=worst.who|Worst: message=worst.message|"
+             "What it means=text",
 };
 static const struct view store_view = {
     .lines = "Works=ok|Disk free=disk_free_bytes#|Disk size=disk_total_bytes#|Batches=batches|"
@@ -485,6 +491,8 @@ const struct command commands[] = {
      "Show what was found out about a domain, mail system or node: why, and what to do."},
     {"limits", "", "", "GET", "/v1/limits", "", "", &limits_view, NULL,
      "Show every limit and how often it was reached."},
+    {"limits", "try", "NAME VALUE:value", "GET", "/v1/limits/{NAME}/try", "", "since",
+     &limit_tried_view, NULL, "Say what another value would have refused (in 30 days)."},
     {"store", "show", "", "GET", "/v1/store", "", "", &store_view, NULL,
      "Show the store in numbers."},
     {"store", "snapshot", "", "POST", "/v1/store/snapshot", "", "", &snapshot_view, NULL,

@@ -58,6 +58,10 @@ static struct {
     struct store_row_filter filtered;
     struct record_evidence evidence[8];
     size_t n_evidence;
+    struct record_high highs[8];
+    size_t n_highs;
+    struct store_arrival arrivals[8];
+    size_t n_arrivals;
     utc_ms maintained[2];
 } fake;
 
@@ -74,6 +78,25 @@ enum err store_each_object(struct store_reader *, enum object_kind kind, store_o
     for (size_t i = 0; i < fake.n_objects; i++)
         if (fake.objects[i].kind == kind && !fake.objects[i].is_removed &&
             !fn(arg, &fake.objects[i]))
+            break;
+    return fake.reader_err ? err_set(ei, fake.reader_err, "the disk is tired") : ERR_OK;
+}
+
+enum err store_each_high(struct store_reader *, uint32_t refusal, utc_ms since, store_high_fn *fn,
+                         void *arg, struct errinfo *ei)
+{
+    for (size_t i = 0; i < fake.n_highs; i++)
+        if (fake.highs[i].refusal == refusal && fake.highs[i].time >= since &&
+            !fn(arg, &fake.highs[i]))
+            break;
+    return fake.reader_err ? err_set(ei, fake.reader_err, "the disk is tired") : ERR_OK;
+}
+
+enum err store_each_arrival(struct store_reader *, utc_ms since, store_arrival_fn *fn, void *arg,
+                            struct errinfo *ei)
+{
+    for (size_t i = 0; i < fake.n_arrivals; i++)
+        if (fake.arrivals[i].received >= since && !fn(arg, &fake.arrivals[i]))
             break;
     return fake.reader_err ? err_set(ei, fake.reader_err, "the disk is tired") : ERR_OK;
 }

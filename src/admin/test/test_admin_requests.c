@@ -70,7 +70,8 @@ static void lists_and_shows_what_there_is(void **)
         {"GET", "/v1/status", "", 200, "\"disk_alarm_percent\":35"},
         {"GET", "/v1/health", "", 200, "\"open\":true"},
         {"GET", "/v1/limits", "", 200,
-         "\"count\":5,\"last\":\"2023-11-14T22:13:20.000Z\",\"example\":\"192.0.2.7\""},
+         "\"count\":5,\"count_ever\":12,\"last\":\"2023-11-14T22:13:20.000Z\",\"example\":\"192.0."
+         "2.7\""},
         {"GET", "/v1/limits", "", 200,
          "\"limit\":7,\"unit\":\"hops\",\"set_by\":\"settings\",\"setting\":\"limits.hops\""},
         {"GET", "/v1/limits", "", 200,
