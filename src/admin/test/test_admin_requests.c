@@ -76,7 +76,7 @@ static void lists_and_shows_what_there_is(void **)
          "\"limit\":7,\"unit\":\"hops\",\"set_by\":\"settings\",\"setting\":\"limits.hops\""},
         {"GET", "/v1/limits", "", 200,
          "\"limit\":30,\"unit\":\"notices a minute to one "
-         "sender\",\"set_by\":\"built-in\",\"class\""},
+         "sender\",\"set_by\":\"built-in\",\"can_try\":true,\"class\""},
         {"GET", "/v1/limits", "", 200,
          "{\"primary\":\"exchange\",\"tenant\":\"rossi\",\"deliveries\":32,\"set_by\":\"built-"
          "in\""},
