@@ -91,8 +91,16 @@ static void answer_problem(struct admin_call *c, uint16_t status, const char *de
     end(c);
 }
 
+/* Too much, in the words of HTTP. 503 is counted where it is a limit: it also says that we stop. */
+static bool is_limit(uint16_t status)
+{
+    return status == 413 || status == 414 || status == 429 || status == 507;
+}
+
 void call_refuse(struct admin_call *c, uint16_t status, const char *format, ...)
 {
+    if (is_limit(status))
+        (void)refuse(REFUSE_ADMIN_LIMIT, c->by);
     char detail[1500];
     va_list args;
     va_start(args, format);

@@ -50,9 +50,4 @@ void desk_hooks_tick(struct desk *d);
 void desk_alert_test(void *arg, uint64_t target,
                      void (*done)(void *cookie, enum err err, const char *text), void *cookie);
 
-/* ---- desk_limit.c: limits that begin to block ---- */
-/* Before it is counted in d->refusals, after refusal_who is set. */
-void desk_limit_reached(struct desk *d, uint32_t refusal, uint64_t n);
-void desk_limits_tick(struct desk *d, utc_ms now);
-
 #endif

@@ -73,11 +73,13 @@ static void request_work(struct worker_job *job, struct store_reader *reader)
 static void request_finish(struct worker_job *job)
 {
     struct request *q = container_of(job, struct request, job);
-    if (q->status)
+    if (q->status) {
         send_answer(q, q->status, q->type, buf_slice(&q->answer));
-    else
+    } else {
+        (void)refuse(REFUSE_NO_INDEX, q->r.by);
         send_answer(q, 503, "application/problem+json",
                     SLICE("{\"status\":503,\"title\":\"the index cannot be read\"}"));
+    }
     request_free(q);
 }
 

@@ -4,6 +4,7 @@
 
 #include "desk/desk.h"
 #include "desk/desk_alert_int.h"
+#include "desk/desk_limit_int.h"
 
 #include "admin/admin.h"
 #include "base/log.h"
@@ -82,17 +83,6 @@ struct taking {
 
 struct figure {
     char process[24], name[80];
-    uint64_t value;
-};
-
-/* A limit's value as it was seen last; more about it is in `refusals`. */
-struct desk_value {
-    uint64_t object, value; /* object 0: it has none yet */
-    bool is_set, is_unsaved;
-    utc_ms saved;
-};
-struct desk_high { /* the worst of an hour */
-    int64_t hour;
     uint64_t value;
 };
 
@@ -190,20 +180,6 @@ bool desk_send(struct net_link *link, enum ipc_type type, uint64_t tag, struct b
 void desk_peer_nonsense(struct desk *d, enum ipc_role role, unsigned number, const char *why);
 void desk_post(struct desk *d, void (*fn)(void *arg), void *arg); /* any thread */
 void desk_send_facts(struct desk *d);
-
-/* ---- desk_report.c: refusals, figures and highs of all processes ---- */
-bool desk_is_report(uint16_t type);
-/* One of them, of `process` ("gate/1"). False: nonsense. */
-bool desk_take_report(struct desk *d, const char *process, const struct net_frame *f);
-void desk_report_tick(struct desk *d); /* our own */
-enum err desk_highs_load(struct desk *d, struct store_reader *reader, struct errinfo *ei);
-void desk_resolver_frame(void *arg, struct net_link *link, struct net_frame *f);
-void desk_resolver_closed(void *arg, struct net_link *link);
-
-/* ---- desk_value.c: limits over restarts ---- */
-void desk_value_load(struct desk *d, const struct record_object *o);
-void desk_values_tick(struct desk *d, utc_ms now);  /* did a value change? */
-void desk_values_save(struct desk *d, bool is_all); /* all: also counts whose time has not come */
 
 /* ---- desk_event.c: what people should know later ---- */
 void desk_event(struct desk *d, enum event_class class, const char *name, uint64_t tenant,

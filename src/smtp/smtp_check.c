@@ -11,7 +11,7 @@
 
 #include <pthread.h>
 
-enum { WORKERS = 4, JOBS_MAX = 256, SECONDS_MAX = 8, RESULTS_MAX = 2000 };
+enum { WORKERS = 4, SECONDS_MAX = 8, RESULTS_MAX = 2000 };
 
 struct check {
     struct list node;
@@ -290,7 +290,8 @@ bool smtp_check_begin(struct smtp_session *x)
     c->deadline = mono_now() + SECONDS(SECONDS_MAX);
     c->results = buf_make(RESULTS_MAX);
     pthread_mutex_lock(&k->lock);
-    bool has_room = k->n_jobs < JOBS_MAX;
+    size_t n_jobs = k->n_jobs + 1;
+    bool has_room = n_jobs <= refuse_row(REFUSE_CHECKS)->limit;
     if (has_room) {
         c->content = x->t->content;
         x->t->content = buf_make(1);
@@ -299,9 +300,12 @@ bool smtp_check_begin(struct smtp_session *x)
         pthread_cond_signal(&k->cond);
     }
     pthread_mutex_unlock(&k->lock);
-    if (has_room)
+    smtp_measure(x, REFUSE_CHECKS, n_jobs);
+    if (has_room) {
         smtp_session_enter(x, SMTP_CHECKING);
-    else
-        check_free(c); /* as good as no answer: not proved */
-    return has_room;
+        return true;
+    }
+    (void)refuse(REFUSE_CHECKS, smtp_peer_text(x));
+    check_free(c); /* as good as no answer: not proved */
+    return false;
 }

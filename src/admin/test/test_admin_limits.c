@@ -88,8 +88,7 @@ static void the_others_are_told_by_the_worst_of_each_hour(void **)
 
 static void what_cannot_be_tried_says_so(void **)
 {
-    fake_expect("GET", "/v1/limits/nothing/try?value=5", "", 404,
-                "There is no limit called");
+    fake_expect("GET", "/v1/limits/nothing/try?value=5", "", 404, "There is no limit called");
     fake_expect("GET", "/v1/limits/smtp.syntax/try?value=5", "", 400, "is not measured");
     fake_expect("GET", OF "5MiB", "", 400, "no value of smtp.connections-per-address");
     fake_expect("GET", OF "-5", "", 400, "is no value");
@@ -99,6 +98,21 @@ static void what_cannot_be_tried_says_so(void **)
     fake_expect("GET", OF "5", "", 500, "he disk is tired");
 }
 
+static void too_much_for_the_administration_is_counted(void **)
+{
+    static struct refuse_count counts[REFUSE_N];
+    SCOPED(buf_finish) struct buf target = buf_make(20000);
+    buf_adds(&target, SLICE("/v1/limits?tenant="));
+    for (int i = 0; i < 9000; i++)
+        buf_addc(&target, 'x');
+    (void)refuse_take_counts(counts);
+    fake_expect("GET", buf_cstr(&target), "", 414, "longer than");
+    assert_true(refuse_take_counts(counts));
+    assert_int_equal(counts[REFUSE_ADMIN_LIMIT].n, 1);
+    fake_expect("GET", "/v1/limits/nothing/try?value=5", "", 404, "");
+    assert_false(refuse_take_counts(counts)); /* an answer to this one request, no limit */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +120,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(recipients_are_counted_as_they_were_given, start, stop),
         cmocka_unit_test_setup_teardown(the_others_are_told_by_the_worst_of_each_hour, start, stop),
         cmocka_unit_test_setup_teardown(what_cannot_be_tried_says_so, start, stop),
+        cmocka_unit_test_setup_teardown(too_much_for_the_administration_is_counted, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
