@@ -276,6 +276,7 @@ static const struct view watches_view = {
     .tables = {{NULL, "watches",
                 "Verdict=class|About=about|Name=name|Check=check|Since=since@|Found=found",
                 "Nothing was looked at yet."}},
+};
 static const struct view limit_tried_view = {
     .lines = "Limit=name|Tried=value|In force=in_force|Unit=unit|Seen since=since@|Counted=counted|"
              "Of=of|Would be refused=refused|First: when=first.time@|First: value=first.value|"

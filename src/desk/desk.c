@@ -305,30 +305,26 @@ static enum err load(struct desk *d, struct errinfo *ei)
     static const enum object_kind kinds[] = {
         OBJECT_TENANT,   OBJECT_PRIMARY, OBJECT_DOMAIN,   OBJECT_PERSON,   OBJECT_GROUP,
         OBJECT_SNAPSHOT, OBJECT_KEY,     OBJECT_PLAN,     OBJECT_CALENDAR, OBJECT_ACCESS,
-        OBJECT_EPISODE,  OBJECT_STATE,   OBJECT_BASELINE, OBJECT_WATCH};
-    OBJECT_TENANT, OBJECT_PRIMARY, OBJECT_DOMAIN, OBJECT_PERSON, OBJECT_GROUP, OBJECT_SNAPSHOT,
-        OBJECT_KEY, OBJECT_PLAN, OBJECT_CALENDAR, OBJECT_ACCESS, OBJECT_STATE, OBJECT_BASELINE,
-        OBJECT_LIMIT
-};
-struct store_reader *reader;
-enum err err = store_reader_open(d->o.data, &reader, ei);
-if (err != ERR_OK)
+        OBJECT_EPISODE,  OBJECT_STATE,   OBJECT_BASELINE, OBJECT_WATCH,    OBJECT_LIMIT};
+    struct store_reader *reader;
+    enum err err = store_reader_open(d->o.data, &reader, ei);
+    if (err != ERR_OK)
+        return err;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && err == ERR_OK; i++)
+        err = store_each_object(reader, kinds[i], load_object, d, ei);
+    if (err == ERR_OK)
+        err = store_each_mailbox(reader, load_mailbox, d, ei);
+    struct store_row_filter waiting = {.disposition = DISPOSITION_WAITING};
+    if (err == ERR_OK)
+        err = store_each_row(reader, &waiting, load_row, d, ei);
+    if (err == ERR_OK)
+        err = desk_alerts_load(d, reader, ei);
+    if (err == ERR_OK)
+        err = store_each_object(reader, OBJECT_STATE, check_episode, d, ei);
+    if (err == ERR_OK)
+        err = desk_highs_load(d, reader, ei);
+    store_reader_close(&reader);
     return err;
-for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && err == ERR_OK; i++)
-    err = store_each_object(reader, kinds[i], load_object, d, ei);
-if (err == ERR_OK)
-    err = store_each_mailbox(reader, load_mailbox, d, ei);
-struct store_row_filter waiting = {.disposition = DISPOSITION_WAITING};
-if (err == ERR_OK)
-    err = store_each_row(reader, &waiting, load_row, d, ei);
-if (err == ERR_OK)
-    err = desk_alerts_load(d, reader, ei);
-if (err == ERR_OK)
-    err = store_each_object(reader, OBJECT_STATE, check_episode, d, ei);
-if (err == ERR_OK)
-    err = desk_highs_load(d, reader, ei);
-store_reader_close(&reader);
-return err;
 }
 
 static void key_written(void *cookie, enum err err, const char *why)
