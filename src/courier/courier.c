@@ -4,9 +4,10 @@
  * worker that ends a job takes the next one of the same destination with its connection; else it
  * parks for a few seconds and the newest parked worker gets what comes next. A job for which there
  * is no worker gets a new thread, or at the ceiling of threads the worker that has been parked
- * longest, which gives its connection up. So one black hole holds at most its own ceiling of
- * threads. All fields are under the one lock unless said otherwise; no network call is made with
- * the lock held. */
+ * longest, which gives its connection up. A destination gets another thread only while more are
+ * free than it has already: one black hole holds at most half of them, ten at most a twelfth each,
+ * and whoever is well finds one. All fields are under the one lock unless said otherwise; no
+ * network call is made with the lock held. */
 #include "courier/courier_int.h"
 
 #include <limits.h>
@@ -227,10 +228,21 @@ static bool begin_one(struct courier *c, struct destination *d)
     return true;
 }
 
+/* Whose turn it is; NULL: nobody's who may have one thread more. */
+static struct destination *next_in_turn(const struct courier *c)
+{
+    unsigned n_free = c->o.threads - c->figures.n_running;
+    for (struct list *node = c->turns.next; node != &c->turns; node = node->next) {
+        struct destination *d = container_of(node, struct destination, turn);
+        if (d->n_running < n_free)
+            return d;
+    }
+    return NULL;
+}
+
 static void begin_what_can(struct courier *c)
 {
-    while (!list_empty(&c->turns)) {
-        struct destination *d = container_of(c->turns.next, struct destination, turn);
+    for (struct destination *d; (d = next_in_turn(c));) {
         if (!begin_one(c, d))
             return;
         list_remove(&d->turn); /* the others first, then its next one */
@@ -320,6 +332,7 @@ static void park(struct worker *w)
     list_prepend(&d->parked, &w->node);
     list_append(&c->ages, &w->age);
     c->figures.n_idle++;
+    begin_what_can(c); /* with what became free */
     while (!w->work && !c->is_stopping && wait_until(w, until))
         ;
     c->figures.n_idle--;
@@ -374,7 +387,7 @@ static void work_in_a_row(struct worker *w)
         if (go_on(w))
             continue;
         /* Whoever has a turn now lacks a thread: this one. */
-        if (w->peer && c->o.idle > 0 && !c->is_stopping && list_empty(&c->turns)) {
+        if (w->peer && c->o.idle > 0 && !c->is_stopping && !next_in_turn(c)) {
             park(w);
         } else {
             destination_settle(c, w->at);

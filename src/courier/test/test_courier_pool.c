@@ -435,6 +435,37 @@ static void a_black_hole_holds_only_its_own_threads(void **)
     kit_finish(&k);
 }
 
+static void many_black_holes_leave_a_thread_for_who_is_well(void **)
+{
+    enum { HOLES = 6, EACH = 4 };
+    struct fake_server hole, good;
+    struct kit k;
+    struct kit_job j, other;
+    const char *hole_scripts[] = {"q", NULL};
+    const char *good_scripts[] = {HELLO TAKE "<QUIT", NULL};
+    fake_start(&hole, hole_scripts, NULL);
+    fake_start(&good, good_scripts, NULL);
+    kit_start(&k, tls, SECONDS(10));
+    k.o.threads = 2 * HOLES;
+    k.o.per_destination = EACH;
+    kit_begin(&k);
+    struct ipc_job *job = kit_job(&j, hole.port, 1);
+    for (unsigned i = 0; i < HOLES * EACH; i++) {
+        char key[20];
+        (void)snprintf(key, sizeof(key), "hole-%u", i % HOLES);
+        job->destination = slice_str(key);
+        kit_send(&k, i, job, MESSAGE);
+    }
+    kit_send(&k, 99, kit_job(&other, good.port, 1), MESSAGE);
+    kit_wait(&k, 1);
+    assert_int_equal(k.tag[0], 99);
+    assert_int_equal(k.result[0].outcomes[0].code, 250);
+    courier_stop(k.courier, mono_now() + MILLISECONDS(50));
+    fake_stop(&hole);
+    fake_stop(&good);
+    kit_finish(&k);
+}
+
 static void more_jobs_than_allowed_are_answered_at_once(void **)
 {
     struct fake_server hole;
@@ -511,6 +542,7 @@ int main(void)
         cmocka_unit_test(certificates_are_checked_where_that_is_asked),
         cmocka_unit_test(the_primary_learns_whose_mail_it_is),
         cmocka_unit_test(a_black_hole_holds_only_its_own_threads),
+        cmocka_unit_test(many_black_holes_leave_a_thread_for_who_is_well),
         cmocka_unit_test(more_jobs_than_allowed_are_answered_at_once),
         cmocka_unit_test(a_message_that_was_sent_when_we_stopped_may_be_there),
         cmocka_unit_test(abilities_are_reported),
