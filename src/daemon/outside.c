@@ -1,7 +1,13 @@
 /* How courier and liaison may reach the outside. */
 #include "daemon/outside.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { AUTHORITIES_MAX = 8 << 20 };
 
 /* Never freed: a thread may look at the one before for as long as a connection takes to open, and
  * settings change a few times in a process's life. */
@@ -44,6 +50,25 @@ static void take_own_addresses(const struct settings *s, struct outside *o)
     o->network.own = o->own;
 }
 
+/* Whose word counts where a certificate must be verified. Without the system's list nobody's does,
+ * and the reason stands with each mail system that wants it; a list that was asked for must be
+ * there. */
+static void read_authorities(struct child *c, struct buf *ret)
+{
+    const struct settings *s = child_settings(c);
+    const char *path = s->tls.authorities;
+    SCOPED(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && settings_line(s, "tls.authorities") > 0)
+        child_fail(c, "tls.authorities: %s: %s; the users of all processes must be able to read it",
+                   path, strerror(errno));
+    char part[16384];
+    for (ssize_t n; fd >= 0 && (n = read(fd, part, sizeof(part))) > 0;)
+        buf_add(ret, part, (size_t)n);
+    if (ret->failed)
+        child_fail(c, "tls.authorities: %s is bigger than %d MiB; that is no list of authorities",
+                   path, AUTHORITIES_MAX >> 20);
+}
+
 void outside_prepare(struct child *c, struct outside *o)
 {
     const struct settings *s = child_settings(c);
@@ -56,7 +81,9 @@ void outside_prepare(struct child *c, struct outside *o)
     o->network.policy = &o->policy;
     outside_reload(c, o);
     take_own_addresses(s, o);
-    if (net_tls_client_create(SLICE(""), &tls, &ei) != ERR_OK)
-        child_fail(c, "TLS cannot be set up: %s", ei.text);
+    SCOPED(buf_finish) struct buf authorities = buf_make(AUTHORITIES_MAX);
+    read_authorities(c, &authorities);
+    if (net_tls_client_create(buf_slice(&authorities), &tls, &ei) != ERR_OK)
+        child_fail(c, "tls.authorities: %s: %s", s->tls.authorities, ei.text);
     o->network.tls = tls;
 }

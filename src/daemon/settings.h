@@ -85,6 +85,7 @@ struct settings {
     struct {
         char certificate[SETTINGS_PATH_MAX];
         char key[SETTINGS_PATH_MAX];
+        char authorities[SETTINGS_PATH_MAX];
     } tls;
     struct {
         uint64_t message_bytes;
