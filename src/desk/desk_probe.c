@@ -11,7 +11,8 @@ enum {
     PROBE_ILL_MS = 1000,
     PROBE_TIMEOUT_MS = 10000,
     LOGIN_TIMEOUT_MS = 20000,
-    CANARY_TIMEOUT_MS = 120000,
+    CANARY_MOST_SECONDS = 120, /* a canary that is not there by then is lost … */
+    CANARY_LEAST_SECONDS = 10, /* … or when the next one is due, but never sooner than this */
     LOOK_ILL_SECONDS = 30, /* between two looks at what fails, however rare they are otherwise */
     CONTROL_WELL_SECONDS = 10,
     CONTROL_ILL_MS = 1000,
@@ -214,6 +215,15 @@ bool desk_look_send(struct desk *d, const struct desk_look *l)
     return desk_send(d->liaison.link, IPC_T_mailbox_look, l->tag, &b);
 }
 
+static uint32_t canary_timeout_ms(const struct desk *d, uint64_t primary)
+{
+    const struct dir_plan *plan = directory_plan(d->directory, primary);
+    uint32_t seconds = plan ? plan->canary_sec : CANARY_MOST_SECONDS;
+    if (seconds > CANARY_MOST_SECONDS)
+        seconds = CANARY_MOST_SECONDS;
+    return (seconds < CANARY_LEAST_SECONDS ? CANARY_LEAST_SECONDS : seconds) * 1000;
+}
+
 static bool send_look(struct desk *d, struct desk_primary *p, enum continuity_aspect aspect)
 {
     bool is_canary = aspect == ASPECT_ARRIVES;
@@ -221,7 +231,8 @@ static bool send_look(struct desk *d, struct desk_primary *p, enum continuity_as
                              .access = directory_access(d->directory, p->id),
                              .is_canary = is_canary,
                              .tag = p->id,
-                             .timeout_ms = is_canary ? CANARY_TIMEOUT_MS : LOGIN_TIMEOUT_MS};
+                             .timeout_ms =
+                                 is_canary ? canary_timeout_ms(d, p->id) : LOGIN_TIMEOUT_MS};
     if (!look.primary || !look.access || !d->liaison.link)
         return false;
     return begin(&p->turn[aspect], desk_look_send(d, &look), look.timeout_ms);
@@ -260,8 +271,9 @@ static bool take_mailbox_seen(struct desk *d, struct net_frame *f)
     if (!s.is_well && (s.is_ours || !p->has_worked[aspect]))
         return true; /* our own fault, or set up wrongly: says nothing about the primary */
     /* A canary that could not even be handed over is what the probe sees; here it counts twice. */
-    if (!s.is_well)
-        p->turn[aspect].next = mono_now() + SECONDS(LOOK_ILL_SECONDS);
+    mono_us soon = mono_now() + SECONDS(LOOK_ILL_SECONDS);
+    if (!s.is_well && p->turn[aspect].next > soon) /* a plan may look more often than that */
+        p->turn[aspect].next = soon;
     desk_step(d, p, evidence[s.what][s.is_well != 0], slice_str(text),
               is_canary ? SLICE("canary") : SLICE("log-in"), NULL, NULL);
     return true;
