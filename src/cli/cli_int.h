@@ -89,7 +89,8 @@ int answer_code(const struct cli *c, const struct answer *a);
 bool request_build(const struct cli *c, struct buf *path, json_t **ret_body);
 void add_escaped(struct buf *b, struct slice s); /* %41 */
 void add_query(struct buf *path, const char *name, struct slice value);
-/* "2h", "3d", "08:30", "2026-11-21": RFC 3339 of UTC into ret; what has a zone stays. */
+/* "2h" (ago), "+2h" (from now), "08:30", "2026-11-21": RFC 3339 of UTC into ret; what has a zone
+ * stays. */
 bool time_parse(const char *text, utc_ms now, char ret[40]);
 
 /* ---- showing

@@ -31,19 +31,22 @@ static void to_text(utc_ms t, char ret[40])
     snprintf(ret, 40, "%s", utc_rfc3339(t).s);
 }
 
-/* "90m", "2h", "3d": so long ago. */
-static bool ago(struct slice s, utc_ms now, char ret[40])
+/* "90m", "2h", "3d": so long ago; "+2h": in so long. */
+static bool from_now(struct slice s, utc_ms now, char ret[40])
 {
     static const struct {
         char letter;
         utc_ms ms;
     } units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}, {'w', 604800000}};
     uint64_t n;
+    bool is_ahead = slice_starts(s, SLICE("+"));
+    if (is_ahead)
+        s = slice_skip(s, 1);
     if (s.n < 2 || !slice_u64(slice_of(s.p, s.n - 1), 1000000, &n))
         return false;
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
         if (s.p[s.n - 1] == units[i].letter) {
-            to_text(now - (utc_ms)n * units[i].ms, ret);
+            to_text(is_ahead ? now + (utc_ms)n * units[i].ms : now - (utc_ms)n * units[i].ms, ret);
             return true;
         }
     return false;
@@ -74,7 +77,7 @@ static bool here(const char *text, utc_ms now, char ret[40])
 bool time_parse(const char *text, utc_ms now, char ret[40])
 {
     struct slice s = slice_str(text);
-    if (ago(s, now, ret) || here(text, now, ret))
+    if (from_now(s, now, ret) || here(text, now, ret))
         return true;
     /* With a zone of its own: the node understands it, or says why not. */
     if (s.n < 20 || s.n > 35 || slice_find(s, 'T') < 0)
