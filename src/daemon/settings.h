@@ -121,7 +121,7 @@ struct settings {
     } queue;
     struct {
         struct settings_addresses controls;
-        char control_name[64];
+        char control_name[256]; /* "": none */
     } continuity;
     struct {
         uint64_t count;

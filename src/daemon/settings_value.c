@@ -58,7 +58,8 @@ static bool name_set(const struct settings_row *row, struct slice text, void *fi
                      struct errinfo *why)
 {
     char lower[256];
-    if (!is_host_name(text)) {
+    bool is_none = text.n == 0 && row->fallback && !row->fallback[0];
+    if (!is_none && !is_host_name(text)) {
         (void)err_set(why, ERR_INVALID, "is not a full host name");
         return false;
     }

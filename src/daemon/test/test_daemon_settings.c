@@ -178,6 +178,7 @@ static void wrong_files_are_told_with_line_and_reason(void **)
         {GOOD "tls: {key: /k}\n", 3, "tls.certificate is missing", "both"},
         {GOOD "tls: {certificate: /c}\n", 3, "tls.key is missing", "both"},
         {"node: {name: mx}\n" SMTP, 1, "not a full host name", "mx1.example.com"},
+        {GOOD "continuity: {control_name: always}\n", 3, "not a full host name", "mx1.example.com"},
         {"node: {name: mx..x.com}\n" SMTP, 1, "not a full host name", "mx1.example.com"},
         {"node: {name: -mx.x.com}\n" SMTP, 1, "not a full host name", "mx1.example.com"},
         {NODE "listen: []\n", 2, "the list is empty", "for: smtp"},
