@@ -370,7 +370,7 @@ static void judge_sight(struct desk *d)
     snprintf(d->control.why, sizeof(d->control.why), "%s", why);
     struct desk_report r = {
         .key = SLICE("sight"),
-        .class = EVENT_ALARM,
+        .class = is_blind ? EVENT_ALARM : EVENT_NOTICE,
         .name = is_blind ? "node.blind" : "node.seeing",
         .subject = SLICE("network"),
         .happened = is_blind ? SLICE("This node sees nothing outside: its own way out is broken.")
