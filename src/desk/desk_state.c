@@ -295,13 +295,21 @@ void desk_step_all(struct desk *d, enum continuity_evidence e, struct slice why,
         desk_step(d, desk_primary(d, facts->id), e, why, by, NULL, NULL);
 }
 
-void desk_evidence(void *arg, uint64_t primary, enum continuity_evidence e, struct slice text)
+/* A connection that nobody answered ends half a minute later, an unanswered message ten minutes:
+ * what began before the present state says nothing against it. */
+static bool is_old_news(const struct desk_primary *p, enum continuity_evidence e, utc_ms begun)
+{
+    return e == EVIDENCE_BAD && begun < p->p.since;
+}
+
+void desk_evidence(void *arg, uint64_t primary, enum continuity_evidence e, utc_ms begun,
+                   struct slice text)
 {
     struct desk *d = arg;
     struct desk_primary *p = desk_primary(d, primary);
     /* No delivery begins in an emergency: this one began before it, and says nothing about now.
      * Probes decide when it is over, unless it refuses mail, which no probe can see. */
-    if (!p || (p->p.state == STATE_EMERGENCY && !p->p.is_refusing))
+    if (!p || (p->p.state == STATE_EMERGENCY && !p->p.is_refusing) || is_old_news(p, e, begun))
         return;
     desk_clock_look(d);
     if (e == EVIDENCE_BAD || e == EVIDENCE_REFUSES) {

@@ -37,7 +37,8 @@ struct continuity_plan desk_plan_of(const struct desk *d, uint64_t primary);
 void desk_step(struct desk *d, struct desk_primary *p, enum continuity_evidence e, struct slice why,
                struct slice by, desk_done *done, void *cookie);
 void desk_step_all(struct desk *d, enum continuity_evidence e, struct slice why, struct slice by);
-void desk_evidence(void *arg, uint64_t primary, enum continuity_evidence e, struct slice text);
+void desk_evidence(void *arg, uint64_t primary, enum continuity_evidence e, utc_ms begun,
+                   struct slice text);
 enum continuity_way desk_way(void *arg, uint64_t primary);
 uint32_t desk_ceiling(void *arg, uint64_t primary);
 void desk_drained(void *arg, uint64_t primary);

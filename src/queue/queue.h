@@ -120,8 +120,9 @@ struct queue_options {
     /* Fetch the bytes of a message from the store, then queue_fetched with the same cookie. */
     void (*fetch)(void *arg, uint64_t message, void *cookie);
     void (*answer)(void *arg, const struct queue_answer *answer);
-    /* Something speaks for or against this primary. */
-    void (*evidence)(void *arg, uint64_t primary, enum continuity_evidence e, struct slice text);
+    /* Something speaks for or against this primary; it was tried from `begun` on. */
+    void (*evidence)(void *arg, uint64_t primary, enum continuity_evidence e, utc_ms begun,
+                     struct slice text);
     enum continuity_way (*way)(void *arg, uint64_t primary);
     /* Is this recipient's mailbox given back before the others? Asked when a row begins to wait in
      * the backlog, and for all of them when giving back begins (queue_drain). NULL: nobody's. */

@@ -65,6 +65,7 @@ struct item {
     size_t heap_at;      /* place in the backlog or timer heap */
     enum item_rank rank; /* which backlog: PLACE_BACKLOG only */
     utc_ms due;
+    utc_ms begun; /* when the slot was taken */
     enum item_place place;
     bool is_answer_waiting; /* a sender waits (cut-through) */
     bool has_slot;          /* counted in d->n_running */

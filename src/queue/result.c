@@ -591,6 +591,7 @@ bool queue_result(struct queue *q, uint64_t tag, const struct queue_result *r)
     map_del(q->running, KEY(tag));
     struct destination *d = i->d;
     uint64_t primary = d->primary;
+    utc_ms begun = i->begun;
     struct settling s = {.q = q, .i = i, .r = r, .is_due_now = is_due_now(i, r)};
     settle_rows(&s);
     answer(&s);
@@ -598,7 +599,7 @@ bool queue_result(struct queue *q, uint64_t tag, const struct queue_result *r)
     note_health(&s, d);
     place_rest(&s);
     if (primary && s.evidence != EVIDENCE_NONE)
-        q->o.evidence(q->o.arg, primary, s.evidence, s.evidence_text);
+        q->o.evidence(q->o.arg, primary, s.evidence, begun, s.evidence_text);
     queue_next(q, d);
     queue_destination_settle(q, d);
     return true;

@@ -193,6 +193,7 @@ bool queue_slot_take(struct queue *q, struct item *i)
     q->figures.n_running++;
     q->figures.bytes_running += i->m->facts.bytes;
     i->slot_bytes = i->m->facts.bytes;
+    i->begun = utc_now();
     i->has_slot = true;
     return true;
 }

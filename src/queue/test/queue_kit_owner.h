@@ -75,7 +75,7 @@ static void kit_answer(void *, const struct queue_answer *answer)
     kit->answers[kit->n_answers++] = *answer;
 }
 
-static void kit_evidence(void *, uint64_t primary, enum continuity_evidence e, struct slice)
+static void kit_evidence(void *, uint64_t primary, enum continuity_evidence e, utc_ms, struct slice)
 {
     if (kit->n_evidence == KIT_SAID)
         kit->n_evidence = 0;
