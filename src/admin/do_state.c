@@ -167,6 +167,12 @@ void do_state_maintenance(struct admin_call *c)
     utc_ms now = utc_now();
     utc_ms from = body_has(c->body, "from") ? admin_time(body_text(c->body, "from")) : now;
     utc_ms until = body_has(c->body, "until") ? admin_time(body_text(c->body, "until")) : now;
+    if (from < 0 || until < 0) {
+        call_refuse(c, 400,
+                    "A time cannot be read. Nothing was changed. Write it as "
+                    "2026-11-21T08:30:00Z.");
+        return;
+    }
     if (until < from || until > now + MAINTENANCE_MAX) {
         call_refuse(c, 400,
                     "A maintenance ends after it begins, and within 30 days from now. "

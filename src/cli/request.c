@@ -101,15 +101,28 @@ static bool put(json_t *body, const char *member, json_t *take_value)
     return take_value && json_object_set_new(body, member, take_value) == 0;
 }
 
+static bool read_time(const struct flag *f, const char *value, char ret[40])
+{
+    if (time_parse(value, utc_now(), ret))
+        return true;
+    complain(0,
+             "--%s: \"%s\" is not a time. Nothing was done. Write 2h, +2h, 3d, 08:30, "
+             "2026-11-21 or 2026-11-21T08:30:00Z.",
+             f->name, value);
+    return false;
+}
+
 static bool flag_into_body(const struct cli *c, size_t i, json_t *body)
 {
     const struct flag *f = c->values[i].flag;
     const char *value = c->values[i].value;
+    char time[40];
     uint64_t n;
     switch (f->kind) {
     case FLAG_TEXT:
-    case FLAG_TIME:
         return put(body, f->member, text_of(value));
+    case FLAG_TIME:
+        return read_time(f, value, time) && put(body, f->member, text_of(time));
     case FLAG_ON:
     case FLAG_OFF:
         return put(body, f->member, json_boolean(f->kind == FLAG_ON && !c->values[i].is_off));
@@ -137,13 +150,8 @@ static bool flag_into_query(const struct cli *c, size_t i, struct buf *path)
     char time[40];
     const char *value = c->values[i].value;
     if (f->kind == FLAG_TIME) {
-        if (!time_parse(value, utc_now(), time)) {
-            complain(0,
-                     "--%s: \"%s\" is not a time. Nothing was done. Write 2h, 3d, 08:30, "
-                     "2026-11-21 or 2026-11-21T08:30:00Z.",
-                     f->name, value);
+        if (!read_time(f, value, time))
             return false;
-        }
         value = time;
     }
     add_query(path, f->member, slice_str(value));

@@ -91,6 +91,9 @@ static void maintenance_ends_after_it_begins(void **)
 {
     fake_expect("POST", STATE "/maintenance",
                 "{\"from\":\"2026-01-02\",\"until\":\"2026-01-01\",\"why\":\"x\"}", 400, "ends");
+    fake_expect("POST", STATE "/maintenance",
+                "{\"from\":\"08:30\",\"until\":\"2026-11-30\",\"why\":\"x\"}", 400,
+                "cannot be read");
     fake_expect("POST", STATE "/maintenance", "{\"until\":\"2999-01-01\",\"why\":\"x\"}", 400,
                 "30 days");
     fake_expect("POST", STATE "/maintenance", "{\"why\":\"done early\"}", 200, "");

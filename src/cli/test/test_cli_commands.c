@@ -219,6 +219,9 @@ static void sends_what_the_words_say(void **)
         {"group add all@rossi.example --member a@b.example --member c@b.example",
          "POST /v1/groups {\"address\":\"all@rossi.example\",\"members\":[\"a@b.example\","
          "\"c@b.example\"]}"},
+        {"state maintenance exchange --until 2026-11-20T10:00:00+09:00 --why disks",
+         "POST /v1/state/exchange/maintenance "
+         "{\"until\":\"2026-11-20T10:00:00+09:00\",\"why\":\"disks\"}"},
         {"state emergency exchange --why it_burns",
          "POST /v1/state/exchange/emergency {\"why\":\"it burns\"}"},
         {"state", "GET /v1/state"},
@@ -474,6 +477,7 @@ static void refuses_wrong_use_without_asking(void **)
         {"domain add a --tenant t --cut-through=yes", "--cut-through takes no value"},
         {"domain add a --no-tenant", "--no-tenant is not known here"},
         {"state emergency a", "--why TEXT is missing"},
+        {"state maintenance a --until tomorrow --why x", "is not a time"},
         {"queue hold", "ID[/RCPT] is missing"},
         {"queue hold a/b --why c", "is not ID or ID/RCPT"},
         {"trace --since tomorrow", "\"tomorrow\" is not a time"},
