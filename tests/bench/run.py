@@ -7,7 +7,8 @@ Prints a line a figure:
 
 Each figure is the median of the rounds; in each round both sides do the same work, one after the
 other, the first in turn. `limit` is what the machine itself allows in the same minute: the null
-sink and the disk. Leaves with 0 when every figure asked for is met, 1 when one is short.
+sink and the disk. Figures of the decision have no peer: each is the worst of its rounds.
+Leaves with 0 when every figure asked for is met, 1 when one is short.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import decide  # noqa: E402
 import sides  # noqa: E402
 from harness import load, netns  # noqa: E402
 from harness.certs import Authority  # noqa: E402
@@ -309,17 +311,25 @@ def line(figure, ours, peer, limits):
     what, compare, number = figure.target
     value = ratio if what == "ratio" else mine
     met = value >= number if compare == ">=" else value <= number
-    target = f"{compare}{number}" + ("x" if what == "ratio" else figure.unit)
     text = (f"{figure.name} ours={number_text(mine)}{figure.unit} "
             f"peer={number_text(theirs)}{figure.unit} ratio={ratio:.3g} "
-            f"limit={limit_text(figure, limits)} target={target} {'ok' if met else 'short'}")
+            f"limit={limit_text(figure, limits)} target={target_text(figure)} "
+            f"{'ok' if met else 'short'}")
     return text, met
 
 
+def target_text(figure):
+    if isinstance(figure, decide.Alone):
+        return f"<={figure.target}{figure.unit}"
+    what, compare, number = figure.target
+    return f"{compare}{number}" + ("x" if what == "ratio" else figure.unit)
+
+
 def chosen(names):
+    every = FIGURES + decide.FIGURES
     if not names:
-        return list(FIGURES)
-    found = [figure for figure in FIGURES
+        return list(every)
+    found = [figure for figure in every
              if any(fnmatch.fnmatch(figure.name, name) or figure.name.startswith(name + "_")
                     for name in names)]
     if not found:
@@ -346,14 +356,16 @@ def main():
         figures = chosen(options.names)
         if options.list:
             for figure in figures:
-                print(f"{figure.name} target={figure.target[1]}{figure.target[2]}"
-                      f"{'x' if figure.target[0] == 'ratio' else figure.unit}")
+                print(f"{figure.name} target={target_text(figure)}")
             return 0
         if options.ours == "staffetta" and not (build_dir() / "staffetta").exists():
             raise Failure(f"{build_dir() / 'staffetta'} is not built")
         os.environ["STAFFETTA_TEST_DIR"] = options.dir
         netns.enter()
         private_mounts()
+        alone = [figure for figure in figures if isinstance(figure, decide.Alone)]
+        figures = [figure for figure in figures if figure not in alone]
+        own_lines = [figure.line(options.rounds) for figure in alone]
         bench = Bench(options)
         works = list(dict.fromkeys(work for figure in figures for work in figure.works))
         bench.run(works)
@@ -364,7 +376,7 @@ def main():
         if options.json and "bench" in locals():
             Path(options.json).write_text(json.dumps(bench.results, indent=1), encoding="ascii")
     sides_medians = [bench.medians(side) for side in ("ours", "peer", "limit")]
-    lines = [line(figure, *sides_medians) for figure in figures]
+    lines = [line(figure, *sides_medians) for figure in figures] + own_lines
     for text, _ in lines:
         print(text)
     return 0 if all(met for _, met in lines) else 1
