@@ -51,8 +51,8 @@ SMALL_STORE = {"segment": "8 MiB", "pool": 2, "free_percent": "1 %", "alarm_perc
 def settings(data, *, listen=(), name="mx1.staffetta.example", resolver=(), tls=None,
              control=None, **more):
     """The settings of a node; `listen`: rows such as {"for": "smtp", "at": "127.0.0.1:25"};
-    `control`: the socket of the command line. Further top-level keys (limits={...}) are added or
-    win; an empty one goes."""
+    `tls`: (certificate, key) or a dict of its keys; `control`: the socket of the command line.
+    Further top-level keys (limits={...}) are added or win; an empty one goes."""
     node = {
         "node": {"name": name, "data": str(data)},
         "network": {"internet": False, "resolver": list(resolver)},
@@ -60,7 +60,8 @@ def settings(data, *, listen=(), name="mx1.staffetta.example", resolver=(), tls=
         "store": SMALL_STORE,
     }
     if tls:
-        node["tls"] = {"certificate": str(tls[0]), "key": str(tls[1])}
+        node["tls"] = dict(tls) if isinstance(tls, dict) else \
+            {"certificate": str(tls[0]), "key": str(tls[1])}
     if control:
         node["admin"] = {"socket": str(control)}
     return {key: value for key, value in (node | more).items() if value}
