@@ -564,6 +564,7 @@ static void a_black_hole_gets_its_share_and_stopping_answers_all(void **)
     struct ipc_mailbox_seen seen;
     KIT_ASK(&k, mailbox_look, &l, mailbox_seen, &seen); /* overtakes those that wait */
     assert_true(seen.is_well);
+    usleep(100000); /* it has answered, and puts its work away */
     l.primary = 1;
     l.server = &at;
     KIT_SEND(&k, mailbox_look, 5, &l);
