@@ -44,8 +44,9 @@ static void judge_tls(struct desk_check *c, const struct desk_primary *p, uint8_
     if (p->cert_until == 0) {
         if (wanted == DIR_TLS_NEVER)
             skip(c, CHECK_TLS, "not wanted: --tls never");
-        else
-            say(c, CHECK_TLS, false, SLICE("it offers no encryption: mail goes in the clear"));
+        else /* where it is wanted, the probe would have ended there */
+            say(c, CHECK_TLS, wanted == DIR_TLS_MAY,
+                SLICE("it offers no encryption: mail goes in the clear"));
         return;
     }
     snprintf(text, sizeof(text), "encrypted%s; its certificate ends in %lld days",
