@@ -70,6 +70,13 @@ struct admin_check {
     enum { CHECK_NOT_TRIED, CHECK_WELL, CHECK_FAILED } result;
     char text[300];
 };
+/* What a primary had taken since a time, looked for in its mailboxes and given again. */
+struct admin_again {
+    bool is_running, is_dry;
+    utc_ms since;
+    uint64_t n_found, n_looked, n_present, n_absent, n_unsure, n_given, n_gone, n_mailboxes;
+    char text[300];
+};
 struct admin_figure {    /* of another process, as it reported it */
     const char *process; /* "gate/1" */
     const char *name;
@@ -138,6 +145,10 @@ struct admin_host {
     /* Every finding there is, in no order; borrowed for the call. */
     void (*watches)(void *arg, void (*each)(void *cookie, const struct admin_watch *w),
                     void *cookie);
+    /* Give again what the primary has lost since then; false: `ret_why` says why not. */
+    bool (*again)(void *arg, uint64_t primary, utc_ms since, bool is_dry, struct slice by,
+                  struct slice why, const char **ret_why);
+    bool (*again_state)(void *arg, uint64_t primary, struct admin_again *ret); /* false: never */
     bool (*state)(void *arg, uint64_t primary, struct admin_primary_state *ret);
     /* False: nothing is being given back to it. */
     bool (*progress)(void *arg, uint64_t primary, struct admin_progress *ret);

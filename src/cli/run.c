@@ -2,6 +2,7 @@
 #include "cli/cli_int.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 int run_raw(struct cli *c)
 {
@@ -140,4 +141,65 @@ int run_import(struct cli *c)
     else
         show(c->command->view, a.json);
     return EXIT_FINE;
+}
+
+/* ---- giving again ---- */
+
+enum { LOOK_AGAIN_US = 500000 };
+
+static void show_again(const struct cli *c, const struct answer *a)
+{
+    if (c->is_json)
+        print(&a->body);
+    else
+        show_lines("Mail system=primary|Taken since=since@|Confirmed then=found|Looked for=looked|"
+                   "In mailboxes=mailboxes|It still has=present|It has lost=absent|"
+                   "Given again=given|Not kept here any more=gone|Could not be looked for=unsure|"
+                   "How it stands=text",
+                   a->json);
+}
+
+static int give_again(struct cli *c, struct buf *path, const json_t *body)
+{
+    SCOPED(answer_finish) struct answer a = ask(c, "POST", buf_cstr(path), body);
+    int code = answer_code(c, &a);
+    while (code == EXIT_FINE && json_is_true(json_object_get(a.json, "running"))) {
+        if (!c->is_json)
+            fprintf(stderr, "\r%lld of %lld looked for ",
+                    (long long)json_integer_value(json_object_get(a.json, "looked")),
+                    (long long)json_integer_value(json_object_get(a.json, "found")));
+        (void)usleep(LOOK_AGAIN_US);
+        answer_finish(&a);
+        a = ask(c, "GET", buf_cstr(path), NULL);
+        code = answer_code(c, &a);
+    }
+    if (code != EXIT_FINE)
+        return code;
+    if (!c->is_json)
+        fprintf(stderr, "\n");
+    show_again(c, &a);
+    bool is_whole = json_integer_value(json_object_get(a.json, "unsure")) == 0 &&
+                    json_integer_value(json_object_get(a.json, "gone")) == 0;
+    return is_whole ? EXIT_FINE : EXIT_FAILED;
+}
+
+int run_return(struct cli *c)
+{
+    SCOPED(buf_finish) struct buf path = buf_make(2000);
+    SCOPED(buf_finish) struct buf again = buf_make(2000);
+    json_t *body = NULL;
+    if (!cli_value(c, "since"))
+        return run_plain(c);
+    if (!request_build(c, &path, &body))
+        return EXIT_WRONG_USE;
+    /* Beside /return there is /again. */
+    struct slice all = buf_slice(&path), head = all;
+    while (head.n > 0 && !slice_starts(slice_skip(all, head.n), SLICE("/return")))
+        head.n--;
+    buf_adds(&again, head);
+    buf_adds(&again, SLICE("/again"));
+    buf_adds(&again, slice_skip(all, head.n + strlen("/return")));
+    int code = give_again(c, &again, body);
+    json_decref(body);
+    return code;
 }

@@ -390,6 +390,7 @@ static void init_memory(struct desk *d)
     d->primaries = map_create();
     d->silences = map_create();
     d->checks = map_create();
+    d->agains = map_create();
     desk_watch_start(d);
     d->waiting = map_create();
     d->notices = map_create();
@@ -604,6 +605,7 @@ void desk_destroy(struct desk **desk)
     desk_state_clear(d);
     desk_silence_clear(d);
     desk_check_clear(d);
+    desk_again_clear(d);
     desk_watch_clear(d);
     desk_episodes_clear(d);
     desk_notices_forget(d);

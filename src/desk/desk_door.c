@@ -245,6 +245,8 @@ void desk_host(struct desk *d, struct admin_host *ret)
         .is_clock_doubted = desk_clock_is_doubted,
         .order = desk_order,
         .check = desk_check,
+        .again = desk_again,
+        .again_state = desk_again_state,
         .look = desk_watch_now,
         .watches = desk_watches,
         .state = desk_state,

@@ -106,6 +106,7 @@ struct desk {
     uint64_t last_id;
     struct map *mailboxes; /* id -> struct mailbox */
     struct map *primaries; /* id -> struct desk_primary */
+    struct map *agains;    /* primary -> struct again: desk_again.c */
     struct map *checks;    /* tag -> struct desk_check: people who asked for one */
     struct map *silences;  /* tenant -> struct silence: desk_silence.c */
     mono_us next_silence;

@@ -175,6 +175,27 @@ static void fill_server(const struct dir_access *f, struct ipc_host hosts[HOSTS_
     };
 }
 
+/* "%s*master", "domain\\svc\\%s": the mailbox stands in the log-in; else it is the authorisation
+ * name beside it (RFC 4616). */
+void desk_server_as(const struct dir_access *f, struct slice mailbox, struct ipc_host hosts[16],
+                    char *user, struct ipc_server *ret)
+{
+    enum { USER_MAX = 801 };
+    ptrdiff_t at = slice_find(f->master_user, '%');
+    bool has_place = at >= 0 && slice_starts(slice_skip(f->master_user, (size_t)at), SLICE("%s"));
+    fill_server(f, hosts, ret);
+    ret->secret = f->master_secret;
+    ret->user = f->master_user;
+    if (!has_place) {
+        ret->act_as = mailbox;
+        ret->mechanism = ret->mechanism == IPC_LOGIN_ANY ? IPC_LOGIN_PLAIN : ret->mechanism;
+        return;
+    }
+    int n = snprintf(user, USER_MAX, "%.*s%.*s%.*s", (int)at, f->master_user.p, SLICE_ARG(mailbox),
+                     (int)(f->master_user.n - (size_t)at - 2), f->master_user.p + at + 2);
+    ret->user = slice_of(user, n > 0 && n < USER_MAX ? (size_t)n : 0);
+}
+
 static void new_token(char ret[33])
 {
     unsigned char bytes[16];
@@ -191,10 +212,9 @@ bool desk_look_send(struct desk *d, const struct desk_look *l)
     struct ipc_server server;
     char token[33];
     fill_server(f, imap, &server);
-    if (l->is_master) {
-        server.user = f->master_user;
-        server.secret = f->master_secret;
-    }
+    char user[801];
+    if (l->is_master)
+        desk_server_as(f, f->canary.n ? f->canary : f->master_user, imap, user, &server);
     new_token(token);
     struct ipc_mailbox_look look = {
         .primary = l->primary->id,
@@ -440,9 +460,18 @@ void desk_control_tick(struct desk *d, mono_us now)
 
 /* ---- the liaison ---- */
 
+static bool take_has_told(struct desk *d, struct net_frame *f)
+{
+    SCOPED(arena_destroy) struct arena *a = arena_create(1 << 20);
+    struct ipc_mailbox_has_told told;
+    if (!ipc_mailbox_has_told_unpack(f->payload, a, &told))
+        return false;
+    desk_again_told(d, f->tag, &told);
+    return true;
+}
+
 static bool take(struct desk *d, struct net_frame *f)
 {
-    struct ipc_mailbox_has_told has;
     switch ((int)f->type) {
     case IPC_T_observed:
         return take_observed(d, f);
@@ -454,8 +483,8 @@ static bool take(struct desk *d, struct net_frame *f)
         return desk_watch_seen(d, f);
     case IPC_T_hooked:
         return desk_take_hooked(d, f);
-    case IPC_T_mailbox_has_told: /* nobody asks yet */
-        return ipc_mailbox_has_told_unpack(f->payload, NULL, &has);
+    case IPC_T_mailbox_has_told:
+        return take_has_told(d, f);
     case IPC_T_refusals:
     case IPC_T_figures:
     case IPC_T_highs:
@@ -499,5 +528,6 @@ void desk_liaison_closed(void *arg, struct net_link *)
         answer_waiters(p, ERR_RETRY, "our probing process ended in the middle of it");
     }
     desk_check_lost(peer->desk);
+    desk_again_lost(peer->desk);
     desk_watch_liaison_lost(peer->desk);
 }

@@ -73,6 +73,20 @@ void desk_check_seen(struct desk *d, uint64_t tag, const struct ipc_mailbox_seen
 void desk_check_lost(struct desk *d);
 void desk_check_clear(struct desk *d);
 
+/* How one mailbox is reached with the master's log-in. `user`: 801 bytes that the server borrows.
+ */
+void desk_server_as(const struct dir_access *f, struct slice mailbox, struct ipc_host hosts[16],
+                    char *user, struct ipc_server *ret);
+
+/* ---- desk_again.c: what a primary has lost is given again ---- */
+#define DESK_AGAIN_TAG (1ULL << 62)
+bool desk_again(void *arg, uint64_t primary, utc_ms since, bool is_dry, struct slice by,
+                struct slice why, const char **ret_why);
+bool desk_again_state(void *arg, uint64_t primary, struct admin_again *ret);
+void desk_again_told(struct desk *d, uint64_t tag, const struct ipc_mailbox_has_told *t);
+void desk_again_lost(struct desk *d);
+void desk_again_clear(struct desk *d);
+
 /* ---- desk_evidence.c: what was seen is written down ---- */
 void desk_evidence_note(struct desk *d, struct desk_primary *p, enum continuity_evidence e,
                         struct slice text, utc_ms now);

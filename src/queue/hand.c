@@ -129,6 +129,16 @@ static enum err order_retry(struct queue *q, struct item *i, struct queue_order_
 
 /* ---- the decision ---- */
 
+static enum err refuse_again(const struct queue_decision *x, const struct item *i,
+                             struct errinfo *ei)
+{
+    if (i)
+        return err_set(ei, ERR_INVALID, "it waits for its delivery already");
+    if (x->row->last.disposition != DISPOSITION_DELIVERED || x->row->facts.primary == 0)
+        return err_set(ei, ERR_INVALID, "no mail system of ours took it");
+    return ERR_OK;
+}
+
 static enum err refuse_order(const struct queue_decision *x, const struct item *i,
                              struct errinfo *ei)
 {
@@ -138,6 +148,8 @@ static enum err refuse_order(const struct queue_decision *x, const struct item *
     if (i && !queue_item_is_at_rest(i))
         return err_set(ei, ERR_CONFLICT,
                        "it is being delivered at this moment; look again in a few seconds");
+    if (x->what == QUEUE_AGAIN)
+        return refuse_again(x, i, ei);
     if (i && x->what == QUEUE_RELEASE)
         return err_set(ei, ERR_INVALID, "it is not held: it waits for its delivery");
     if (!i && is == DISPOSITION_WAITING)
@@ -157,6 +169,7 @@ static enum disposition disposition_after(enum queue_order what)
         return DISPOSITION_HELD;
     case QUEUE_RELEASE:
     case QUEUE_RETRY: /* of what is held: the same */
+    case QUEUE_AGAIN:
         return DISPOSITION_WAITING;
     case QUEUE_RETURN:
         return DISPOSITION_RETURNED;

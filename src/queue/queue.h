@@ -206,7 +206,15 @@ void queue_flush(struct queue *q); /* write the results gathered in this turn */
 
 /* ---- by hand --------------------------------------------------------------------------------- */
 
-enum queue_order { QUEUE_HOLD, QUEUE_RELEASE, QUEUE_RETRY, QUEUE_RETURN, QUEUE_REMOVE };
+/* QUEUE_AGAIN: what a primary took already is given to it once more. */
+enum queue_order {
+    QUEUE_HOLD,
+    QUEUE_RELEASE,
+    QUEUE_RETRY,
+    QUEUE_RETURN,
+    QUEUE_REMOVE,
+    QUEUE_AGAIN,
+};
 /* What a person wants done with one row, as the reader shows it now. Borrowed for the call. */
 struct queue_decision {
     enum queue_order what;

@@ -362,6 +362,16 @@ class Dovecot(Daemon):
         """Ids of all messages of these users (all users), with repetitions."""
         return [mail.id for user in users or self.users for mail in self.messages(user, mailbox)]
 
+    def lose(self, user, n, mailbox="INBOX"):
+        """The first `n` messages are gone, as after a restored backup."""
+        session = self.connect(user)
+        try:
+            session.select(f'"{mailbox}"')
+            session.store(f"1:{n}", "+FLAGS", "\\Deleted")
+            session.expunge()
+        finally:
+            session.logout()
+
     def append(self, user, raw, mailbox="INBOX", flags=None, date=None):
         """Puts a message into a mailbox; `date` in seconds since 1970."""
         session = self.connect(user)
@@ -463,6 +473,9 @@ class Primary:
 
     def ids(self, users=None, mailbox="INBOX"):
         return self.dovecot.ids(users, mailbox)
+
+    def lose(self, user, n, **more):
+        self.dovecot.lose(user, n, **more)
 
     def append(self, user, raw, **more):
         self.dovecot.append(user, raw, **more)

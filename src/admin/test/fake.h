@@ -136,6 +136,20 @@ static void fake_watches(void *, void (*each)(void *cookie, const struct admin_w
         each(cookie, &fake.watches[i]);
 }
 
+static bool fake_again(void *, uint64_t, utc_ms since, bool is_dry, struct slice, struct slice,
+                       const char **ret_why)
+{
+    *ret_why = "it runs already";
+    fake.again = (struct admin_again){.is_running = true, .is_dry = is_dry, .since = since};
+    return fake.n_again++ == 0;
+}
+
+static bool fake_again_state(void *, uint64_t, struct admin_again *ret)
+{
+    *ret = fake.again;
+    return fake.n_again > 0;
+}
+
 static void fake_way_back(void *, uint64_t, struct slice from,
                           void (*done)(void *cookie, enum err err,
                                        const struct admin_check rows[CHECK_N]),
@@ -268,6 +282,8 @@ static void fake_start(void)
         .is_clock_doubted = fake_is_clock_doubted,
         .order = fake_order,
         .check = fake_way_back,
+        .again = fake_again,
+        .again_state = fake_again_state,
         .look = fake_look,
         .watches = fake_watches,
         .state = fake_state,

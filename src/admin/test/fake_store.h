@@ -63,6 +63,8 @@ static struct {
     struct store_arrival arrivals[8];
     size_t n_arrivals;
     utc_ms maintained[2];
+    struct admin_again again;
+    size_t n_again;
 } fake;
 
 /* ---- the store's reader ---- */

@@ -100,6 +100,16 @@ static void maintenance_ends_after_it_begins(void **)
     assert_true(fake.maintained[0] == fake.maintained[1]);
 }
 
+static void giving_again_needs_a_time_and_a_reason(void **)
+{
+    fake_expect("GET", STATE "/again", "", 200, "Nothing was given again");
+    fake_expect("POST", STATE "/again", "{\"since\":\"2026-01-01\",\"why\":\" \"}", 400, "reason");
+    fake_expect("POST", STATE "/again", "{\"since\":\"2999-01-01\",\"why\":\"x\"}", 400, "passed");
+    fake_expect("POST", STATE "/again", "{\"since\":\"2026-01-01\",\"dry_run\":true,\"why\":\"x\"}",
+                200, "\"running\":true,\"dry_run\":true,\"since\":\"2026-01-01T");
+    fake_expect("POST", STATE "/again", "{\"since\":\"2026-01-01\",\"why\":\"x\"}", 409, "runs");
+}
+
 static void secrets_are_never_shown(void **)
 {
     fake_expect("PATCH", "/v1/primaries/exchange/access",
@@ -146,6 +156,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_plan_in_force_survives_many_drafts, start, stop),
         cmocka_unit_test_setup_teardown(decisions_need_a_reason_and_reach_the_desk, start, stop),
         cmocka_unit_test_setup_teardown(maintenance_ends_after_it_begins, start, stop),
+        cmocka_unit_test_setup_teardown(giving_again_needs_a_time_and_a_reason, start, stop),
         cmocka_unit_test_setup_teardown(secrets_are_never_shown, start, stop),
         cmocka_unit_test_setup_teardown(holidays_are_days, start, stop),
         cmocka_unit_test_setup_teardown(history_shows_what_another_plan_would_have_done, start,

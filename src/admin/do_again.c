@@ -1,0 +1,56 @@
+/* Giving back once more: a primary whose disk died has lost what it had taken since its last
+ * backup. */
+#include "admin/admin_int.h"
+
+static void write_again(struct admin_call *c, const struct directory_primary *p)
+{
+    struct admin_again a = {};
+    struct out *j = &c->json;
+    bool is_known = c->host->again_state(c->host->arg, p->id, &a);
+    out_object(j, NULL);
+    out_text(j, "primary", p->facts.name);
+    out_text(j, "tenant", name_of_tenant(c->host, p->tenant));
+    out_truth(j, "running", a.is_running);
+    out_truth(j, "dry_run", a.is_dry);
+    out_time(j, "since", a.since);
+    out_number(j, "found", a.n_found);
+    out_number(j, "looked", a.n_looked);
+    out_number(j, "mailboxes", a.n_mailboxes);
+    out_number(j, "present", a.n_present);
+    out_number(j, "absent", a.n_absent);
+    out_number(j, "unsure", a.n_unsure);
+    out_number(j, "given", a.n_given);
+    out_number(j, "gone", a.n_gone);
+    out_word(j, "text", is_known ? a.text : "Nothing was given again since this node started.");
+    out_close(j);
+    call_done(c);
+}
+
+void do_again_show(struct admin_call *c)
+{
+    const struct directory_primary *p = call_path_primary(c);
+    if (p)
+        write_again(c, p);
+}
+
+void do_again_start(struct admin_call *c)
+{
+    const struct directory_primary *p = call_path_primary(c);
+    const char *why_not = "";
+    if (!p)
+        return;
+    struct slice why = slice_trim(body_text(c->body, "why"));
+    utc_ms since = admin_time(body_text(c->body, "since"));
+    bool is_dry = body_truth(c->body, "dry_run", false);
+    if (why.n == 0 || since < 0 || since > utc_now()) {
+        call_refuse(c, 400,
+                    "Giving again needs a time that has passed (\"since\": where the "
+                    "restored backup ends) and a reason (\"why\"). Nothing was done.");
+        return;
+    }
+    if (!c->host->again(c->host->arg, p->id, since, is_dry, c->by, why, &why_not)) {
+        call_refuse(c, 409, "Nothing was done: %s.", why_not);
+        return;
+    }
+    write_again(c, p);
+}
