@@ -156,9 +156,7 @@ static const struct words {
     [STATE_SUSPECT] = {"does not answer as it should",
                        "Mail is accepted and kept; it is passed on as soon as it answers.",
                        "Look at the mail system."},
-    [STATE_EMERGENCY] = {"is in an emergency",
-                         "Mail is accepted and kept here until it is back; people can read and "
-                         "write here.",
+    [STATE_EMERGENCY] = {"is in an emergency", "Mail is accepted and kept here until it is back.",
                          "Repair the mail system. When it is well again, what was kept is given "
                          "back: staffetta state return."},
     [STATE_RETURNING] = {"gets its mail back", "What was kept is being given back now.", ""},

@@ -1,8 +1,11 @@
 #!/usr/bin/python3
 """The main job, with real parts: a company's Postfix and Dovecot, and Staffetta in front of them.
 
-Mail flows through; the primary is killed under load; mail is accepted and kept; the primary comes
-back; everything is given back; the ledger balances. With --stay it then stays up to be played with.
+Mail flows through; the primary is killed under load; mail is accepted and kept; the death is noticed,
+an emergency declared by a plan that was approved before, and told to a webhook; the primary comes
+back; when a person approves, everything is given back; a statement proves it and the ledger balances.
+With --stay it then stays up to be played with. The plan's times are seconds here, so that the story
+is short; the usual ones are minutes.
 The last line is for machines:
     accepted N, delivered N, waiting 0, held 0, other 0, lost 0, duplicated D, in flight F
 """
@@ -10,6 +13,7 @@ The last line is for machines:
 import argparse
 import collections
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -18,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from harness import company, corpus  # noqa: E402
+from harness.hooks import Hooks  # noqa: E402
 from harness.peers import Primary  # noqa: E402
 from harness.process import private_dir, wait_for  # noqa: E402
 from harness.sender import Counting  # noqa: E402
@@ -90,6 +95,23 @@ class Load:
         return any(thread.is_alive() for thread in self.threads)
 
 
+class Told(Hooks):
+    """Shows each alert as it arrives."""
+
+    def __init__(self):
+        super().__init__(secret="a secret of the demo")
+        self.shown = 0
+
+    def show(self):
+        for hook in self.received[self.shown:]:
+            signed = "signed" if hook.is_signed else "NOT SIGNED"
+            print(f"\n  >>> alert ({hook.body['class']}, {signed}): {hook.happened}", flush=True)
+            for words in (hook.did, hook.can):
+                if words:
+                    print(f"      {words}", flush=True)
+        self.shown = len(self.received)
+
+
 def state_of(node):
     return node.must("state", "show", "exchange")["state"]
 
@@ -98,14 +120,24 @@ def waiting(node):
     return node.must("ledger")["total"]["waiting"]
 
 
-def watch(load, progress, node):
+def evidence(node):
+    """What is seen of the company's server, in a line an aspect."""
+    words = {"takes": "takes mail", "arrives": "a test message arrives", "lets-in": "lets people in"}
+    for one in node.must("state", "show", "exchange")["aspects"]:
+        verdict = f"failed {one['bad']} times" if one["bad"] else "well"
+        print(f"    {words[one['aspect']]}: {verdict} ({one.get('last', 'nothing seen')})")
+
+
+def watch(load, progress, node, told):
     while load.is_running():
         progress.show(load.done(), f"state {state_of(node)}")
+        told.show()
         time.sleep(0.3)
+    told.show()
     progress.end(load.done(), f"state {state_of(node)}")
 
 
-def story(node, primary, n_messages):
+def story(node, primary, told, n_messages):
     """Returns the sender's results over all acts."""
     per_act = n_messages // 3
     accepted, refused, unknown = set(), set(), set()
@@ -118,7 +150,7 @@ def story(node, primary, n_messages):
         if during:
             wait_for(lambda: load.done() >= count // 3, "mail flows", 60)
             during()
-        watch(load, progress, node)
+        watch(load, progress, node, told)
         accepted.update(load.ids("accepted"))
         refused.update(load.ids("refused"))
         unknown.update(load.ids("unknown"))
@@ -139,10 +171,22 @@ def story(node, primary, n_messages):
 
     act("3. Still dead. Every message is kept; each already lies in its continuity mailbox.",
         2 * per_act, n_messages - 2 * per_act)
-    print(f"  state: {state_of(node)}; waiting here: {waiting(node)}")
+    wait_for(lambda: state_of(node) == "emergency", "the plan declares the emergency", 60)
+    wait_for(lambda: any("is in an emergency" in hook.happened for hook in told.received),
+             "the alert arrives", 30)
+    told.show()
+    print(f"  state: {state_of(node)}; waiting here: {waiting(node)}. What was seen:")
+    evidence(node)
 
-    say("4. The company's server is back. Everything is given back.")
+    say("4. The company's server is back. Nothing is given back before a person says so.")
     primary.start()
+    wait_for(lambda: node.must("state", "show", "exchange")["ready"], "well for long enough", 120)
+    told.show()
+    preview = node.must("state", "preview", "exchange")
+    print("  what would go where: " + ", ".join(
+        f"{box['address']} {box['recipients']}" for box in preview["mailboxes"]))
+    print("  $ staffetta state approve exchange --why 'looked at it, all is well'")
+    node.must("state", "approve", "exchange", "--why", "looked at it, all is well")
     started = time.monotonic()
     progress, first = Progress("given back", waiting(node)), None
     total = progress.total
@@ -154,10 +198,20 @@ def story(node, primary, n_messages):
         progress.show(total - left, f"state {state_of(node)}")
         time.sleep(0.3)
     progress.end(total - waiting(node), f"state {state_of(node)}")
-    print(f"  the first went out {first or 0:.1f} s after the server was back, all in "
+    print(f"  the first went out {first or 0:.1f} s after the decision, all in "
           f"{time.monotonic() - started:.1f} s")
     wait_for(lambda: state_of(node) == "standby", "the state is standby again", 60)
+    time.sleep(1)
+    told.show()
     return accepted, refused, unknown
+
+
+def statement(node):
+    say("5. The statement: what happened, who decided, and the proof.")
+    done = subprocess.run([node.program, "--socket", str(node.control), "state", "report",
+                           "exchange"], capture_output=True, text=True, timeout=60, check=False)
+    print("\n".join("  " + line for line in (done.stdout + done.stderr).splitlines()), flush=True)
+    return done.returncode == 0
 
 
 def lying_there(primary):
@@ -176,7 +230,7 @@ def lying_there(primary):
 
 def balance(node, primary, accepted, refused, unknown):
     """Compares what senders were told, what the ledger says, and what lies in the mailboxes."""
-    say("5. Is everything there?")
+    say("6. Is everything there?")
     sums = node.must("ledger")["total"]
     # Postfix hands over to Dovecot in its own time.
     wait_for(lambda: len(accepted - set(primary.ids())) == 0, "everything is in the mailboxes", 120)
@@ -208,6 +262,8 @@ def stay(node, primary):
   its state         {node.program} --socket {node.control} status
   what waits        {node.program} --socket {node.control} queue list
   the ledger        {node.program} --socket {node.control} ledger
+  the statement     {node.program} --socket {node.control} state report exchange
+  incidents         {node.program} --socket {node.control} incident list
   follow a message  {node.program} --socket {node.control} trace anna@example.test
   kill the primary  kill -9 {' '.join(map(str, primary.pids()))}
   its mailboxes     imap://{primary.imap[0]}:{primary.imap[1]} (anna@example.test, password secret)
@@ -228,12 +284,21 @@ def main():
         primary = Primary(directory / "company", users={p: "secret" for p in PEOPLE})
         node = Staffetta(directory / "staffetta", limits={"connections_per_minute": 10000})
         say("A company's mail server (Postfix and Dovecot), and Staffetta in front of it.")
+        told = Told()
+        told.start()
         with primary, node:
             print(f"  primary at {primary.smtp[0]}:{primary.smtp[1]}, Staffetta at "
                   f"{node.at()[0]}:{node.at()[1]}")
             company.add(node, primary.smtp, PEOPLE, cut_through=True)
-            results = story(node, primary, chosen.messages)
+            company.plan(node, owner="Luca", tell_after=2, emergency_after=8, good_for_ready=5,
+                         ready_over=4, why="a demo has no minutes")
+            node.must("access", "set", "exchange", "--host", "%s:%d" % primary.imap, "--tls",
+                      "never", "--canary", PEOPLE[0], "--user", PEOPLE[0], "--secret", "secret")
+            node.must("alert", "add", "demo", "--url", told.url, "--secret", told.secret)
+            results = story(node, primary, told, chosen.messages)
+            has_statement = statement(node)
             is_good, last = balance(node, primary, *results)
+            is_good = is_good and has_statement and any(told.received)
             if chosen.stay:
                 print(f"\n{last}")
                 stay(node, primary)
