@@ -273,6 +273,8 @@ static int32_t footer_offset(const struct continuity_zone *z, int64_t t)
 
 int32_t continuity_zone_offset(const struct continuity_zone *z, utc_ms ms)
 {
+    if (z->types.n == 0)
+        return 0;
     int64_t t = floor_div(ms, 1000);
     size_t low = 0, high = z->indexes.n; /* how many changes are not after t */
     while (low < high) {

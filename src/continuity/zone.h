@@ -18,6 +18,7 @@ struct continuity_zone_rule {
     int32_t time; /* seconds after local midnight, by the clock before the change */
 };
 
+/* All zero: UTC. */
 struct continuity_zone {
     struct slice times, indexes, types; /* of the caller's bytes, checked */
     bool has_footer, has_summer;        /* for times after the last one above */

@@ -215,7 +215,7 @@ class Patient:
         self.heal()
         self.healed = time.time()
 
-    def settle(self, seconds=40):
+    def settle(self, seconds=90):
         """No more letters; everything is where it belongs. Gives the ledger's sums."""
         self.postman.stop()
 

@@ -244,6 +244,16 @@ static void the_local_hour_follows_the_zone(void **)
     }
 }
 
+static void no_zone_is_utc(void **)
+{
+    struct continuity_zone none = {};
+    utc_ms t = 1795296600000; /* 2026-11-21T21:30:00Z, a Saturday */
+    assert_int_equal(continuity_zone_offset(&none, t), 0);
+    struct silence_when w = continuity_local(&none, t);
+    assert_int_equal(w.weekday, 5);
+    assert_int_equal(w.hour, 21);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +263,7 @@ int main(void)
         cmocka_unit_test(damage_is_refused),
         cmocka_unit_test(any_flipped_byte_is_harmless),
         cmocka_unit_test(the_local_hour_follows_the_zone),
+        cmocka_unit_test(no_zone_is_utc),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
