@@ -98,7 +98,7 @@ void do_primary_check(struct admin_call *c)
     const struct directory_primary *p = call_path_primary(c);
     if (!p)
         return;
-    struct slice word = call_param(c, "make"), from = call_param(c, "from");
+    struct slice word = call_param(c, "make"), from = call_param(c, "sender");
     struct asked *a = ARENA_NEW(c->arena, struct asked);
     *a = (struct asked){c, p->id, MAKE_N};
     for (enum make i = 0; i < MAKE_N; i++)

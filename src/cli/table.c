@@ -65,6 +65,8 @@ static const struct flag flags[] = {
     {"master-user", "NAME", "master_user", FLAG_TEXT, "May open everybody's mailbox."},
     {"master-secret", "TEXT", "master_secret", FLAG_TEXT, "Its password."},
     {"dry-run", NULL, "dry_run", FLAG_ON, "Only look and count."},
+    {"sender", "ADDRESS", "sender", FLAG_TEXT,
+     "Of the test message: of a domain that forbids others to send in its name."},
     {"make", "MAKE", "make", FLAG_TEXT,
      "exchange, exchange-online, google, zimbra or postfix; for advice."},
     {"zone", "NAME", "zone", FLAG_TEXT, "Time zone, for example Europe/Rome."},
@@ -365,7 +367,7 @@ const struct command commands[] = {
      "Show a mail system and its state."},
     {"primary", "set", "NAME", "PATCH", "/v1/primaries/{NAME}", "", "tenant? host " PRIMARY_FLAGS,
      &primary_view, NULL, "Change a mail system; lists replace lists."},
-    {"primary", "check", "NAME", "POST", "/v1/primaries/{NAME}/check", "", "tenant? make? from?",
+    {"primary", "check", "NAME", "POST", "/v1/primaries/{NAME}/check", "", "tenant? make? sender?",
      &check_view, NULL,
      "Try every part of the way back: reach, encryption, size, strangers' mail, reading, log-in. "
      "Exit code 1 when something failed."},

@@ -51,7 +51,7 @@ static void lists_and_shows_what_there_is(void **)
          "\"text\":\"550 5.7.1\",\"make\":\"Postfix and"},
         {"POST", "/v1/primaries/exchange/check?make=google", "", 200, "as inbound gateway"},
         {"POST", "/v1/primaries/exchange/check?make=lotus", "", 400, "make="},
-        {"POST", "/v1/primaries/exchange/check?from=a%40b.example", "", 200, "a@b.example"},
+        {"POST", "/v1/primaries/exchange/check?sender=a%40b.example", "", 200, "a@b.example"},
         {"GET", "/v1/persons", "", 200, "\"aliases\":[\"a.rossi@rossi.example\"]"},
         {"GET", "/v1/persons?match=LUCA", "", 200, "{\"persons\":[{\"address\":\"luca@"},
         {"GET", "/v1/persons?limit=1", "", 200, "\"next\":\""},
