@@ -264,17 +264,18 @@ void desk_step(struct desk *d, struct desk_primary *p, enum continuity_evidence 
         for (size_t a = 0; a < ASPECT_N; a++)
             p->turn[a].next = 0;
     }
-    bool is_known = p->p.is_told || (actions & ACTION_CALM) || old >= STATE_EMERGENCY;
-    if (is_known && (actions & (ACTION_STATE_CHANGED | ACTION_TELL | ACTION_CALM)))
-        report(d, p, actions, by, why);
-    if (actions & ACTION_READY)
-        report_ready(d, p);
+    /* Before anybody is told: what is told has been decided, whatever dies in between. */
     if (is_change) {
         write_state(d, p, by, why, done, cookie);
         desk_episode_note(d, p, old, by, why);
     } else if (done) {
         done(cookie, ERR_INVALID, why_not(&p->p, e));
     }
+    bool is_known = p->p.is_told || (actions & ACTION_CALM) || old >= STATE_EMERGENCY;
+    if (is_known && (actions & (ACTION_STATE_CHANGED | ACTION_TELL | ACTION_CALM)))
+        report(d, p, actions, by, why);
+    if (actions & ACTION_READY)
+        report_ready(d, p);
     if (actions & ACTION_DRAIN)
         queue_drain(d->queue, p->id);
     else if (!was_open && continuity_way(&p->p) == WAY_OPEN)
