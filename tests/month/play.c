@@ -201,11 +201,12 @@ static void judge_emergency(struct play *m, utc_ms now)
     }
 }
 
-/* A reboot that lasts is told, and rightly so. */
+/* A reboot that lasts is told, and rightly so. The plan counts from the first failure, which may be
+ * an ordinary one of the minute before: nobody could tell them apart. */
 static void judge_told(struct play *m, utc_ms now)
 {
     struct window *w = explanation(m, now);
-    utc_ms after = (utc_ms)m->plan.tell_after_sec * 1000;
+    utc_ms after = ((utc_ms)m->plan.tell_after_sec - m->plan.suspect_within_sec) * 1000;
     m->n_told++;
     if (!w || (!w->is_real && (w->is_ours || now - w->from < after)))
         wrong(m, now, "people were told of nothing", w ? w->what : "nothing was planted here");
