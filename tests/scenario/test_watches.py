@@ -72,7 +72,7 @@ def test_wrong_records_are_found_explained_and_found_right(stage, dns):
                 f'add rossi.test. 2 TXT "v=spf1 a:{US} ip4:198.51.100.7 -all"',
                 "delete _dmarc.rossi.test. TXT",
                 'add _dmarc.rossi.test. 2 TXT "v=DMARC1; p=reject"')
-    wait_for(lambda: look(node)[0] == 0, "well", 10)
+    wait_for(lambda: look(node)[0] == 0, "well", 30)
     _, found = look(node)
     assert {found[check]["class"] for check in ("mx", "spf", "dmarc")} == {"ok"}
     wait_for(lambda: events(node, "domain.mx.fine"), "that it is over is told")
@@ -81,7 +81,7 @@ def test_wrong_records_are_found_explained_and_found_right(stage, dns):
     # From now on it is no set-up any more: somebody broke it.
     stage.expected.append("name=domain.mx ")
     knot.update("rossi.test", "delete rossi.test. MX", "add rossi.test. 2 MX 10 old.rossi.test.")
-    wait_for(lambda: look(node)[0] == 1, "wrong again", 10)
+    wait_for(lambda: look(node)[0] == 1, "wrong again", 30)
     wait_for(lambda: len(events(node, "domain.mx")) == 2, "it is told")
     assert events(node, "domain.mx")[0]["class"] == "alarm"
 
@@ -142,7 +142,7 @@ def test_tlsa_has_to_fit_our_certificate(stage, dns, directory):
     knot.update("rossi.test", "delete rossi.test. MX", f"add rossi.test. 2 MX 10 {US}.")
     knot.update("node.test", f"add _25._tcp.{US}. 2 TLSA 3 1 1 {'00' * 32}")
     found = wait_for(lambda: look(node)[1] if look(node)[1]["tlsa"]["class"] != "ok" else None,
-                     "the record is seen", 10)
+                     "the record is seen", 30)
     assert "0 of 1 fit" in found["tlsa"]["found"]
     wanted = found["tlsa"]["advice"].split("TLSA 3 1 1 ")[1].split(",")[0]
     spki = subprocess.run(f"openssl x509 -in {pem} -noout -pubkey | openssl pkey -pubin -outform DER "
@@ -150,7 +150,7 @@ def test_tlsa_has_to_fit_our_certificate(stage, dns, directory):
                           check=True).stdout.split()[0]
     assert wanted == spki
     knot.update("node.test", f"delete _25._tcp.{US}. TLSA", f"add _25._tcp.{US}. 2 TLSA 3 1 1 {spki}")
-    wait_for(lambda: look(node)[1]["tlsa"]["class"] == "ok", "it fits", 10)
+    wait_for(lambda: look(node)[1]["tlsa"]["class"] == "ok", "it fits", 30)
 
 
 def test_lists_words_and_figures(stage, dns):

@@ -41,12 +41,9 @@ static void a_plan_counts_when_it_is_approved(void **)
 static void nonsense_is_no_plan(void **)
 {
     static const char *const wrong[] = {
-        "{\"bad_for_suspect\":0,\"why\":\"x\"}",
-        "{\"suspect_within\":0,\"why\":\"x\"}",
-        "{\"method\":\"append\",\"why\":\"x\"}",
-        "{\"tell_after\":500,\"why\":\"x\"}",
-        "{\"canary_every\":1,\"why\":\"x\"}",
-        "{\"emergency_after\":60}",
+        "{\"bad_for_suspect\":0,\"why\":\"x\"}", "{\"suspect_within\":0,\"why\":\"x\"}",
+        "{\"method\":\"append\",\"why\":\"x\"}", "{\"tell_after\":500,\"why\":\"x\"}",
+        "{\"canary_every\":1,\"why\":\"x\"}",    "{\"emergency_after\":60}",
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         fake_expect("PATCH", PLAN, wrong[i], 400, "Nothing was changed");
