@@ -19,9 +19,6 @@ enum {
     COPY_BYTES = 256 << 10,
     STAGE_BYTES = SEGLOG_BATCH_HEAD + SEGLOG_BATCH_RECORDS * STAGE_PER_RECORD + COPY_BYTES,
     HEADER_TRIES = 2,
-    /* A sync into blocks without zeros writes 12 KiB of journal more (measured, ext4) and takes 1.3
-     * times as long at this size; zeros cost the whole batch once more. */
-    BULK_BATCH = 32 << 10,
     FULL_WAIT_S = 1,
 };
 
@@ -168,7 +165,6 @@ static void use_segment(struct seglog *l, const struct seg_head *h, struct pool_
     if (old)
         seglog_unpin(l, old);
     l->at = SEGLOG_HEADER;
-    l->n_batches_here = 0;
     l->epoch = h->epoch;
     l->needs_next = false;
     l->n_syncs++;
@@ -218,12 +214,6 @@ static void stop_accepting(struct seglog *l, const struct errinfo *why)
                 why->text);
 }
 
-/* Were the batches of the segment that ends large? Then those of the next one will be. */
-static bool is_bulk(const struct seglog *l)
-{
-    return l->n_batches_here > 0 && l->at / l->n_batches_here >= BULK_BATCH;
-}
-
 /* Without a file nothing was begun, and asking again later is safe: only a header that cannot be
  * written is the end. */
 static enum err next_segment(struct seglog *l, struct errinfo *ei)
@@ -235,7 +225,7 @@ static enum err next_segment(struct seglog *l, struct errinfo *ei)
         return err_set(ei, ERR_FULL, "no room for another segment");
     for (int i = 0; i < HEADER_TRIES && err == ERR_IO; i++) {
         struct pool_file *p;
-        err = seglog_pool_take(l, is_bulk(l), &p, &why);
+        err = seglog_pool_take(l, &p, &why);
         if (err == ERR_OK) {
             err = start_segment(l, p, &why);
             has_header_failed = err == ERR_IO;
@@ -348,7 +338,6 @@ enum err seglog_commit(struct seglog *l, struct errinfo *ei)
     l->at = end;
     atomic_store(&l->end, seglog_pos(l, l->current->n, end));
     l->n_batches++;
-    l->n_batches_here++;
     l->n_syncs++;
     l->n_records += b->n_records;
     l->bytes_written += write_end - b->offset;

@@ -93,8 +93,7 @@ struct pool_file {
     struct list node;
     unsigned file;
     int fd;
-    uint64_t epoch;   /* largest in what it holds */
-    bool is_recycled; /* cost nothing to get, so it is taken first */
+    uint64_t epoch; /* largest in what it holds */
 };
 
 typedef void seglog_tell_fn(void *arg, enum event_class class, const char *name, const char *text);
@@ -128,7 +127,6 @@ struct seglog {
     struct segment *current; /* the newest; its pin keeps it open */
     uint64_t at;             /* offset in it where the next batch begins */
     uint64_t last_at;        /* offset of the last batch that was found; 0: none */
-    uint64_t n_batches_here; /* in the current one, by this run */
     uint64_t records_end;    /* behind the last batch with records in the newest segment; 0: none */
     struct errinfo failure;  /* why is_failed */
     uint64_t epoch;          /* of what is written now */
@@ -252,10 +250,8 @@ enum err seglog_commit(struct seglog *l, struct errinfo *ei);
 
 void seglog_pool_start(struct seglog *l); /* starts the filling thread */
 void seglog_pool_stop(struct seglog *l);
-/* A file for the next segment; never waits for zeros. `is_bulk`: much is written at a time, so one
- * without zeros will do; those with zeros are kept for quiet times. */
-enum err seglog_pool_take(struct seglog *l, bool is_bulk, struct pool_file **ret,
-                          struct errinfo *ei);
+/* A file for the next segment; never waits for zeros. */
+enum err seglog_pool_take(struct seglog *l, struct pool_file **ret, struct errinfo *ei);
 void seglog_pool_give(struct seglog *l, struct pool_file *take_p);   /* ready for use */
 void seglog_pool_refill(struct seglog *l, struct pool_file *take_p); /* in doubt: fill it anew */
 void seglog_pool_forget(struct seglog *l, struct pool_file **f);     /* closes; the file stays */

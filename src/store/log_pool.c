@@ -2,9 +2,7 @@
  *
  * Overwriting blocks that were written before syncs almost three times as fast as filling
  * unwritten ones (no journal commit for the extents), so a thread of its own writes zeros in the
- * background, in pieces with a sync each, so that the log's own syncs never wait for 64 MiB. That
- * is twice the bytes, though, and for large batches the journal is the smaller price: then files
- * are only allocated, and zeros are kept for when single messages come. */
+ * background, in pieces with a sync each, so that the log's own syncs never wait for 64 MiB. */
 #include "store/log_int.h"
 
 #include <errno.h>
@@ -134,35 +132,18 @@ enum err seglog_file_make(struct seglog *l, bool is_zeroed, struct pool_file **r
     return err;
 }
 
-/* NULL: none is ready, or none that was recycled if `only_recycled`. */
-static struct pool_file *pop_ready(struct seglog *l, bool only_recycled)
+enum err seglog_pool_take(struct seglog *l, struct pool_file **ret, struct errinfo *ei)
 {
-    struct pool_file *p = NULL;
     pthread_mutex_lock(&l->lock);
-    if (!list_empty(&l->pool))
-        p = container_of(l->pool.next, struct pool_file, node);
-    if (p && only_recycled && !p->is_recycled)
-        p = NULL;
-    if (p) {
-        list_remove(&p->node);
+    struct list *node = list_pop(&l->pool);
+    if (node)
         l->n_pool--;
-    }
     pthread_cond_signal(&l->pool_cond);
     pthread_mutex_unlock(&l->lock);
-    return p;
-}
-
-enum err seglog_pool_take(struct seglog *l, bool is_bulk, struct pool_file **ret,
-                          struct errinfo *ei)
-{
-    struct pool_file *p = pop_ready(l, is_bulk);
-    enum err err = p ? ERR_OK : seglog_file_make(l, false, &p, ei);
-    if (err != ERR_OK && is_bulk) { /* no room for another: that is what the kept ones are for */
-        p = pop_ready(l, false);
-        err = p ? ERR_OK : err;
-    }
-    if (err == ERR_OK)
-        err = open_file(l, p, 0, ei);
+    if (!node)
+        return seglog_file_make(l, false, ret, ei);
+    struct pool_file *p = container_of(node, struct pool_file, node);
+    enum err err = open_file(l, p, 0, ei);
     if (err == ERR_OK)
         *ret = p;
     else
@@ -175,10 +156,7 @@ void seglog_pool_give(struct seglog *l, struct pool_file *take_p)
     pthread_mutex_lock(&l->lock);
     bool has_room = l->n_pool < 2 * l->n_pool_wanted;
     if (has_room) {
-        if (take_p->is_recycled)
-            list_prepend(&l->pool, &take_p->node);
-        else
-            list_append(&l->pool, &take_p->node);
+        list_append(&l->pool, &take_p->node);
         l->n_pool++;
     }
     pthread_mutex_unlock(&l->lock);
@@ -204,7 +182,6 @@ enum err seglog_recycle(struct seglog *l, uint64_t segment, struct errinfo *ei)
     p->file = s->file;
     p->fd = s->fd;
     p->epoch = l->last_epoch; /* not smaller than any epoch in it */
-    p->is_recycled = true;
     mem_free(&s);
     err = open_file(l, p, 0, ei);
     if (err == ERR_OK)

@@ -143,7 +143,7 @@ static void leave_no_room(struct rig *r)
     struct pool_file *p;
     struct errinfo ei;
     fault_fail_allocate(r->fault, true);
-    assert_int_equal(seglog_pool_take(r->s->log, false, &p, &ei), ERR_OK);
+    assert_int_equal(seglog_pool_take(r->s->log, &p, &ei), ERR_OK);
     seglog_pool_forget(r->s->log, &p);
     while (!rig_was_told(r, "store.pool")) /* its thread has given up for a while */
         (void)store_wait_applied(r->s, UINT64_MAX, MILLISECONDS(1));

@@ -207,36 +207,6 @@ static void the_pool_gives_back_what_is_too_much(void **)
     assert_true(r->fault->n_now <= 12);
 }
 
-static uint64_t pool_after(struct rig *r, size_t bytes, uint64_t n_segments)
-{
-    while (store_figures(r->s).n_segments < n_segments) {
-        rig_send(r, bytes);
-        rig_wait(r, 0);
-    }
-    return store_figures(r->s).n_pool;
-}
-
-/* Zeros are for single messages; what was recycled costs nothing and is used by all. */
-static void large_batches_leave_the_zero_filled_file_in_the_pool(void **)
-{
-    struct errinfo ei;
-    SCOPED(rig_destroy) struct rig *r = rig_create(8);
-    RIG_OPEN(r);
-    rig_calm(r);
-    seglog_pool_stop(r->s->log); /* nothing comes into the pool by itself */
-    assert_int_equal(pool_after(r, 1000000, 2), 1);
-    assert_int_equal(pool_after(r, 1000000, 3), 1);
-    drop(r, 0, r->n);
-    assert_int_equal(store_snapshot(r->s, &ei), ERR_OK);
-    assert_int_equal(store_figures(r->s).n_pool, 2);
-    assert_int_equal(pool_after(r, 1000000, store_figures(r->s).n_segments + 1), 1);
-    assert_int_equal(pool_after(r, 1000000, store_figures(r->s).n_segments + 1), 1);
-    (void)pool_after(r, 20000, store_figures(r->s).n_segments + 1);
-    assert_int_equal(store_figures(r->s).n_pool, 0);
-    RIG_CHECK(r);
-    rig_close(r);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,7 +217,6 @@ int main(void)
         cmocka_unit_test(without_a_snapshot_nothing_is_recycled),
         cmocka_unit_test(what_is_left_of_a_sparse_segment_is_copied_forward),
         cmocka_unit_test(the_pool_gives_back_what_is_too_much),
-        cmocka_unit_test(large_batches_leave_the_zero_filled_file_in_the_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
