@@ -128,6 +128,10 @@ def stopped(stage, role, seconds):
     """SIGSTOP for one process of the role, which then hangs with all its connections open."""
     pid = stage.node.role_pids(role)[0]
     signal_pid(pid, signal.SIGSTOP)
+    # Whoever was connected to a hanging gate waits with it (all of them, if it had accepted all);
+    # whoever comes now is served.
+    stage.send("--sessions", 5, "--size", 3000, "--rate", 100, "--seconds", 1000,
+               "--timeout-ms", 60000)
     began = time.monotonic()
     wait_for(lambda: pid not in stage.node.role_pids(role), f"the hanging {role} is replaced",
              seconds, 0.1)

@@ -32,8 +32,12 @@ class Killer(Strace):
 
     def __enter__(self):
         def is_watched():
-            tasks = list(Path(f"/proc/{self.pid}/task").iterdir())
-            return all("TracerPid:\t0\n" not in (task / "status").read_text() for task in tasks)
+            try:
+                tasks = list(Path(f"/proc/{self.pid}/task").iterdir())
+                return all("TracerPid:\t0\n" not in (task / "status").read_text()
+                           for task in tasks)
+            except (FileNotFoundError, ProcessLookupError):
+                return True  # one of its own calls was the k-th: it is dead already
 
         wait_for(is_watched, "strace is on", 10, 0.01)
         return self
