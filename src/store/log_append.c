@@ -242,7 +242,7 @@ static enum err next_segment(struct seglog *l, struct errinfo *ei)
 enum err seglog_start_new(struct seglog *l, struct errinfo *ei)
 {
     struct pool_file *p;
-    enum err err = seglog_file_make(l, true, &p, ei);
+    enum err err = seglog_file_make(l, &p, ei);
     return err == ERR_OK ? start_segment(l, p, ei) : err;
 }
 

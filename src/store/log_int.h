@@ -256,9 +256,8 @@ void seglog_pool_give(struct seglog *l, struct pool_file *take_p);   /* ready fo
 void seglog_pool_refill(struct seglog *l, struct pool_file *take_p); /* in doubt: fill it anew */
 void seglog_pool_forget(struct seglog *l, struct pool_file **f);     /* closes; the file stays */
 enum err seglog_error(int why); /* errno of a write: ERR_FULL or ERR_IO */
-/* Make a file, zero-filled or only allocated, of full size and durable name. */
-enum err seglog_file_make(struct seglog *l, bool is_zeroed, struct pool_file **ret,
-                          struct errinfo *ei);
+/* Make a file, zero-filled, of full size and durable name. */
+enum err seglog_file_make(struct seglog *l, struct pool_file **ret, struct errinfo *ei);
 /* Give a segment's file back to the pool, or to the disk if the pool has enough. The caller has
  * made sure that nobody needs it. ERR_RETRY: somebody reads it now. */
 enum err seglog_recycle(struct seglog *l, uint64_t segment, struct errinfo *ei);

@@ -96,27 +96,24 @@ static enum err open_file(struct seglog *l, struct pool_file *p, int flags, stru
     return p->fd >= 0 ? ERR_OK : file_error(l, p->file, "open", ei);
 }
 
-/* Full size, zeros if asked, a durable name: in this order, so that what is found after a power
+/* Full size, zeros, a durable name: in this order, so that what is found after a power
  * cut is blank or whole. */
-static enum err prepare(struct seglog *l, struct pool_file *p, bool is_zeroed, struct errinfo *ei)
+static enum err prepare(struct seglog *l, struct pool_file *p, struct errinfo *ei)
 {
     const struct store_files *f = l->files;
     enum err err = open_file(l, p, O_CREAT, ei);
     if (err == ERR_OK && f->allocate(f->self, p->fd, (off_t)l->segment_bytes) != 0)
         err = file_error(l, p->file, "allocate", ei);
-    if (err == ERR_OK && is_zeroed)
+    if (err == ERR_OK)
         err = write_zeros(l, p, ei);
-    if (err == ERR_OK && is_zeroed)
+    if (err == ERR_OK)
         err = write_free_head(l, p, ei);
-    else if (err == ERR_OK && f->fdatasync(f->self, p->fd) != 0)
-        err = file_error(l, p->file, "sync", ei);
     if (err == ERR_OK && f->sync_dir(f->self, l->dir) != 0)
         err = file_error(l, p->file, "sync the folder of", ei);
     return err;
 }
 
-enum err seglog_file_make(struct seglog *l, bool is_zeroed, struct pool_file **ret,
-                          struct errinfo *ei)
+enum err seglog_file_make(struct seglog *l, struct pool_file **ret, struct errinfo *ei)
 {
     struct pool_file *p = mem_new(sizeof(*p));
     p->fd = -1;
@@ -124,7 +121,7 @@ enum err seglog_file_make(struct seglog *l, bool is_zeroed, struct pool_file **r
     pthread_mutex_lock(&l->lock);
     p->file = l->next_file++;
     pthread_mutex_unlock(&l->lock);
-    enum err err = prepare(l, p, is_zeroed, ei);
+    enum err err = prepare(l, p, ei);
     if (err == ERR_OK)
         *ret = p;
     else
@@ -140,8 +137,10 @@ enum err seglog_pool_take(struct seglog *l, struct pool_file **ret, struct errin
         l->n_pool--;
     pthread_cond_signal(&l->pool_cond);
     pthread_mutex_unlock(&l->lock);
+    /* With zeros here too, though the writer waits for them: into blocks that are only allocated
+     * ext4 may say yes to a sync whose bytes are not there, when it goes down in that moment. */
     if (!node)
-        return seglog_file_make(l, false, ret, ei);
+        return seglog_file_make(l, ret, ei);
     struct pool_file *p = container_of(node, struct pool_file, node);
     enum err err = open_file(l, p, 0, ei);
     if (err == ERR_OK)
@@ -208,11 +207,11 @@ static void fill_one(struct seglog *l)
     if (node) {
         p = container_of(node, struct pool_file, node);
         p->epoch = l->last_epoch;
-        err = prepare(l, p, true, &ei);
+        err = prepare(l, p, &ei);
         if (err != ERR_OK)
             seglog_pool_forget(l, &p); /* the next start finds it again */
     } else {
-        err = seglog_file_make(l, true, &p, &ei);
+        err = seglog_file_make(l, &p, &ei);
     }
     if (err == ERR_OK) {
         seglog_pool_give(l, p);
@@ -230,8 +229,8 @@ static void fill_one(struct seglog *l)
 }
 
 /* Filling a file with zeros takes as much of the disk as the mail that will go into it. While much
- * is being written that share is better left to the writer, which can do with files that are only
- * allocated. Under lock, which it leaves meanwhile. */
+ * is being written that share is better left to the writer, which fills one itself when it must.
+ * Under lock, which it leaves meanwhile. */
 static void wait_for_calm(struct seglog *l)
 {
     for (bool is_busy = true; is_busy && !l->is_stopping;) {
