@@ -154,9 +154,13 @@ void write_person(struct admin_call *c, const struct dir_person *p, struct slice
 /* Names of companies and mail systems as the index knows them (worker). */
 struct names {
     struct map *tenants, *primaries; /* id -> its name and company, in the call's arena */
+    struct map *zones;               /* company -> the name of its time zone; NULL: not loaded */
 };
-void names_finish(struct names *n);                       /* takes a zeroed one */
-bool names_load(struct admin_call *c, struct names *ret); /* false: the call has failed */
+void names_finish(struct names *n);                           /* takes a zeroed one */
+bool names_load(struct admin_call *c, struct names *ret);     /* false: the call has failed */
+bool names_load_zones(struct admin_call *c, struct names *n); /* likewise */
+/* "Europe/Rome", or "UTC"; after names_load_zones. */
+struct slice names_zone(const struct names *n, uint64_t tenant);
 struct slice names_tenant(const struct names *n, uint64_t id);
 struct slice names_primary(const struct names *n, uint64_t id);
 uint64_t names_tenant_of(const struct names *n, uint64_t primary); /* 0: unknown */

@@ -34,6 +34,7 @@ static void write_episode(struct out *j, const char *key, uint64_t id, const str
     write_id(j, "id", id);
     out_text(j, "primary", names_primary(names, e->primary));
     out_text(j, "tenant", names_tenant(names, names_tenant_of(names, e->primary)));
+    out_text(j, "zone", names_zone(names, names_tenant_of(names, e->primary)));
     out_truth(j, "over", e->end_at != 0);
     out_time(j, "first_failure", e->first_bad);
     out_time(j, "suspect", e->suspect_at);
@@ -108,7 +109,8 @@ void do_episode_list(struct admin_call *c)
     uint32_t limit = call_limit(c);
     struct keeping k = {
         .c = c, .names = &names, .limit = limit < EPISODES_MAX ? limit : EPISODES_MAX};
-    if (!names_load(c, &names) || !names_filter_tenant(c, &names, &k.tenant) ||
+    if (!names_load(c, &names) || !names_load_zones(c, &names) ||
+        !names_filter_tenant(c, &names, &k.tenant) ||
         !names_filter_primary(c, &names, k.tenant, &k.primary))
         return;
     k.ring = mem_new(k.limit * sizeof(*k.ring));
@@ -310,7 +312,7 @@ static bool list_one(void *arg, const struct store_row *row)
 void do_episode_messages(struct admin_call *c)
 {
     SCOPED(names_finish) struct names names = {};
-    struct statement s;
+    SCOPED(statement_finish) struct statement s = {};
     struct errinfo ei = {};
     struct slice after = call_param(c, "after");
     if (after.n > 0 && message_id_parse(after) == 0) {

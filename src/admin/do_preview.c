@@ -97,15 +97,17 @@ static void write_box(struct out *j, const struct box *box)
     out_close(j);
 }
 
-static void write_preview(struct admin_call *c, const struct preview *p, struct slice name,
+static void write_preview(struct admin_call *c, const struct preview *p, const struct names *names,
                           uint64_t first)
 {
+    struct slice name = names_primary(names, p->primary);
     SCOPED(buf_finish) struct buf text = buf_make(3000);
     struct out *j = &c->json;
     uint64_t limit = call_limit(c), at = first;
     say(p, name, &text);
     out_object(j, NULL);
     out_text(j, "primary", name);
+    out_text(j, "zone", names_zone(names, names_tenant_of(names, p->primary)));
     out_text(j, "text", buf_slice(&text));
     out_word(j, "method", "smtp");
     out_number(j, "messages", p->n_messages);
@@ -147,13 +149,14 @@ void do_state_preview(struct admin_call *c)
         call_refuse(c, 400, "after= must be the `next` of the list before. Nothing was done.");
         return;
     }
-    if (!names_load(c, &names) || !names_filter_tenant(c, &names, &tenant) ||
+    if (!names_load(c, &names) || !names_load_zones(c, &names) ||
+        !names_filter_tenant(c, &names, &tenant) ||
         !names_find_primary(c, &names, tenant, c->part[0], &p.primary))
         return;
     p.boxes = boxes_make(c);
     enum err err = look(c, &p, &ei);
     if (err == ERR_OK)
-        write_preview(c, &p, names_primary(&names, p.primary), first);
+        write_preview(c, &p, &names, first);
     boxes_finish(&p.boxes);
     if (err == ERR_OK)
         call_done(c);

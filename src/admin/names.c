@@ -24,6 +24,7 @@ void names_finish(struct names *n)
 {
     map_destroy(&n->tenants);
     map_destroy(&n->primaries);
+    map_destroy(&n->zones);
 }
 
 bool names_load(struct admin_call *c, struct names *ret)
@@ -40,6 +41,30 @@ bool names_load(struct admin_call *c, struct names *ret)
     return false;
 }
 
+static bool load_zone(void *arg, const struct record_object *o)
+{
+    struct loading *l = arg;
+    SCOPED(arena_destroy) struct arena *a = arena_create(1 << 20);
+    struct dir_calendar f = {};
+    if (!dir_calendar_unpack(o->body, a, &f) || f.zone.n == 0)
+        return true;
+    struct named *named = ARENA_NEW(l->c->arena, struct named);
+    *named = (struct named){arena_copy(l->c->arena, f.zone), o->id};
+    map_put(l->into, KEY(o->id), named);
+    return true;
+}
+
+bool names_load_zones(struct admin_call *c, struct names *n)
+{
+    struct errinfo ei = {};
+    n->zones = map_create();
+    struct loading zones = {c, n->zones};
+    enum err err = store_each_object(c->reader, OBJECT_CALENDAR, load_zone, &zones, &ei);
+    if (err != ERR_OK)
+        call_fail(c, err, ei.text);
+    return err == ERR_OK;
+}
+
 static struct slice name_in(const struct map *m, uint64_t id)
 {
     const struct named *named = id ? map_get(m, KEY(id)) : NULL;
@@ -54,6 +79,12 @@ struct slice names_tenant(const struct names *n, uint64_t id)
 struct slice names_primary(const struct names *n, uint64_t id)
 {
     return name_in(n->primaries, id);
+}
+
+struct slice names_zone(const struct names *n, uint64_t tenant)
+{
+    struct slice name = name_in(n->zones, tenant);
+    return name.n > 0 ? name : SLICE("UTC");
 }
 
 uint64_t names_tenant_of(const struct names *n, uint64_t primary)

@@ -80,7 +80,7 @@ bool statement_find(struct admin_call *c, struct names *names, struct statement 
     struct finding f = {.c = c, .s = ret};
     struct errinfo ei = {};
     *ret = (struct statement){.id = message_id_parse(c->part[0])};
-    if (!names_load(c, names))
+    if (!names_load(c, names) || !names_load_zones(c, names))
         return false;
     enum err err = store_each_object(c->reader, OBJECT_EPISODE, find_one, &f, &ei);
     if (err != ERR_OK) {
@@ -96,6 +96,7 @@ bool statement_find(struct admin_call *c, struct names *names, struct statement 
     }
     ret->primary = names_primary(names, ret->e.primary);
     ret->tenant = names_tenant(names, names_tenant_of(names, ret->e.primary));
+    directory_zone_read(&ret->zone, names_zone(names, names_tenant_of(names, ret->e.primary)));
     set_span(ret);
     return true;
 }
@@ -163,6 +164,7 @@ bool statement_make(struct admin_call *c, struct names *names, struct statement 
 
 void statement_finish(struct statement *s)
 {
+    directory_zone_finish(&s->zone);
     if (s->boxes.by)
         boxes_finish(&s->boxes);
 }

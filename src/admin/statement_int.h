@@ -5,6 +5,7 @@
 
 #include "admin/admin_int.h"
 #include "continuity/episode.h"
+#include "directory/local_time.h"
 
 /* What became of a row, as people understand it. */
 enum fate {
@@ -52,6 +53,7 @@ struct statement {
     uint64_t id;
     struct episode e;
     struct slice primary, tenant; /* names */
+    struct directory_zone zone;   /* of the company: its people read the text */
     utc_ms begin, now;
     struct store_span span;
     /* counted row by row */
@@ -66,7 +68,7 @@ struct statement {
 /* Counts; SCOPED(statement_finish). `c->part[0]` is the episode. False: the call has failed. */
 bool statement_make(struct admin_call *c, struct names *names, struct statement *ret);
 void statement_finish(struct statement *s);
-/* The interval and names of the episode in the path, nothing counted. */
+/* The interval and names of the episode in the path, nothing counted. SCOPED likewise. */
 bool statement_find(struct admin_call *c, struct names *names, struct statement *ret);
 /* Everything that was to be accounted for, and what was found. */
 uint64_t statement_owed(const struct statement *s);

@@ -6,7 +6,7 @@
 
 enum { STEPS_SHOWN = 60, BOXES_SHOWN = 20, NUMBER_WIDTH = 12 };
 
-/* ---- numbers and times ---- */
+/* ---- numbers ---- */
 
 void add_count(struct buf *b, uint64_t n)
 {
@@ -49,13 +49,6 @@ void add_words(struct buf *b, struct slice s)
         char sign = (unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f ? ' ' : s.p[i];
         buf_add(b, &sign, 1);
     }
-}
-
-/* "2026-11-21 08:31:02 UTC" */
-static void add_time(struct buf *b, utc_ms t)
-{
-    struct utc_text text = utc_rfc3339(t);
-    buf_addf(b, "%.10s %.8s UTC", text.s, text.s + 11);
 }
 
 static void add_line(struct buf *b, const char *what, uint64_t n)
@@ -104,17 +97,22 @@ static void add_verdict(const struct statement *s, struct buf *b)
 
 /* ---- when ---- */
 
-static void add_moment(struct buf *b, const char *what, utc_ms t, utc_ms before, const char *since)
+struct moment {
+    const char *what;
+    utc_ms t, before; /* so long after that one; 0: not said */
+    const char *since;
+};
+
+static void add_moment(const struct directory_zone *zone, struct buf *b, struct moment m)
 {
-    SCOPED(buf_finish) struct buf time = buf_make(60);
-    if (!t)
+    if (!m.t)
         return;
-    add_time(&time, t);
-    buf_addf(b, "  %-25s%s", what, buf_cstr(&time));
-    if (before && t >= before) {
+    buf_addf(b, "  %-25s", m.what);
+    directory_zone_add_time(zone, b, m.t);
+    if (m.before && m.t >= m.before) {
         buf_addf(b, "   ");
-        add_duration(b, t - before);
-        buf_addf(b, " %s", since);
+        add_duration(b, m.t - m.before);
+        buf_addf(b, " %s", m.since);
     }
     buf_addf(b, "\n");
 }
@@ -123,16 +121,19 @@ static void add_times(const struct statement *s, struct buf *b)
 {
     const struct episode *e = &s->e;
     const char *from = e->first_bad ? "after the first failure" : "after it was declared";
-    utc_ms zero = s->begin;
-    buf_addf(b, "\nWHEN\n");
-    add_moment(b, "First failure", e->first_bad, 0, "");
+    const struct moment moments[] = {
+        {"First failure", e->first_bad, 0, ""},
+        {"Suspected", e->suspect_at, s->begin, from},
+        {"Emergency", e->emergency_at, e->first_bad ? s->begin : 0, from},
+        {"Well again", e->ready_at, s->begin, from},
+        {"Giving back began", e->return_at, s->begin, from},
+        {"End", e->end_at, e->return_at, "after giving back began"},
+    };
+    buf_addf(b, "\nWHEN (%s)\n", s->zone.name);
     if (!e->first_bad)
         buf_addf(b, "  %-25s%s\n", "First failure", "none was seen: a person was first");
-    add_moment(b, "Suspected", e->suspect_at, zero, from);
-    add_moment(b, "Emergency", e->emergency_at, e->first_bad ? zero : 0, from);
-    add_moment(b, "Well again", e->ready_at, zero, from);
-    add_moment(b, "Giving back began", e->return_at, zero, from);
-    add_moment(b, "End", e->end_at, e->return_at, "after giving back began");
+    for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++)
+        add_moment(&s->zone, b, moments[i]);
     if (e->end_at)
         buf_addf(b, "  %-25s", "All in all");
     else
@@ -187,9 +188,9 @@ static void add_steps(const struct statement *s, struct buf *b)
     buf_addf(b, "\nWHO DECIDED WHAT, AND WHY\n");
     for (uint32_t i = 0; i < e->n_steps && i < STEPS_SHOWN; i++) {
         const struct episode_step *step = &e->steps[i];
-        SCOPED(buf_finish) struct buf time = buf_make(60);
-        add_time(&time, step->time);
-        buf_addf(b, "  %s  %-20s", buf_cstr(&time), step_words(step));
+        buf_addf(b, "  ");
+        directory_zone_add_time(&s->zone, b, step->time);
+        buf_addf(b, "  %-20s", step_words(step));
         add_words(b, step->by);
         buf_addf(b, "%s", step->why.n ? ": " : "");
         add_words(b, step->why);

@@ -98,7 +98,8 @@ bool time_parse(const char *text, utc_ms now, char ret[40]);
 
 void show(const struct view *v, const json_t *answer);
 void show_message(const json_t *message);
-void show_table(const struct table *t, const json_t *list);
+/* `zone`: of rows that name none; NULL: the reader's own time. */
+void show_table(const struct table *t, const json_t *list, const char *zone);
 void show_lines(const char *lines, const json_t *object);
 /* Bytes of strangers on a terminal: no controls, no marks that turn the writing direction. */
 void add_safe(struct buf *b, struct slice s);

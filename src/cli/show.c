@@ -85,16 +85,43 @@ const json_t *member_at(const json_t *object, struct slice path)
     return object;
 }
 
-static void add_time(struct buf *b, const char *text)
+/* `zone`: of the company that is spoken of; NULL: the reader's own. The name comes from the node,
+ * and the library takes one without a file for UTC. */
+static bool local_time(time_t t, const char *zone, struct tm *ret)
+{
+    const char *own = getenv("TZ");
+    char kept[200] = "", there[100];
+    if (!zone)
+        return localtime_r(&t, ret) != NULL;
+    if (own)
+        (void)snprintf(kept, sizeof(kept), "%s", own);
+    (void)snprintf(there, sizeof(there), ":%s", zone);
+    setenv("TZ", there, 1);
+    tzset();
+    bool is_fine = localtime_r(&t, ret) != NULL;
+    if (own)
+        setenv("TZ", kept, 1);
+    else
+        unsetenv("TZ");
+    tzset();
+    return is_fine;
+}
+
+static void add_time(struct buf *b, const char *text, const char *zone)
 {
     struct tm tm = {};
     char shown[40] = "";
     const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
     time_t t = end ? timegm(&tm) : 0;
     struct tm local;
-    if (end && localtime_r(&t, &local))
+    bool is_time = end && local_time(t, zone, &local);
+    if (is_time)
         strftime(shown, sizeof(shown), "%Y-%m-%d %H:%M:%S", &local);
     add_safe(b, slice_str(shown[0] ? shown : text));
+    if (is_time && zone) {
+        long minutes = (local.tm_gmtoff < 0 ? -local.tm_gmtoff : local.tm_gmtoff) / 60;
+        buf_addf(b, " %c%02ld:%02ld", local.tm_gmtoff < 0 ? '-' : '+', minutes / 60, minutes % 60);
+    }
 }
 
 static void add_size(struct buf *b, json_int_t bytes)
@@ -109,10 +136,16 @@ static void add_size(struct buf *b, json_int_t bytes)
     buf_addf(b, unit ? "%.1f %s" : "%.0f %s", n, units[unit]);
 }
 
-static void add_value(struct buf *b, const json_t *v, char format)
+/* Times of an object that names a time zone are that zone's. */
+static const char *zone_of(const json_t *object)
+{
+    return json_string_value(json_object_get(object, "zone"));
+}
+
+static void add_value(struct buf *b, const json_t *v, char format, const char *zone)
 {
     if (json_is_string(v) && format == '@')
-        add_time(b, json_string_value(v));
+        add_time(b, json_string_value(v), zone);
     else if (json_is_string(v))
         add_safe(b, slice_of(json_string_value(v), json_string_length(v)));
     else if (json_is_integer(v) && format == '#')
@@ -124,7 +157,7 @@ static void add_value(struct buf *b, const json_t *v, char format)
     for (size_t i = 0; i < json_array_size(v); i++) {
         if (i > 0)
             buf_adds(b, SLICE(", "));
-        add_value(b, json_array_get(v, i), 0);
+        add_value(b, json_array_get(v, i), 0, zone);
     }
 }
 
@@ -166,18 +199,19 @@ void show_lines(const char *lines, const json_t *object)
             continue;
         buf_addf(&out, SLICE_FMT "%*s", SLICE_ARG(c.title), (int)(width - width_of(c.title) + 2),
                  "");
-        add_value(&out, v, c.format);
+        add_value(&out, v, c.format, zone_of(object));
         buf_addc(&out, '\n');
     }
     print(&out);
 }
 
 /* The last column may be long: it pushes nothing aside. */
-static void add_cell(struct buf *b, const struct column *c, const json_t *row, bool is_last)
+static void add_cell(struct buf *b, const struct column *c, const json_t *row, const char *zone,
+                     bool is_last)
 {
     SCOPED(buf_finish) struct buf whole = buf_make(1 << 20);
     const json_t *v = member_at(row, c->member);
-    add_value(&whole, v, c->format);
+    add_value(&whole, v, c->format, zone_of(row) ? zone_of(row) : zone);
     if (whole.n == 0)
         buf_addc(b, '-');
     else
@@ -212,7 +246,7 @@ static void add_aligned(struct buf *out, struct slice text, size_t width, bool i
         pad(out, 2);
 }
 
-void show_table(const struct table *t, const json_t *list)
+void show_table(const struct table *t, const json_t *list, const char *zone)
 {
     SCOPED(buf_finish) struct buf out = buf_make(ANSWER_MAX);
     struct column columns[COLUMNS_MAX];
@@ -227,7 +261,7 @@ void show_table(const struct table *t, const json_t *list)
         widths[n] = width_of(columns[n].title);
         for (size_t i = 0; i < json_array_size(list); i++) {
             SCOPED(buf_finish) struct buf cell = buf_make(TEXT_MAX);
-            add_cell(&cell, &columns[n], json_array_get(list, i), rest.n == 0);
+            add_cell(&cell, &columns[n], json_array_get(list, i), zone, rest.n == 0);
             size_t width = width_of(buf_slice(&cell));
             widths[n] = width > widths[n] ? width : widths[n];
         }
@@ -238,7 +272,7 @@ void show_table(const struct table *t, const json_t *list)
     for (size_t i = 0; i < json_array_size(list); i++) {
         for (size_t k = 0; k < n; k++) {
             SCOPED(buf_finish) struct buf cell = buf_make(TEXT_MAX);
-            add_cell(&cell, &columns[k], json_array_get(list, i), k + 1 == n);
+            add_cell(&cell, &columns[k], json_array_get(list, i), zone, k + 1 == n);
             add_aligned(&out, buf_slice(&cell), widths[k], is_number(&columns[k], list),
                         k + 1 == n);
         }
@@ -259,7 +293,7 @@ void show(const struct view *v, const json_t *answer)
             printf("\n");
         if (t->title)
             printf("%s\n", t->title);
-        show_table(t, json_object_get(answer, t->member));
+        show_table(t, json_object_get(answer, t->member), zone_of(answer));
     }
     const char *next = json_string_value(json_object_get(answer, "next"));
     if (next)
@@ -283,7 +317,7 @@ void show_message(const json_t *message)
                "Size=bytes#|Encrypted=encrypted|Sender knows=answered|Bytes given up=dropped",
                message);
     printf("\n");
-    show_table(&rows, json_object_get(message, "rows"));
+    show_table(&rows, json_object_get(message, "rows"), NULL);
     printf("\n");
-    show_table(&history, json_object_get(message, "history"));
+    show_table(&history, json_object_get(message, "history"), NULL);
 }

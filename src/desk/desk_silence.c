@@ -1,13 +1,11 @@
 /* Silence: when a company that always has mail at this hour has none, somebody should look. Inward
  * it says that we are not reached, outward that its mail system may be stuck; neither is evidence
  * strong enough to decide anything. */
-#include "continuity/zone.h"
 #include "desk/desk_state_int.h"
+#include "directory/local_time.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/pack_struct_begin.h"
 #include "desk/silence.def"
@@ -27,10 +25,7 @@ struct silence {
     uint32_t n_new[WAYS]; /* since the last look */
     bool is_strange[WAYS];
     utc_ms saved;
-    char zone_name[61];
-    struct buf zone_bytes;
-    struct continuity_zone zone;
-    bool has_zone; /* else UTC */
+    struct directory_zone zone;
 };
 
 static struct silence *silence_of(struct desk *d, uint64_t tenant)
@@ -40,7 +35,6 @@ static struct silence *silence_of(struct desk *d, uint64_t tenant)
         return s;
     s = mem_new(sizeof(*s));
     s->tenant = tenant;
-    s->zone_bytes = buf_make(ZONE_BYTES_MAX);
     s->saved = utc_now();
     map_put(d->silences, KEY(tenant), s);
     return s;
@@ -53,22 +47,6 @@ void desk_silence_count(struct desk *d, uint64_t tenant, bool is_inward)
 }
 
 /* ---- the company's own time ---- */
-
-static void read_zone(struct silence *s, struct slice name)
-{
-    char path[120];
-    struct errinfo ei;
-    snprintf(s->zone_name, sizeof(s->zone_name), "%.*s", SLICE_ARG(name));
-    snprintf(path, sizeof(path), "/usr/share/zoneinfo/%s", s->zone_name);
-    s->has_zone = false;
-    buf_clear(&s->zone_bytes);
-    SCOPED(fd_close) int fd = s->zone_name[0] ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
-    char *to = fd >= 0 ? buf_room(&s->zone_bytes, ZONE_BYTES_MAX) : NULL;
-    ssize_t n = to ? read(fd, to, ZONE_BYTES_MAX) : -1;
-    if (n <= 0)
-        return;
-    s->has_zone = continuity_zone_parse(slice_of(to, (size_t)n), &s->zone, &ei) == ERR_OK;
-}
 
 static bool is_holiday(const struct dir_calendar *c, int64_t day)
 {
@@ -84,12 +62,9 @@ static bool is_holiday(const struct dir_calendar *c, int64_t day)
 
 static struct silence_when when_of(struct desk *d, struct silence *s, utc_ms now)
 {
-    static const struct continuity_zone utc;
     const struct directory_calendar *c = directory_calendar(d->directory, s->tenant);
-    struct slice wanted = c ? c->facts.zone : SLICE("");
-    if (!slice_eq(wanted, slice_str(s->zone_name)))
-        read_zone(s, wanted);
-    struct silence_when w = continuity_local(s->has_zone ? &s->zone : &utc, now);
+    directory_zone_read(&s->zone, c ? c->facts.zone : SLICE(""));
+    struct silence_when w = continuity_local(&s->zone.zone, now);
     w.is_holiday = c && is_holiday(&c->facts, continuity_local_day(&w));
     return w;
 }
@@ -236,7 +211,7 @@ void desk_silence_clear(struct desk *d)
     void *value;
     while (map_next(d->silences, &at, NULL, &value)) {
         struct silence *s = value;
-        buf_finish(&s->zone_bytes);
+        directory_zone_finish(&s->zone);
         mem_free(&s);
     }
     map_destroy(&d->silences);

@@ -66,6 +66,7 @@ def test_a_real_mail_system_gets_everything_back_with_a_statement(stage, tell):
     story = Story(node)
     assert story.send("before").code == 250
     settled(node)
+    node.must("calendar", "set", "rossi", "--zone", "Asia/Kolkata")
     say(node, "emergency")
     for number in range(6):
         assert story.send(f"alice-{number}", ALICE).code == 250
@@ -98,6 +99,9 @@ def test_a_real_mail_system_gets_everything_back_with_a_statement(stage, tell):
     tell(text)
     assert "Nothing was lost." in text and "the test wants to emergency" in text
     assert re.search(r"Given back +13\n", text) and "uid 0" in text
+    # For people: their own time, read by the node from inside its sandbox.
+    assert "WHEN (Asia/Kolkata)" in text and re.search(r"End +[-0-9]+ [:0-9]+ \+05:30", text)
+    assert found["episode"]["zone"] == "Asia/Kolkata" and found["episode"]["end"].endswith("Z")
     assert all(line.isprintable() and len(line) < 160 for line in text.splitlines())
     # A person decides about the rest; the statement of the same emergency says so.
     node.must("queue", "remove", story.accepted["alice-0"], "--why", "it was one")

@@ -3,6 +3,8 @@
 
 #include "admin/statement_int.h"
 
+#include <unistd.h>
+
 #define BEGIN ((utc_ms)1800000000000)
 enum { RETURN = 60000, END = 120000 }; /* after BEGIN */
 
@@ -148,6 +150,21 @@ static void two_addresses_of_a_person_are_one_mailbox_and_essential_ones_are_fir
            "\"recipients\":2,\"bytes\":2000,",
            "{\"address\":\"luca@rossi.example\",\"essential\":false,\"recipients\":7,",
            "\"n_mailboxes\":2", "  * anna@rossi.example");
+}
+
+static void times_for_people_are_those_of_the_company(void **)
+{
+    EXPECT(target("report"), "\"zone\":\"UTC\"", "WHEN (UTC)",
+           "  Emergency                2027-01-15 08:00:00 +00:00");
+    fake_do("PATCH", "/v1/tenants/rossi/calendar", "{\"zone\":\"Europe/Rome\"}");
+    if (access("/usr/share/zoneinfo/Europe/Rome", R_OK) != 0)
+        skip(); /* a machine without time zones */
+    EXPECT(target("report"), "\"zone\":\"Europe/Rome\"", "WHEN (Europe/Rome)",
+           "\"emergency\":\"2027-01-15T08:00:00.000Z\"",
+           "  Emergency                2027-01-15 09:00:00 +01:00",
+           "  2027-01-15 09:01:00 +01:00  giving back");
+    EXPECT("/v1/episodes", "\"zone\":\"Europe/Rome\"", "\"end\":\"2027-01-15T08:02:00.000Z\"");
+    EXPECT("/v1/state/exchange/preview", "\"zone\":\"Europe/Rome\"");
 }
 
 static void nothing_was_lost_is_said_only_when_the_ledger_says_it_too(void **)
@@ -297,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_statement_counts_each_fate_and_proves_itself),
         TEST(two_addresses_of_a_person_are_one_mailbox_and_essential_ones_are_first),
+        TEST(times_for_people_are_those_of_the_company),
         TEST(nothing_was_lost_is_said_only_when_the_ledger_says_it_too),
         TEST(bytes_of_strangers_begin_no_line),
         TEST(an_emergency_that_goes_on_is_not_over),

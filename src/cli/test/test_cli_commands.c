@@ -345,6 +345,30 @@ static void tells_the_statement_of_an_emergency(void **)
     assert_non_null(strstr(r.err, "There was no emergency yet"));
 }
 
+static void shows_times_of_the_company_that_is_spoken_of(void **)
+{
+    PLAY({"GET /v1/episodes", 200,
+          "{\"episodes\":[{\"id\":\"abc\",\"primary\":\"exchange\",\"tenant\":\"rossi\",\"zone\":"
+          "\"Europe/Rome\",\"emergency\":\"2027-01-15T08:00:00.000Z\",\"seconds\":60,"
+          "\"deaths\":0,\"over\":false}],\"more\":false}"},
+         {"GET /v1/state/exchange/preview", 200,
+          "{\"primary\":\"exchange\",\"zone\":\"Asia/Kathmandu\",\"text\":\"1 message\","
+          "\"mailboxes\":[{\"address\":\"a@b.c\",\"essential\":true,\"recipients\":1,\"held\":0,"
+          "\"bytes\":9,\"oldest\":\"2027-01-15T08:00:00.000Z\"}],\"n_mailboxes\":1}"});
+    if (access("/usr/share/zoneinfo/Europe/Rome", R_OK) != 0)
+        skip(); /* a machine without time zones */
+    expect(
+        "state history", 0, "GET /v1/episodes",
+        "Id   Mail system  Company  First failure  Emergency                   Giving back  End  "
+        "Seconds  Failed again  Over\n"
+        "abc  exchange     rossi    -              2027-01-15 09:00:00 +01:00  -            -    "
+        "     60             0  no\n");
+    expect("state preview exchange", 0, "GET /v1/state/exchange/preview",
+           "Giving back  1 message\n\n"
+           "Mailbox  Essential  Messages  Held     Size  Oldest\n"
+           "a@b.c    yes               1     0  9 bytes  2027-01-15 13:45:00 +05:45\n");
+}
+
 static void fails_when_a_check_fails(void **)
 {
     PLAY(
@@ -625,6 +649,7 @@ int main(void)
         cmocka_unit_test(shows_tables_and_lines),
         cmocka_unit_test(shows_messages_from_arrival_to_fate),
         cmocka_unit_test(tells_the_statement_of_an_emergency),
+        cmocka_unit_test(shows_times_of_the_company_that_is_spoken_of),
         cmocka_unit_test(fails_when_a_check_fails),
         cmocka_unit_test(shows_findings_in_words),
         cmocka_unit_test(checks_everything),
