@@ -120,7 +120,9 @@ struct queue_options {
     /* Fetch the bytes of a message from the store, then queue_fetched with the same cookie. */
     void (*fetch)(void *arg, uint64_t message, void *cookie);
     void (*answer)(void *arg, const struct queue_answer *answer);
-    /* Something speaks for or against this primary; it was tried from `begun` on. */
+    /* Something speaks for or against this primary; it was tried from `begun` on. `text`: its reply
+     * with the code, "451 4.3.0 busy", or what happened instead; one line of less than 300 bytes.
+     */
     void (*evidence)(void *arg, uint64_t primary, enum continuity_evidence e, utc_ms begun,
                      struct slice text);
     enum continuity_way (*way)(void *arg, uint64_t primary);

@@ -175,6 +175,8 @@ static bool is_unanimous(const struct item *i, const struct queue_result *r)
     return true;
 }
 
+enum { WORDS_MAX = 250, EVIDENCE_TEXT_MAX = 300 }; /* a record of evidence takes 300 */
+
 /* Rows that go back to their sender: final as soon as the notice about them is durable. */
 struct returning {
     struct notice_wait wait;
@@ -194,7 +196,7 @@ struct settling {
     utc_ms due;
     bool rests, has_reply, is_due_now;
     enum continuity_evidence evidence;
-    struct slice evidence_text;
+    char evidence_text[EVIDENCE_TEXT_MAX];
     const struct queue_outcome *pass; /* the refusal that the sender gets */
     enum refuse_id held_for;          /* of the first that is held */
     struct slice held_text;
@@ -417,6 +419,22 @@ static bool is_only_about_a_person(const struct settling *s, const struct contin
     return d->refused == who || row->attempts > 1;
 }
 
+/* "451 4.3.0 try later"; without a reply only the words. They come from a stranger: one line. */
+static void say_evidence(struct settling *s, const struct queue_outcome *o)
+{
+    char *text = s->evidence_text;
+    struct slice words = slice_of(o->text.p, o->text.n < WORDS_MAX ? o->text.n : WORDS_MAX);
+    int n = 0;
+    if (o->reply.code)
+        n = snprintf(text, EVIDENCE_TEXT_MAX, "%u %.*s%s", o->reply.code,
+                     (int)(o->enhanced.n < 16 ? o->enhanced.n : 16),
+                     o->enhanced.n ? o->enhanced.p : "", o->enhanced.n ? " " : "");
+    (void)snprintf(text + n, EVIDENCE_TEXT_MAX - (size_t)n, SLICE_FMT, SLICE_ARG(words));
+    for (char *c = text; *c; c++)
+        if (*c < ' ' || *c > '~')
+            *c = *c == '\n' ? ' ' : '?';
+}
+
 static void weigh(struct settling *s, const struct continuity_verdict *v,
                   const struct queue_row *row, const struct queue_outcome *o)
 {
@@ -426,7 +444,7 @@ static void weigh(struct settling *s, const struct continuity_verdict *v,
         return;
     if (v->evidence != EVIDENCE_NONE && s->evidence != EVIDENCE_GOOD) {
         s->evidence = v->evidence; /* one recipient that went well outweighs */
-        s->evidence_text = o->text;
+        say_evidence(s, o);
     }
 }
 
@@ -599,7 +617,7 @@ bool queue_result(struct queue *q, uint64_t tag, const struct queue_result *r)
     note_health(&s, d);
     place_rest(&s);
     if (primary && s.evidence != EVIDENCE_NONE)
-        q->o.evidence(q->o.arg, primary, s.evidence, begun, s.evidence_text);
+        q->o.evidence(q->o.arg, primary, s.evidence, begun, slice_str(s.evidence_text));
     queue_next(q, d);
     queue_destination_settle(q, d);
     return true;

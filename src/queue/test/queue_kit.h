@@ -144,14 +144,15 @@ static bool kit_result(struct kit_job *job, const struct kit_reply *replies, siz
                              .n_outcomes = job->n};
     for (size_t i = 0; i < job->n; i++) {
         const struct kit_reply *reply = &replies[n_replies > 1 ? i : 0];
-        outcomes[i] = (struct queue_outcome){.rcpt = job->rcpts[i],
-                                             .reply = {.phase = reply->phase,
-                                                       .code = reply->code,
-                                                       .class = reply->class,
-                                                       .subject = reply->subject,
-                                                       .detail = reply->detail},
-                                             .enhanced = SLICE("5.5.5"),
-                                             .text = SLICE("as the test says")};
+        outcomes[i] =
+            (struct queue_outcome){.rcpt = job->rcpts[i],
+                                   .reply = {.phase = reply->phase,
+                                             .code = reply->code,
+                                             .class = reply->class,
+                                             .subject = reply->subject,
+                                             .detail = reply->detail},
+                                   .enhanced = SLICE("5.5.5"),
+                                   .text = slice_str(kit->words ? kit->words : "as the test says")};
         r.is_sent |= reply->is_sent;
     }
     job->is_over = true;

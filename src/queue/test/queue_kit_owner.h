@@ -75,10 +75,13 @@ static void kit_answer(void *, const struct queue_answer *answer)
     kit->answers[kit->n_answers++] = *answer;
 }
 
-static void kit_evidence(void *, uint64_t primary, enum continuity_evidence e, utc_ms, struct slice)
+static void kit_evidence(void *, uint64_t primary, enum continuity_evidence e, utc_ms,
+                         struct slice text)
 {
     if (kit->n_evidence == KIT_SAID)
         kit->n_evidence = 0;
+    snprintf(kit->evidence[kit->n_evidence].text, sizeof(kit->evidence[0].text), "%.*s",
+             SLICE_ARG(text));
     kit->evidence[kit->n_evidence].primary = primary;
     kit->evidence[kit->n_evidence++].evidence = e;
     if (kit->wakes_on_evidence > 0) {

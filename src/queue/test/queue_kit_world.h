@@ -72,12 +72,14 @@ struct kit {
     uint32_t ceiling[KIT_PRIMARIES];
     const char *essential; /* whose address contains this; NULL: nobody */
     bool may_notify;
+    const char *words; /* of replies; NULL: some */
     /* what was said */
     struct queue_answer answers[KIT_SAID];
     size_t n_answers;
     struct {
         uint64_t primary;
         enum continuity_evidence evidence;
+        char text[300];
     } evidence[KIT_SAID];
     size_t n_evidence;
     struct {

@@ -180,6 +180,35 @@ static void one_mailbox_that_is_gone_says_nothing_about_its_system(void **)
     assert_int_equal(kit->evidence[1].evidence, EVIDENCE_GOOD);
 }
 
+static void what_speaks_against_a_primary_is_its_reply_with_the_code(void **)
+{
+    static char endless[600];
+    static const struct {
+        struct kit_reply reply;
+        const char *words, *expected;
+    } cases[] = {
+        {{AT_CONNECT, 421, 4, 3, 2, false}, "going down", "421 5.5.5 going down"},
+        {{AT_DOT, 451, 4, 3, 0, true},
+         "two\nlines \x1b[31m\xc3\xa0",
+         "451 5.5.5 two lines ?[31m??"},
+        {{AT_CONNECT, 0, 0, 0, 0, false}, "no answer", "no answer"},
+        {{AT_DOT, 451, 4, 3, 0, true}, "", "451 5.5.5 "},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        kit->n_evidence = 0;
+        kit->words = cases[i].words;
+        kit_end(kit_mail(&(struct kit_mail){.primary = 1}), cases[i].reply);
+        assert_int_equal(kit->n_evidence, 1);
+        assert_string_equal(kit->evidence[0].text, cases[i].expected);
+        kit_queue_anew(1000, 1 << 20);
+    }
+    memset(endless, 'x', sizeof(endless) - 1);
+    kit->words = endless;
+    kit->n_evidence = 0;
+    kit_end(kit_mail(&(struct kit_mail){.primary = 1}), cases[0].reply);
+    assert_int_equal(strlen(kit->evidence[0].text), 10 + 250);
+}
+
 static void recipients_of_one_delivery_have_their_own_fates(void **)
 {
     uint64_t id = kit_mail(&(struct kit_mail){.n_rcpts = 4});
@@ -515,6 +544,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(each_reply_has_its_fate),
         TEST(one_mailbox_that_is_gone_says_nothing_about_its_system),
+        TEST(what_speaks_against_a_primary_is_its_reply_with_the_code),
         TEST(recipients_of_one_delivery_have_their_own_fates),
         TEST(a_recipient_without_an_outcome_goes_on_waiting),
         TEST(many_that_are_held_are_one_alarm),
