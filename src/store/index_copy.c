@@ -8,6 +8,7 @@
 
 static const struct {
     const char *name, *dump; /* dump: columns and order; NULL: not compared */
+    int since;               /* the version that brought it; 0: the first one */
 } tables[] = {
     {"meta", "* FROM meta"},
     {"message", "* FROM message ORDER BY id"},
@@ -21,32 +22,61 @@ static const struct {
     {"entry", "* FROM entry ORDER BY mailbox, uid"},
     {"thread", "* FROM (SELECT * FROM thread UNION ALL SELECT * FROM thread_new)"
                " ORDER BY person, hash"},
-    {"thread_new", NULL}, /* dumped with those that are merged: when that was makes no difference */
+    {"thread_new", NULL,
+     2}, /* dumped with those that are merged: when that was makes no difference */
     /* first and last only narrow a search, and begin anew when a zone was empty at a commit. */
     {"zone", "number, bytes FROM zone ORDER BY number"},
     {"moved", "* FROM moved ORDER BY pos, message"},
     {"loose", "* FROM loose ORDER BY rec"},
     {"event", "* FROM event ORDER BY number"},
-    {"evidence", "* FROM evidence ORDER BY primary_id, first, pos, n"},
-    {"high", "* FROM high ORDER BY refusal, hour"},
+    {"evidence", "* FROM evidence ORDER BY primary_id, first, pos, n", 2},
+    {"high", "* FROM high ORDER BY refusal, hour", 2},
     {"aside", "* FROM aside ORDER BY pos"},
 };
 enum { N_TABLES = sizeof(tables) / sizeof(tables[0]) };
 
-static enum err open_reading(const char *path, sqlite3 **ret, struct errinfo *ei)
+enum err index_db_check_tables(sqlite3 *db, int version, struct errinfo *ei)
 {
+    for (int i = 0; i < N_TABLES; i++) {
+        SCOPED(index_db_finalize) sqlite3_stmt *stmt = NULL;
+        char sql[80];
+        (void)snprintf(sql, sizeof(sql), "SELECT 1 FROM %s", tables[i].name);
+        if (tables[i].since > version)
+            continue;
+        int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+        if (rc != SQLITE_OK)
+            return index_db_err(ei, db, rc, sql);
+    }
+    return ERR_OK;
+}
+
+/* Also of an older version: a snapshot is not touched. */
+struct reading {
+    sqlite3 *db;
+    int version;
+};
+
+static void reading_close(struct reading *r)
+{
+    index_db_close(&r->db);
+}
+
+static enum err open_reading(const char *path, struct reading *ret, struct errinfo *ei)
+{
+    int version = 0;
     sqlite3 *db = NULL;
     enum err err = index_db_open(path, SQLITE_OPEN_READONLY, &db, ei);
     if (err != ERR_OK)
         return err;
-    bool is_empty = false;
-    err = index_db_check_version(db, &is_empty, ei);
-    if (err == ERR_OK && is_empty)
+    err = index_db_version(db, &version, ei);
+    if (err == ERR_OK && version == 0)
         err = err_set(ei, ERR_CORRUPT, "index: the file is empty");
+    if (err == ERR_OK)
+        err = index_db_check_tables(db, version, ei);
     if (err != ERR_OK)
         index_db_close(&db);
     else
-        *ret = db;
+        *ret = (struct reading){db, version};
     return err;
 }
 
@@ -79,21 +109,24 @@ static enum err verify(sqlite3 *db, uint64_t *ret_applied, struct errinfo *ei)
 
 enum err index_verify(const char *path, uint64_t *ret_applied, struct errinfo *ei)
 {
-    SCOPED(index_db_close) sqlite3 *db = NULL;
-    enum err err = open_reading(path, &db, ei);
+    SCOPED(reading_close) struct reading r = {};
+    enum err err = open_reading(path, &r, ei);
     if (err == ERR_OK)
-        err = verify(db, ret_applied, ei);
+        err = verify(r.db, ret_applied, ei);
     return err == ERR_OK ? ERR_OK : err_prefix(ei, err, "%s", path);
 }
 
 /* ---- copy ---- */
 
-static enum err count_rows(sqlite3 *db, int64_t n[N_TABLES], struct errinfo *ei)
+static enum err count_rows(const struct reading *r, int64_t n[N_TABLES], struct errinfo *ei)
 {
     for (int i = 0; i < N_TABLES; i++) {
         char sql[80];
+        n[i] = 0;
+        if (tables[i].since > r->version)
+            continue;
         (void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", tables[i].name);
-        enum err err = index_db_number(db, sql, &n[i], ei);
+        enum err err = index_db_number(r->db, sql, &n[i], ei);
         if (err != ERR_OK)
             return err;
     }
@@ -102,7 +135,8 @@ static enum err count_rows(sqlite3 *db, int64_t n[N_TABLES], struct errinfo *ei)
 
 /* Pages as they are, within one read transaction of the source, which is also the one in which its
  * rows are counted. The copy is one file, without a WAL beside it. */
-static enum err copy_pages(sqlite3 *from, const char *path, int64_t n[N_TABLES], struct errinfo *ei)
+static enum err copy_pages(const struct reading *from, const char *path, int64_t n[N_TABLES],
+                           struct errinfo *ei)
 {
     SCOPED(index_db_close) sqlite3 *to = NULL;
     enum err err = index_db_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &to, ei);
@@ -110,30 +144,30 @@ static enum err copy_pages(sqlite3 *from, const char *path, int64_t n[N_TABLES],
     if (err == ERR_OK)
         err = index_db_exec(to, "PRAGMA synchronous = OFF", ei);
     if (err == ERR_OK)
-        err = index_db_exec(from, "BEGIN", ei);
+        err = index_db_exec(from->db, "BEGIN", ei);
     if (err == ERR_OK)
         err = count_rows(from, n, ei);
     if (err != ERR_OK)
         return err;
-    sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
+    sqlite3_backup *backup = sqlite3_backup_init(to, "main", from->db, "main");
     int rc = backup ? sqlite3_backup_step(backup, -1) : sqlite3_errcode(to);
     int rc_end = sqlite3_backup_finish(backup);
     if (rc != SQLITE_DONE || rc_end != SQLITE_OK)
         return index_db_err(ei, to, rc == SQLITE_DONE ? rc_end : rc, "copy the index");
-    err = index_db_exec(from, "COMMIT", ei);
+    err = index_db_exec(from->db, "COMMIT", ei);
     return err == ERR_OK ? index_db_exec(to, "PRAGMA journal_mode = DELETE", ei) : err;
 }
 
 static enum err check_copy(const char *path, const int64_t n_from[N_TABLES], uint64_t *ret_applied,
                            struct errinfo *ei)
 {
-    SCOPED(index_db_close) sqlite3 *db = NULL;
+    SCOPED(reading_close) struct reading r = {};
     int64_t n[N_TABLES];
-    enum err err = open_reading(path, &db, ei);
+    enum err err = open_reading(path, &r, ei);
     if (err == ERR_OK)
-        err = verify(db, ret_applied, ei);
+        err = verify(r.db, ret_applied, ei);
     if (err == ERR_OK)
-        err = count_rows(db, n, ei);
+        err = count_rows(&r, n, ei);
     for (int i = 0; i < N_TABLES && err == ERR_OK; i++)
         if (n[i] != n_from[i])
             err = err_set(ei, ERR_CORRUPT, "the copy has %lld rows in %s, the index %lld",
@@ -151,13 +185,13 @@ static enum err remove_file(const char *path, struct errinfo *ei)
 static enum err copy(const char *from_path, const char *path, uint64_t *ret_applied,
                      struct errinfo *ei)
 {
-    SCOPED(index_db_close) sqlite3 *from = NULL;
+    SCOPED(reading_close) struct reading from = {};
     int64_t n[N_TABLES];
     enum err err = remove_file(path, ei);
     if (err == ERR_OK)
         err = open_reading(from_path, &from, ei);
     if (err == ERR_OK)
-        err = copy_pages(from, path, n, ei);
+        err = copy_pages(&from, path, n, ei);
     if (err == ERR_OK)
         err = index_db_sync_file(path, ei);
     if (err == ERR_OK)
@@ -221,13 +255,13 @@ static enum err dump_table(sqlite3 *db, int table, void (*line)(void *arg, struc
 enum err index_dump(const char *path, void (*line)(void *arg, struct slice text), void *arg,
                     struct errinfo *ei)
 {
-    SCOPED(index_db_close) sqlite3 *db = NULL;
-    enum err err = open_reading(path, &db, ei);
+    SCOPED(reading_close) struct reading r = {};
+    enum err err = open_reading(path, &r, ei);
     if (err == ERR_OK)
-        err = index_db_exec(db, "BEGIN", ei); /* all tables at one moment */
+        err = index_db_exec(r.db, "BEGIN", ei); /* all tables at one moment */
     for (int i = 0; i < N_TABLES && err == ERR_OK; i++)
-        if (tables[i].dump)
-            err = dump_table(db, i, line, arg, ei);
+        if (tables[i].dump && tables[i].since <= r.version)
+            err = dump_table(r.db, i, line, arg, ei);
     return err == ERR_OK ? ERR_OK : err_prefix(ei, err, "%s", path);
 }
 
@@ -240,12 +274,12 @@ enum err index_segment_use(const char *path, uint32_t segment_bytes,
     if (segment_bytes == 0 || segment_bytes % INDEX_ZONE_BYTES != 0)
         return err_set(ei, ERR_INVALID, "segments of %u bytes are no multiple of a zone",
                        segment_bytes);
-    SCOPED(index_db_close) sqlite3 *db = NULL;
+    SCOPED(reading_close) struct reading r = {};
     SCOPED(index_db_finalize) sqlite3_stmt *stmt = NULL;
-    enum err err = open_reading(path, &db, ei);
+    enum err err = open_reading(path, &r, ei);
     if (err != ERR_OK)
         return err;
-    int rc = sqlite3_prepare_v2(db,
+    int rc = sqlite3_prepare_v2(r.db,
                                 "SELECT number / ?1, sum(bytes) FROM zone WHERE bytes > 0"
                                 " GROUP BY number / ?1 ORDER BY 1",
                                 -1, &stmt, NULL);
@@ -255,7 +289,7 @@ enum err index_segment_use(const char *path, uint32_t segment_bytes,
         if (rc == SQLITE_ROW)
             each(arg, column_u64(stmt, 0), column_u64(stmt, 1));
     }
-    return rc == SQLITE_DONE ? ERR_OK : index_db_err(ei, db, rc, "segment use");
+    return rc == SQLITE_DONE ? ERR_OK : index_db_err(ei, r.db, rc, "segment use");
 }
 
 /* First those that lie where they were written, found by the range of ids that had bytes there;
@@ -281,14 +315,14 @@ enum err index_messages_in(const char *path, uint64_t from_pos, uint64_t to_pos,
                            struct arena *a, struct index_place **ret, size_t *ret_n,
                            struct errinfo *ei)
 {
-    SCOPED(index_db_close) sqlite3 *db = NULL;
+    SCOPED(reading_close) struct reading r = {};
     SCOPED(index_db_finalize) sqlite3_stmt *stmt = NULL;
-    enum err err = open_reading(path, &db, ei);
+    enum err err = open_reading(path, &r, ei);
     if (err != ERR_OK)
         return err;
     struct index_place *places = ARENA_ARRAY(a, struct index_place, max);
     size_t n = 0;
-    int rc = sqlite3_prepare_v2(db, messages_in, -1, &stmt, NULL);
+    int rc = sqlite3_prepare_v2(r.db, messages_in, -1, &stmt, NULL);
     bind_u64(stmt, 1, from_pos);
     bind_u64(stmt, 2, to_pos);
     bind_i64(stmt, 3, INDEX_ZONE_BYTES);
@@ -305,7 +339,7 @@ enum err index_messages_in(const char *path, uint64_t from_pos, uint64_t to_pos,
             return err_set(ei, ERR_CORRUPT, "index: the place of a message is unreadable");
     }
     if (n < max && rc != SQLITE_DONE)
-        return index_db_err(ei, db, rc, "messages of a segment");
+        return index_db_err(ei, r.db, rc, "messages of a segment");
     *ret = places;
     *ret_n = n;
     return ERR_OK;

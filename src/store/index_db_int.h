@@ -23,9 +23,14 @@ enum err index_db_exec(sqlite3 *db, const char *sql, struct errinfo *ei);
 enum err index_db_number(sqlite3 *db, const char *sql, int64_t *ret, struct errinfo *ei);
 /* The one table from SQLite's codes to ours; `what` was being done. */
 enum err index_db_err(struct errinfo *ei, sqlite3 *db, int rc, const char *what);
-/* ERR_INVALID newer, ERR_CORRUPT no index of ours; empty: nothing was ever written into it. */
-enum err index_db_check_version(sqlite3 *db, bool *ret_is_empty, struct errinfo *ei);
-enum err index_db_create_tables(sqlite3 *db, struct errinfo *ei);
+/* 1..INDEX_VERSION; 0: nothing was ever written into it. ERR_INVALID newer, ERR_CORRUPT no index of
+ * ours. */
+enum err index_db_version(sqlite3 *db, int *ret, struct errinfo *ei);
+/* Tables and number of this program's version, for an index of an older one, or an empty file (0).
+ * One transaction. */
+enum err index_db_upgrade(sqlite3 *db, int version, struct errinfo *ei);
+/* ERR_CORRUPT, with its name, when one of the tables of that version is missing. */
+enum err index_db_check_tables(sqlite3 *db, int version, struct errinfo *ei);
 enum err index_db_sync_file(const char *path, struct errinfo *ei);   /* the file's bytes */
 enum err index_db_sync_folder(const char *path, struct errinfo *ei); /* the entry of file `path` */
 
@@ -100,6 +105,8 @@ struct index {
     /* changes of zones in this transaction */
     struct map *zones;
     struct zone *last_zone; /* the one that was changed last */
+
+    int old_version; /* of the file before it was opened; 0: this one, or it was new */
 };
 
 /* A statement, reset and ready to be bound. */

@@ -9,16 +9,18 @@
 
 struct index;
 
-enum { INDEX_VERSION = 1 };
+enum { INDEX_VERSION = 2 };
 
 /* Nobody else may open and close the index's file in this process while a connection to it is
  * open: closing any descriptor of a file gives up the process's locks on it. */
 
 /* Open or create `path` (":memory:" for tests and fuzzing). The folder exists; a new file's entry
- * in it is synced. ERR_INVALID: written by a newer version (text says so); ERR_CORRUPT: not usable,
- * rebuild it; ERR_IO, ERR_FULL: the disk. */
+ * in it is synced. An index of an older version becomes one of this version, at the same position.
+ * ERR_INVALID: written by a newer version (text says so); ERR_CORRUPT: not usable (also when a
+ * table is missing), rebuild it; ERR_IO, ERR_FULL: the disk. */
 enum err index_open(const char *path, struct index **ret, struct errinfo *ei);
-void index_close(struct index **x); /* aborts what is open, checkpoints; takes NULL */
+int index_old_version(const struct index *x); /* that it had when it was opened; 0: this one */
+void index_close(struct index **x);           /* aborts what is open, checkpoints; takes NULL */
 
 uint64_t index_applied(const struct index *x); /* position behind the last applied record */
 uint64_t index_last_id(const struct index *x); /* largest id of anything ever seen in a record */
@@ -67,7 +69,8 @@ enum err index_checkpoint(struct index *x, struct errinfo *ei);
  * Uses its own read-only connection: may run on another thread while the writer goes on. Returns
  * the copy's applied position. On failure the copy is removed. */
 enum err index_copy(const char *from, const char *path, uint64_t *ret_applied, struct errinfo *ei);
-/* Whole, of this version, and its tables and secondary indexes agree. ERR_CORRUPT says where not.
+/* Whole, of this version or an older one, and its tables and secondary indexes agree. ERR_CORRUPT
+ * says where not.
  */
 enum err index_verify(const char *path, uint64_t *ret_applied, struct errinfo *ei);
 /* All rows of all tables in a fixed order as text lines, without what may differ; for comparing. */

@@ -147,14 +147,17 @@ static int note_wal(void *arg, sqlite3 *, const char *, int n_pages)
 
 static enum err open_tables(struct index *x, const char *path, struct errinfo *ei)
 {
-    bool is_empty = false;
-    enum err err = index_db_check_version(x->db, &is_empty, ei);
+    int version = INDEX_VERSION;
+    enum err err = index_db_version(x->db, &version, ei);
     if (err == ERR_OK)
         err = configure(x, ei);
-    if (err == ERR_OK && is_empty)
-        err = index_db_create_tables(x->db, ei);
-    if (err == ERR_OK && is_empty && strcmp(path, ":memory:") != 0)
+    if (err == ERR_OK && version < INDEX_VERSION)
+        err = index_db_upgrade(x->db, version, ei);
+    if (err == ERR_OK && version == 0 && strcmp(path, ":memory:") != 0)
         err = index_db_sync_folder(path, ei);
+    if (err == ERR_OK)
+        err = index_db_check_tables(x->db, INDEX_VERSION, ei);
+    x->old_version = version < INDEX_VERSION ? version : 0;
     if (err == ERR_OK)
         err = load(x, ei);
     /* After the pragmas: wal_autocheckpoint = 0 takes the hook away. */
@@ -210,6 +213,11 @@ uint64_t index_applied(const struct index *x)
 uint64_t index_last_id(const struct index *x)
 {
     return x->last_id;
+}
+
+int index_old_version(const struct index *x)
+{
+    return x->old_version;
 }
 
 uint64_t index_n_odd(const struct index *x)

@@ -13,8 +13,16 @@ enum { APPLICATION_ID = 0x53544146 }; /* "STAF": another program's file is not t
  * - ledger_open: what the queue loads, out of millions of final rows;
  * - message_kept: what retention may drop, out of everything that was dropped or stays.
  * Both are partial, so that a row leaves them when it is done. Facts are packed as in record.def.
- */
-static const char schema[] =
+ *
+ * What each version added to the one before it. A new index takes all steps, an older one those
+ * that it lacks, in one transaction; then replay goes on where the index was. That loses nothing,
+ * since a table comes together with the records that fill it: what an older index has applied was
+ * written when there were none of them, so its new table is empty by right. The other way, making
+ * it anew, would lose something: segments that were used again are only in the index and its
+ * snapshot, and the snapshot is of the same older version. A change that had to look at what was
+ * applied could not be such a step. */
+static const char *const versions[INDEX_VERSION] = {
+    /* 1 */
     "CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL,"
     " last_id INTEGER NOT NULL, n_odd INTEGER NOT NULL, unanswered BLOB NOT NULL);"
     "INSERT INTO meta VALUES (1, 0, 0, 0, x'');"
@@ -47,8 +55,6 @@ static const char schema[] =
     " PRIMARY KEY (mailbox, uid)) WITHOUT ROWID;"
     "CREATE TABLE thread (person INTEGER NOT NULL, hash INTEGER NOT NULL, thread INTEGER NOT NULL,"
     " PRIMARY KEY (person, hash)) WITHOUT ROWID;"
-    "CREATE TABLE thread_new (person INTEGER NOT NULL, hash INTEGER NOT NULL,"
-    " thread INTEGER NOT NULL);"
     "CREATE TABLE zone (number INTEGER PRIMARY KEY, bytes INTEGER NOT NULL, first INTEGER NOT NULL,"
     " last INTEGER NOT NULL);"
     "CREATE TABLE moved (pos INTEGER NOT NULL, message INTEGER NOT NULL,"
@@ -58,12 +64,17 @@ static const char schema[] =
     "CREATE TABLE event (number INTEGER PRIMARY KEY, time INTEGER NOT NULL,"
     " tenant INTEGER NOT NULL, facts BLOB NOT NULL);"
     "CREATE INDEX event_time ON event (time);"
-    "CREATE TABLE evidence (primary_id INTEGER NOT NULL, first INTEGER NOT NULL,"
+    "CREATE TABLE aside (pos INTEGER PRIMARY KEY, facts BLOB NOT NULL);",
+    /* 2: files of version 1 may have some of these already, which came before anybody counted. */
+    "CREATE TABLE IF NOT EXISTS thread_new (person INTEGER NOT NULL, hash INTEGER NOT NULL,"
+    " thread INTEGER NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS evidence (primary_id INTEGER NOT NULL, first INTEGER NOT NULL,"
     " pos INTEGER NOT NULL, n INTEGER NOT NULL, facts BLOB NOT NULL,"
     " PRIMARY KEY (primary_id, first, pos, n)) WITHOUT ROWID;"
-    "CREATE TABLE high (refusal INTEGER NOT NULL, hour INTEGER NOT NULL, facts BLOB NOT NULL,"
-    " PRIMARY KEY (refusal, hour)) WITHOUT ROWID;"
-    "CREATE TABLE aside (pos INTEGER PRIMARY KEY, facts BLOB NOT NULL);";
+    "CREATE TABLE IF NOT EXISTS high (refusal INTEGER NOT NULL, hour INTEGER NOT NULL, facts BLOB "
+    "NOT NULL,"
+    " PRIMARY KEY (refusal, hour)) WITHOUT ROWID;",
+};
 
 /* SQLite's count of all its memory takes a lock at each allocation and nobody asks for it. */
 static void configure(void)
@@ -146,7 +157,7 @@ enum err index_db_err(struct errinfo *ei, sqlite3 *db, int rc, const char *what)
     return err_set(ei, ERR_CORRUPT, "index: %s (%d; %.100s)", why, rc, what);
 }
 
-enum err index_db_check_version(sqlite3 *db, bool *ret_is_empty, struct errinfo *ei)
+enum err index_db_version(sqlite3 *db, int *ret, struct errinfo *ei)
 {
     int64_t version = 0, application = 0, n_tables = 0;
     enum err err = index_db_number(db, "PRAGMA user_version", &version, ei);
@@ -156,9 +167,10 @@ enum err index_db_check_version(sqlite3 *db, bool *ret_is_empty, struct errinfo 
         err = index_db_number(db, "SELECT count(*) FROM sqlite_schema", &n_tables, ei);
     if (err != ERR_OK)
         return err;
-    *ret_is_empty = version == 0 && application == 0 && n_tables == 0;
-    if (*ret_is_empty)
+    if (version == 0 && application == 0 && n_tables == 0) {
+        *ret = 0;
         return ERR_OK;
+    }
     if (application != APPLICATION_ID)
         return err_set(ei, ERR_CORRUPT, "this file is no index of Staffetta");
     if (version > INDEX_VERSION)
@@ -167,21 +179,22 @@ enum err index_db_check_version(sqlite3 *db, bool *ret_is_empty, struct errinfo 
             "this index was written by a newer version of Staffetta (%lld, this one knows "
             "%d); install that version or run `staffetta store rebuild`",
             (long long)version, INDEX_VERSION);
-    if (version < INDEX_VERSION)
+    if (version < 1)
         return err_set(ei, ERR_CORRUPT, "index: version %lld is none that there was",
                        (long long)version);
+    *ret = (int)version;
     return ERR_OK;
 }
 
-enum err index_db_create_tables(sqlite3 *db, struct errinfo *ei)
+enum err index_db_upgrade(sqlite3 *db, int version, struct errinfo *ei)
 {
     char last[128];
     (void)snprintf(last, sizeof(last),
                    "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", APPLICATION_ID,
                    INDEX_VERSION);
     enum err err = index_db_exec(db, "BEGIN IMMEDIATE", ei);
-    if (err == ERR_OK)
-        err = index_db_exec(db, schema, ei);
+    for (int v = version; v < INDEX_VERSION && err == ERR_OK; v++)
+        err = index_db_exec(db, versions[v], ei);
     if (err == ERR_OK)
         err = index_db_exec(db, last, ei);
     if (err != ERR_OK && !sqlite3_get_autocommit(db))

@@ -20,14 +20,14 @@ static const char *const sql_text[READ_N] = {
 
 static enum err prepare_connection(struct store_reader *r, const char *path, struct errinfo *ei)
 {
-    bool is_empty = false;
+    int version = 0;
     char sql[80];
     (void)snprintf(sql, sizeof(sql), "PRAGMA query_only = 1; PRAGMA cache_size = -%d", CACHE_KIB);
     enum err err = index_db_open(path, SQLITE_OPEN_READONLY, &r->db, ei);
     if (err == ERR_OK)
-        err = index_db_check_version(r->db, &is_empty, ei);
-    if (err == ERR_OK && is_empty)
-        return err_set(ei, ERR_CORRUPT, "index: the file is empty");
+        err = index_db_version(r->db, &version, ei);
+    if (err == ERR_OK && version < INDEX_VERSION) /* the writer opens it first */
+        return err_set(ei, ERR_CORRUPT, "index: nobody has brought it to this version");
     if (err == ERR_OK)
         err = store_span_functions(r, ei);
     return err == ERR_OK ? index_db_exec(r->db, sql, ei) : err;

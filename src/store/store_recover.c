@@ -265,18 +265,34 @@ static bool log_reaches(struct store *s, uint64_t pos)
     return first <= newest && newest - first < n && numbers[n - 1 - (newest - first)] == first;
 }
 
+static void tell_version(struct store *s)
+{
+    int old = s->index ? index_old_version(s->index) : 0;
+    if (old)
+        store_tell(s, EVENT_INFO, "store.index_upgraded",
+                   "the index was of version %d and is of version %d now: tables that this program "
+                   "needs were added, nothing else was touched, and the log goes on behind "
+                   "position %llu",
+                   old, INDEX_VERSION, (unsigned long long)index_applied(s->index));
+}
+
 static enum err open_index(struct store *s, struct errinfo *ei)
 {
     enum err err = index_open(s->index_path, &s->index, ei);
     bool is_behind =
         err == ERR_OK && !seglog_is_empty(s->log) && !log_reaches(s, index_applied(s->index));
-    if (err != ERR_CORRUPT && !is_behind)
+    if (err != ERR_CORRUPT && !is_behind) {
+        tell_version(s);
         return err;
+    }
     store_tell(s, EVENT_NOTICE, "store.index_rebuilt", "the index is made anew: %s",
                is_behind ? "it is older than the log" : ei->text);
     index_close(&s->index);
     err = store_index_restore(s, ei);
-    return err == ERR_OK ? index_open(s->index_path, &s->index, ei) : err;
+    if (err == ERR_OK)
+        err = index_open(s->index_path, &s->index, ei);
+    tell_version(s);
+    return err;
 }
 
 /* A log without any segment is new only if nobody remembers another one. */

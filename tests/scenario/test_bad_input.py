@@ -109,6 +109,24 @@ def test_index_of_a_newer_version_is_not_touched(stage, stopped):
     everything_is_there(node, sink, story)
 
 
+def test_index_of_an_older_version_gets_what_it_lacks(stopped):
+    node, sink, story = stopped
+    path = node.data / "index" / "index.db"
+
+    def become_old():
+        with sqlite3.connect(path) as db:
+            db.executescript("INSERT OR IGNORE INTO thread SELECT * FROM thread_new;"
+                             "DROP TABLE thread_new; DROP TABLE evidence; DROP TABLE high;"
+                             "PRAGMA user_version = 1")
+        db.close()
+
+    owned_as_before(path, become_old)
+    for more in (node.data / "index").iterdir():
+        shutil.chown(more, path.stat().st_uid, path.stat().st_gid)
+    everything_is_there(node, sink, story)
+    assert "store.index_upgraded" in node.log()
+
+
 # ---- the log -------------------------------------------------------------------------------------
 
 

@@ -32,6 +32,16 @@ static inline void ok(const struct world *w, enum err err)
         fail_msg("%s: %s", err_name(err), w->ei.text);
 }
 
+/* Behind the back of whoever has it open. */
+static inline void world_sql(const char *path, const char *sql)
+{
+    SCOPED(index_db_close) sqlite3 *db = NULL;
+    struct errinfo ei = {};
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (index_db_exec(db, sql, &ei) != ERR_OK)
+        fail_msg("%s: %s", sql, ei.text);
+}
+
 static inline struct world world_make(void)
 {
     struct world w = {.dir = "/tmp/test_store_index.XXXXXX", .pos = WORLD_STEP};

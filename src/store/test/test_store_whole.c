@@ -1,5 +1,6 @@
 /* The whole store, with real files and the real index: written, killed, opened, verified, rebuilt.
  */
+#include "store/index_db_int.h"
 #include "store/store_int.h"
 
 #include <setjmp.h>
@@ -38,11 +39,20 @@ static int remove_dir(void **)
     return nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+static char told[1000]; /* by the last store: names of events, one after the other */
+
+static void hear(void *, enum event_class, const char *name, const char *)
+{
+    size_t n = strlen(told);
+    (void)snprintf(told + n, sizeof(told) - n, "%s ", name);
+}
+
 static struct store *open_store(void)
 {
     struct errinfo ei = {};
     struct store *s = NULL;
-    struct store_options o = {.dir = dir, .segment_bytes = SMALL, .n_pool = 1};
+    struct store_options o = {.dir = dir, .segment_bytes = SMALL, .n_pool = 1, .tell = hear};
+    told[0] = '\0';
     if (store_open(&o, &s, &ei) != ERR_OK)
         fail_msg("%s", ei.text);
     return s;
@@ -179,6 +189,68 @@ static void written_closed_opened_verified_and_rebuilt_it_is_the_same(void **)
     assert_int_equal(store_verify(dir, say, stderr), 0);
 }
 
+/* Closes it, does something to the index behind its back, opens it. */
+static struct store *change_index(struct store *s, const char *sql, struct buf *before)
+{
+    SCOPED(index_db_close) sqlite3 *db = NULL;
+    struct errinfo ei = {};
+    char path[200];
+    store_close(&s);
+    dump(before);
+    (void)snprintf(path, sizeof(path), "%s/index/index.db", dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (index_db_exec(db, sql, &ei) != ERR_OK)
+        fail_msg("%s", ei.text);
+    index_db_close(&db);
+    return open_store();
+}
+
+static void expect_the_same(struct store *s, const struct buf *before)
+{
+    SCOPED(buf_finish) struct buf after = {};
+    check_bodies(s, 1, 80);
+    store_close(&s);
+    dump(&after);
+    assert_true(slice_eq(buf_slice(before), buf_slice(&after)));
+    assert_int_equal(store_verify(dir, say, stderr), 0);
+}
+
+#define OLD                                                                                        \
+    "INSERT INTO thread SELECT * FROM thread_new; DROP TABLE thread_new; DROP TABLE evidence;"     \
+    " DROP TABLE high; PRAGMA user_version = 1"
+
+static void an_index_of_the_version_before_goes_on_where_it_was(void **)
+{
+    struct errinfo ei = {};
+    SCOPED(buf_finish) struct buf before = {};
+    struct store *s = open_store();
+    send_some(s, 1, 40);
+    send_some(s, 41, 40);
+    store_close(&s);
+    s = open_store(); /* what nobody answered is written once */
+    s = change_index(s, OLD, &before);
+    assert_non_null(strstr(told, "store.index_upgraded"));
+    assert_null(strstr(told, "store.index_rebuilt"));
+    assert_int_equal(store_recovered(s)->n_replayed, 0); /* not made anew */
+    assert_int_equal(store_snapshot(s, &ei), ERR_OK);
+    expect_the_same(s, &before);
+}
+
+static void an_index_that_lacks_a_table_is_made_anew(void **)
+{
+    struct errinfo ei = {};
+    SCOPED(buf_finish) struct buf before = {};
+    struct store *s = open_store();
+    send_some(s, 1, 40);
+    assert_int_equal(store_snapshot(s, &ei), ERR_OK);
+    send_some(s, 41, 40);
+    store_close(&s);
+    s = open_store();
+    s = change_index(s, "DROP TABLE high", &before);
+    assert_non_null(strstr(told, "store.index_rebuilt"));
+    expect_the_same(s, &before);
+}
+
 static void verify_finds_a_turned_bit(void **)
 {
     char path[200];
@@ -288,6 +360,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(written_closed_opened_verified_and_rebuilt_it_is_the_same,
                                         make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(an_index_of_the_version_before_goes_on_where_it_was,
+                                        make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(an_index_that_lacks_a_table_is_made_anew, make_dir,
+                                        remove_dir),
         cmocka_unit_test_setup_teardown(verify_finds_a_turned_bit, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_killed_program_loses_nothing_it_promised, make_dir,
                                         remove_dir),
