@@ -160,6 +160,8 @@ struct desk {
     utc_ms notices_since;
     bool is_retaining;
     mono_us next_retention;
+    bool is_forgetting;
+    mono_us next_forgetting;
     struct record_id *loose; /* messages that failed behind their chunks */
     uint32_t n_loose;
     uint64_t n_done; /* messages that became final since the last look */

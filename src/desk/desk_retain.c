@@ -1,11 +1,17 @@
-/* Bytes that nobody needs any more: given up in the log, so that their segments can be reused.
+/* What is kept only so long. Bytes that nobody needs any more are given up in the log, so that
+ * their segments can be reused; episodes that are long over are removed.
  *
- * The facts (ledger rows, list fields) stay. Candidates are asked of the index now and then, oldest
- * first, bounded; a message counts as droppable when every row is final and it lies in no mailbox,
- * or in one but older than the retention. */
+ * The facts of a message (ledger rows, list fields) stay. Candidates are asked of the index now and
+ * then, oldest first, bounded; a message counts as droppable when every row is final and it lies in
+ * no mailbox, or in one but older than the retention. Everything goes by a record, so that an index
+ * that is made anew is the same. */
 #include "desk/desk_int.h"
 
+#include "continuity/episode.h"
+
 enum { RETENTION_DAYS = 90, DROP_AT_ONCE = 5000, LOOK_SECONDS = 10, LOOSE_MAX = 1000 };
+/* docs/disk-format.md, "Retention" */
+enum { EPISODE_DAYS = 5 * 366, EPISODES_KEPT = 1000, FORGET_AT_ONCE = 100, FORGET_HOURS = 6 };
 
 struct retention {
     struct worker_job job;
@@ -107,11 +113,133 @@ static void write_given_up(struct desk *d)
     submit(r, given_up);
 }
 
+/* ---- episodes that are long over ---- */
+
+struct forgetting {
+    struct worker_job job;
+    struct map *n_over; /* primary -> how many of its episodes are over; size_t in the arena */
+    struct arena *arena;
+    utc_ms now;
+    struct record_object old[FORGET_AT_ONCE];
+    uint32_t n;
+    struct store_change change;
+    struct buf facts;
+};
+
+static void forgetting_free(struct forgetting *f)
+{
+    map_destroy(&f->n_over);
+    buf_finish(&f->facts);
+    arena_destroy(&f->arena);
+    mem_free(&f);
+}
+
+static bool unpack_over(const struct record_object *o, struct arena *a, struct episode *ret)
+{
+    return episode_unpack(o->body, a, ret) && ret->phase == EPISODE_CLOSED;
+}
+
+static bool count_over(void *arg, const struct record_object *o)
+{
+    struct forgetting *f = arg;
+    SCOPED(arena_destroy) struct arena *a = arena_create(1 << 20);
+    struct episode e;
+    if (!unpack_over(o, a, &e))
+        return true;
+    size_t *n = map_get(f->n_over, KEY(e.primary));
+    if (!n) {
+        n = ARENA_NEW(f->arena, size_t);
+        map_put(f->n_over, KEY(e.primary), n);
+    }
+    (*n)++;
+    return true;
+}
+
+/* They come oldest first. Of a primary's last one something may still be asked: it stays. */
+static bool choose_old(void *arg, const struct record_object *o)
+{
+    struct forgetting *f = arg;
+    SCOPED(arena_destroy) struct arena *a = arena_create(1 << 20);
+    struct episode e;
+    if (!unpack_over(o, a, &e))
+        return true;
+    size_t *n = map_get(f->n_over, KEY(e.primary));
+    bool is_old = e.end_at < f->now - (utc_ms)EPISODE_DAYS * 86400000;
+    if (!n || *n <= 1 || (*n <= EPISODES_KEPT && !is_old))
+        return true;
+    (*n)--;
+    f->old[f->n++] = (struct record_object){.kind = OBJECT_EPISODE,
+                                            .id = o->id,
+                                            .tenant = o->tenant,
+                                            .is_removed = true,
+                                            .time = f->now,
+                                            .by = SLICE("retention"),
+                                            .name = arena_copy(f->arena, o->name)};
+    return f->n < FORGET_AT_ONCE;
+}
+
+static void look_for_old(struct worker_job *job, struct store_reader *reader)
+{
+    struct forgetting *f = container_of(job, struct forgetting, job);
+    struct errinfo ei;
+    if (!reader || !desk_catch_up(job->desk)) /* what was removed a second ago is gone */
+        return;
+    enum err err = store_each_object(reader, OBJECT_EPISODE, count_over, f, &ei);
+    if (err == ERR_OK)
+        err = store_each_object(reader, OBJECT_EPISODE, choose_old, f, &ei);
+    if (err != ERR_OK)
+        f->n = 0;
+}
+
+static void forgotten(struct store_change *change, enum err, const struct errinfo *)
+{
+    forgetting_free(change->arg); /* not written: found again next time */
+}
+
+static void forget(struct worker_job *job)
+{
+    struct forgetting *f = container_of(job, struct forgetting, job);
+    struct desk *d = job->desk;
+    struct record_objects all = {f->old, f->n};
+    d->is_forgetting = false;
+    d->next_forgetting =
+        mono_now() + (f->n == FORGET_AT_ONCE ? SECONDS(1) : SECONDS(FORGET_HOURS * 3600));
+    if (f->n == 0) {
+        forgetting_free(f);
+        return;
+    }
+    f->facts = buf_make(STORE_RECORD_MAX);
+    record_objects_pack(&f->facts, &all);
+    must(!f->facts.failed); /* without bodies */
+    f->change = (struct store_change){.type = RECORD_OBJECT,
+                                      .is_lazy = true,
+                                      .facts = buf_slice(&f->facts),
+                                      .done = forgotten,
+                                      .arg = f};
+    store_submit(d->store, &f->change);
+}
+
+/* Not while the clock is doubted: what is old is what it says. */
+static void forget_tick(struct desk *d, mono_us now)
+{
+    if (d->is_forgetting || now < d->next_forgetting || d->clock.is_doubted)
+        return;
+    struct forgetting *f = mem_new(sizeof(*f));
+    d->is_forgetting = true;
+    f->n_over = map_create();
+    f->arena = arena_create(64 << 20);
+    f->now = utc_now();
+    f->job.work = look_for_old;
+    f->job.finish = forget;
+    desk_work(d, &f->job);
+}
+
 /* ---- time ---- */
 
 void desk_retention_tick(struct desk *d, mono_us now)
 {
     write_given_up(d);
+    forget_tick(d, now);
     if (d->is_retaining || now < d->next_retention || d->n_done == 0)
         return;
     struct retention *r = mem_new(sizeof(*r));

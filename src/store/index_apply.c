@@ -175,8 +175,32 @@ static enum err apply_objects(struct index *x, const struct index_record *r, str
     return ERR_OK;
 }
 
+static enum err drop_events(struct index *x, enum index_sql sql, struct errinfo *ei)
+{
+    int n = 0;
+    enum err err = index_run(x, sql, &n, ei);
+    x->n_events -= err == ERR_OK ? (uint64_t)n : 0;
+    return err;
+}
+
+/* Old events go as new ones come, by the records' own times and order alone: the same log leaves
+ * the same rows. A few with each: no record is expensive, and a clock that was years ahead for an
+ * hour costs a few rows a record, not all of them. */
+static enum err trim_events(struct index *x, utc_ms now, struct errinfo *ei)
+{
+    enum { AT_ONCE = 8 };
+    uint64_t n_over = x->n_events > INDEX_EVENTS_MAX ? x->n_events - INDEX_EVENTS_MAX : 0;
+    bind_i64(index_stmt(x, SQL_EVENT_TRIM_AGE), 1, now - INDEX_EVENT_DAYS * 86400000LL);
+    enum err err = drop_events(x, SQL_EVENT_TRIM_AGE, ei);
+    if (err != ERR_OK || n_over == 0)
+        return err;
+    bind_u64(index_stmt(x, SQL_EVENT_TRIM_ROWS), 1, n_over < AT_ONCE ? n_over : AT_ONCE);
+    return drop_events(x, SQL_EVENT_TRIM_ROWS, ei);
+}
+
 static enum err apply_event(struct index *x, const struct index_record *r, struct errinfo *ei)
 {
+    int n = 0;
     struct record_event event = {};
     if (!record_event_unpack(r->facts, x->arena, &event))
         return index_unreadable(r, ei);
@@ -185,7 +209,11 @@ static enum err apply_event(struct index *x, const struct index_record *r, struc
     bind_i64(stmt, 2, event.time);
     bind_u64(stmt, 3, event.tenant);
     bind_blob(stmt, 4, r->facts);
-    return index_run(x, SQL_EVENT_ADD, NULL, ei);
+    enum err err = index_run(x, SQL_EVENT_ADD, &n, ei);
+    if (err != ERR_OK)
+        return err;
+    x->n_events += (uint64_t)n;
+    return trim_events(x, event.time, ei);
 }
 
 /* Old runs go as new ones of the same primary come: deterministic, as applying must be. */

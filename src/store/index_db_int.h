@@ -99,6 +99,7 @@ struct index {
     uint64_t *unanswered; /* ids of messages with neither answer, growing */
     size_t n_unanswered;
     bool is_unanswered_changed;
+    uint64_t n_events; /* rows of the table `event`, in this transaction */
 
     struct thread_notes *threads; /* a copy of thread_new; NULL: it is empty */
 

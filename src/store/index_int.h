@@ -11,6 +11,9 @@ struct index;
 
 enum { INDEX_VERSION = 2 };
 
+/* How long events stay in the index, and how many at most: docs/disk-format.md, "Retention". */
+enum { INDEX_EVENT_DAYS = 400, INDEX_EVENTS_MAX = 500000 };
+
 /* Nobody else may open and close the index's file in this process while a connection to it is
  * open: closing any descriptor of a file gives up the process's locks on it. */
 

@@ -110,10 +110,24 @@ static enum err load_meta(struct index *x, struct errinfo *ei)
     return is_row ? ERR_OK : err_set(ei, ERR_CORRUPT, "index: its meta row is gone");
 }
 
+static enum err count_events(struct index *x, struct errinfo *ei)
+{
+    bool is_row = false;
+    (void)index_stmt(x, SQL_EVENT_COUNT);
+    enum err err = index_row(x, SQL_EVENT_COUNT, &is_row, ei);
+    if (err != ERR_OK)
+        return err;
+    x->n_events = is_row ? column_u64(x->stmts[SQL_EVENT_COUNT], 0) : 0;
+    index_done(x, SQL_EVENT_COUNT);
+    return ERR_OK;
+}
+
 /* All of it that is in memory. */
 static enum err load(struct index *x, struct errinfo *ei)
 {
     enum err err = load_meta(x, ei);
+    if (err == ERR_OK)
+        err = count_events(x, ei);
     return err == ERR_OK ? index_thread_load(x, ei) : err;
 }
 

@@ -240,6 +240,70 @@ static void essential_mailboxes_are_given_back_first(void **)
     kit_job_free(&j);
 }
 
+/* Emergencies that were over long ago, or a moment ago; `id` grows with their time. */
+static void put_over(uint64_t from, uint32_t n, uint64_t primary, utc_ms end)
+{
+    struct kit_objects all = {.n = 0};
+    struct episode e = {
+        .phase = EPISODE_CLOSED, .primary = primary, .emergency_at = end - 1000, .end_at = end};
+    for (uint64_t id = from; id < from + n; id++) {
+        episode_pack(kit_object(&all, OBJECT_EPISODE, id, KIT_TENANT, "e"), &e);
+        if (all.n == 32 || id == from + n - 1)
+            assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+    }
+}
+
+static void await_episodes(size_t n)
+{
+    mono_us until = mono_now() + MILLISECONDS(KIT_WAIT_MS);
+    while (look().n != n) {
+        if (mono_now() > until)
+            fail_msg("there are %zu", look().n);
+        usleep(2000);
+    }
+}
+
+static bool is_first(void *arg, const struct record_object *o)
+{
+    *(uint64_t *)arg = o->id;
+    return false;
+}
+
+static uint64_t oldest(void)
+{
+    uint64_t id = 0;
+    struct errinfo ei;
+    struct store_reader *reader = kit_reader();
+    assert_int_equal(store_each_object(reader, OBJECT_EPISODE, is_first, &id, &ei), ERR_OK);
+    store_reader_close(&reader);
+    return id;
+}
+
+static void what_was_over_five_years_ago_goes_but_not_a_primarys_last_one(void **)
+{
+    const utc_ms year = 366LL * 86400000, now = utc_now();
+    kit_found((struct kit_company){0});
+    put_over(1, 3, KIT_PRIMARY, now - 6 * year);
+    put_over(4, 1, KIT_PRIMARY, now - 4 * year);
+    put_over(5, 2, 4711, now - 6 * year);
+    kit_restart();
+    await_episodes(2);
+    assert_int_equal(oldest(), 4);
+    assert_int_equal(look().id, 6);
+}
+
+static void the_newest_thousand_of_a_primary_stay(void **)
+{
+    kit_found((struct kit_company){0});
+    put_over(1, 1, 4711, utc_now());
+    put_over(2, 1103, KIT_PRIMARY, utc_now());
+    decide(EVIDENCE_SAY_EMERGENCY); /* one that is not over is not counted */
+    await_steps("emergency");
+    kit_restart();
+    await_episodes(1 + 1000 + 1); /* a hundred at a time */
+    assert_int_equal(oldest(), 1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
 
 int main(void)
@@ -252,6 +316,8 @@ int main(void)
         TEST(a_step_that_the_disk_refuses_is_written_later),
         TEST(progress_is_counted_from_the_beginning_of_giving_back),
         TEST(essential_mailboxes_are_given_back_first),
+        TEST(what_was_over_five_years_ago_goes_but_not_a_primarys_last_one),
+        TEST(the_newest_thousand_of_a_primary_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,12 +123,75 @@ static void events_are_listed_newest_first(void **)
     }
 }
 
+static void add_event(struct world *w, int64_t day)
+{
+    struct record_event event = {.time = day * 86400000, .tenant = 1, .name = SLICE("a.b")};
+    record_event_pack(&w->pack, &event);
+    world_apply(w, RECORD_EVENT, 0, 0);
+}
+
+/* How many there are, and the number of the oldest. */
+static int64_t n_events(struct world *w, int64_t *ret_first)
+{
+    int64_t n = 0;
+    ok(w, index_db_number(w->x->db, "SELECT count(*) FROM event", &n, &w->ei));
+    ok(w, index_db_number(w->x->db, "SELECT min(number) FROM event", ret_first, &w->ei));
+    return n;
+}
+
+static void events_go_after_400_days_a_few_with_each_new_one(void **)
+{
+    SCOPED(world_finish) struct world w = world_make();
+    int64_t first;
+    for (int i = 0; i < 20; i++)
+        add_event(&w, 0);
+    add_event(&w, 400);
+    assert_int_equal(n_events(&w, &first), 21);
+    add_event(&w, 5000); /* a clock that is wrong costs eight */
+    assert_int_equal(n_events(&w, &first), 22 - 8);
+    assert_int_equal(first, 9 * WORLD_STEP);
+    add_event(&w, 400);
+    add_event(&w, 401);
+    assert_int_equal(n_events(&w, &first), 16 - 8);
+    add_event(&w, 402);
+    assert_int_equal(n_events(&w, &first), 5);
+    assert_int_equal(first, 21 * WORLD_STEP);
+}
+
+static void events_have_a_ceiling_and_the_oldest_go(void **)
+{
+    SCOPED(world_finish) struct world w = world_make();
+    char sql[300];
+    int64_t first;
+    enum { MORE = 20 };
+    (void)snprintf(sql, sizeof(sql),
+                   "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < %d)"
+                   " INSERT INTO event SELECT n - 4000000, 86400000, 1, x'' FROM c",
+                   INDEX_EVENTS_MAX + MORE);
+    index_close(&w.x);
+    world_sql(w.path, sql);
+    ok(&w, index_open(w.path, &w.x, &w.ei));
+    add_event(&w, 1);
+    assert_int_equal(n_events(&w, &first), INDEX_EVENTS_MAX + MORE + 1 - 8);
+    assert_int_equal(first, -4000000 + 9);
+    ok(&w, index_begin(w.x, &w.ei)); /* what was taken back does not count */
+    w.is_in_transaction = true;
+    add_event(&w, 1);
+    index_abort(w.x);
+    w.is_in_transaction = false;
+    for (int i = 0; i < 10; i++)
+        add_event(&w, 1);
+    assert_int_equal(n_events(&w, &first), INDEX_EVENTS_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(evidence_is_read_in_order_and_goes_after_90_days),
         cmocka_unit_test(an_hour_has_one_high_and_it_goes_after_90_days),
         cmocka_unit_test(events_are_listed_newest_first),
+        cmocka_unit_test(events_go_after_400_days_a_few_with_each_new_one),
+        cmocka_unit_test(events_have_a_ceiling_and_the_oldest_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
