@@ -5,7 +5,7 @@
 
 struct boxes boxes_make(struct admin_call *c)
 {
-    return (struct boxes){.c = c, .by = map_create()};
+    return (struct boxes){.c = c, .by = map_create(), .essential = map_create()};
 }
 
 void boxes_finish(struct boxes *b)
@@ -14,6 +14,7 @@ void boxes_finish(struct boxes *b)
         mem_free(&b->list[i]);
     mem_free(&b->list);
     map_destroy(&b->by);
+    map_destroy(&b->essential);
 }
 
 static struct box *add_box(struct boxes *b, uint64_t person, struct slice address)
@@ -69,10 +70,33 @@ static bool know_person(void *arg, const struct record_object *o)
 {
     struct boxes *b = arg;
     struct box *box = map_get(b->by, KEY(o->id));
-    SCOPED(arena_destroy) struct arena *a = box ? arena_create(1 << 20) : NULL;
+    SCOPED(arena_destroy) struct arena *a = arena_create(1 << 20);
     struct dir_person p;
-    if (box && dir_person_unpack(o->body, a, &p))
-        box->is_essential = p.is_essential;
+    if (!dir_person_unpack(o->body, a, &p) || !p.is_essential)
+        return true;
+    if (box)
+        box->is_essential = true;
+    for (uint32_t i = 0; i < p.n_addresses; i++)
+        map_put(b->essential, p.addresses[i].text, b);
+    return true;
+}
+
+/* Mail for a group goes first when that of one of its members does. */
+static bool know_group(void *arg, const struct record_object *o)
+{
+    struct boxes *b = arg;
+    SCOPED(arena_destroy) struct arena *a = arena_create(4 << 20);
+    struct dir_group g;
+    bool is_essential = false;
+    if (!dir_group_unpack(o->body, a, &g))
+        return true;
+    for (uint32_t i = 0; i < g.n_members && !is_essential; i++)
+        is_essential = map_get(b->essential, g.members[i].text) != NULL;
+    for (uint32_t i = 0; i < g.n_addresses && is_essential; i++) {
+        struct box *box = map_get(b->by, g.addresses[i].text);
+        if (box)
+            box->is_essential = true;
+    }
     return true;
 }
 
@@ -87,6 +111,8 @@ static int compare(const void *left, const void *right)
 enum err boxes_sort(struct boxes *b, struct errinfo *ei)
 {
     enum err err = store_each_object(b->c->reader, OBJECT_PERSON, know_person, b, ei);
+    if (err == ERR_OK)
+        err = store_each_object(b->c->reader, OBJECT_GROUP, know_group, b, ei);
     if (err == ERR_OK && b->n > 1)
         qsort(b->list, b->n, sizeof(struct box *), compare);
     return err;

@@ -35,7 +35,8 @@ struct box {
 };
 struct boxes {
     struct admin_call *c;
-    struct map *by; /* person, or address in lower case -> struct box */
+    struct map *by;        /* person, or address in lower case -> struct box */
+    struct map *essential; /* addresses of essential people */
     struct box **list;
     size_t n, cap;
 };

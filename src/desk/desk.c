@@ -611,6 +611,7 @@ void desk_destroy(struct desk **desk)
     desk_notices_forget(d);
     map_destroy(&d->notices);
     map_destroy(&d->waiting);
+    map_destroy(&d->group_ranks);
     free_values(&d->mailboxes);
     directory_destroy(&d->directory);
     mem_free(&d->answered);

@@ -80,14 +80,47 @@ bool desk_is_known(struct desk *d, const struct store_row *row)
            directory_group(d->directory, buf_slice(&key));
 }
 
+static bool has_essential_member(const struct desk *d, const struct directory_group *g)
+{
+    for (uint32_t i = 0; i < g->facts.n_members; i++) {
+        const struct directory_person *p =
+            directory_person_at(d->directory, g->facts.members[i].text);
+        if (p && p->facts.is_essential)
+            return true;
+    }
+    return false;
+}
+
+/* One essential member is enough. Thousands of messages for a group of thousands may be asked about
+ * in one turn of the loop, therefore the answer is remembered until a fact changes. */
+static bool is_group_essential(struct desk *d, const struct directory_group *g)
+{
+    static char yes, no;
+    uint64_t generation = directory_generation(d->directory);
+    if (d->group_ranks_of != generation) {
+        map_destroy(&d->group_ranks);
+        d->group_ranks = map_create();
+        d->group_ranks_of = generation;
+    }
+    void *known = map_get(d->group_ranks, KEY(g->id));
+    if (!known) {
+        known = has_essential_member(d, g) ? &yes : &no;
+        map_put(d->group_ranks, KEY(g->id), known);
+    }
+    return known == &yes;
+}
+
 bool desk_is_essential(void *arg, struct slice address)
 {
     struct desk *d = arg;
     struct directory_route route = {};
     SCOPED(buf_finish) struct buf key = buf_make(600);
-    return make_key(d, address, &key) &&
-           directory_judge(d->directory, buf_slice(&key), utc_now(), &route) == DIRECTORY_KNOWN &&
-           route.person && route.person->facts.is_essential;
+    if (!make_key(d, address, &key) ||
+        directory_judge(d->directory, buf_slice(&key), utc_now(), &route) != DIRECTORY_KNOWN)
+        return false;
+    if (route.group)
+        return is_group_essential(d, route.group);
+    return route.person && route.person->facts.is_essential;
 }
 
 static bool take_rcpt_ask(struct gate *g, struct net_frame *f)

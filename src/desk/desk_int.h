@@ -104,11 +104,13 @@ struct desk {
     struct gate gates[GATES_MAX];
     struct peer courier, liaison, door, resolver;
     uint64_t last_id;
-    struct map *mailboxes; /* id -> struct mailbox */
-    struct map *primaries; /* id -> struct desk_primary */
-    struct map *agains;    /* primary -> struct again: desk_again.c */
-    struct map *checks;    /* tag -> struct desk_check: people who asked for one */
-    struct map *silences;  /* tenant -> struct silence: desk_silence.c */
+    struct map *mailboxes;   /* id -> struct mailbox */
+    struct map *primaries;   /* id -> struct desk_primary */
+    struct map *agains;      /* primary -> struct again: desk_again.c */
+    struct map *checks;      /* tag -> struct desk_check: people who asked for one */
+    struct map *group_ranks; /* group -> whether an essential person is in it: desk_gate.c */
+    uint64_t group_ranks_of; /* generation of the directory */
+    struct map *silences;    /* tenant -> struct silence: desk_silence.c */
     mono_us next_silence;
     struct list episodes; /* struct desk_episode: open or not yet written */
     struct list pending;  /* struct accept: senders that wait for a primary */

@@ -126,8 +126,9 @@ struct queue_options {
     void (*evidence)(void *arg, uint64_t primary, enum continuity_evidence e, utc_ms begun,
                      struct slice text);
     enum continuity_way (*way)(void *arg, uint64_t primary);
-    /* Is this recipient's mailbox given back before the others? Asked when a row begins to wait in
-     * the backlog, and for all of them when giving back begins (queue_drain). NULL: nobody's. */
+    /* Is this recipient's mailbox (or one of this group's) given back before the others? Asked when
+     * a row begins to wait in the backlog, and for all of them when giving back begins
+     * (queue_drain). NULL: nobody's. */
     bool (*is_essential)(void *arg, struct slice address);
     uint32_t (*ceiling)(void *arg, uint64_t primary); /* 0: per_primary */
     /* Write a notice to the sender. False: none may be sent. True: queue_noticed follows, not

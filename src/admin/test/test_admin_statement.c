@@ -260,6 +260,17 @@ static void the_preview_says_what_would_go_where_and_how_long_it_takes(void **)
     fake_expect("GET", "/v1/state/lotus/preview", "", 404, "no mail system");
 }
 
+static void a_group_is_as_essential_as_its_members(void **)
+{
+    row(201000, DISPOSITION_WAITING, 0, "luca@rossi.example");
+    row(202000, DISPOSITION_WAITING, 0, "All@rossi.example"); /* anna is one of them */
+    EXPECT("/v1/state/exchange/preview",
+           "\"mailboxes\":[{\"address\":\"All@rossi.example\",\"essential\":true",
+           "{\"address\":\"luca@rossi.example\",\"essential\":false");
+    fake_do("PATCH", "/v1/persons/anna@rossi.example", "{\"essential\":false}");
+    EXPECT("/v1/state/exchange/preview", "{\"address\":\"All@rossi.example\",\"essential\":false");
+}
+
 static void progress_is_shown_while_something_is_given_back(void **)
 {
     struct fake_reply r = fake_ask("GET", "/v1/state/exchange", "");
@@ -321,6 +332,7 @@ int main(void)
         TEST(each_message_is_listed_with_its_fate_in_pages),
         TEST(the_list_is_newest_first_and_knows_no_mere_suspicion),
         TEST(the_preview_says_what_would_go_where_and_how_long_it_takes),
+        TEST(a_group_is_as_essential_as_its_members),
         TEST(progress_is_shown_while_something_is_given_back),
         TEST(numbers_are_said_as_people_say_them),
     };

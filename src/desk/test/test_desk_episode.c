@@ -216,9 +216,8 @@ static void progress_is_counted_from_the_beginning_of_giving_back(void **)
     assert_true(p.p.per_second_1000 > 0 && p.p.remaining_seconds > 0);
 }
 
-static void essential_mailboxes_are_given_back_first(void **)
+static void make_luca_essential(void)
 {
-    kit_found((struct kit_company){0});
     struct kit_objects all = {.n = 0};
     struct dir_text address = {SLICE("luca@example.test")};
     struct dir_person luca = {.name = SLICE("Luca"),
@@ -227,17 +226,33 @@ static void essential_mailboxes_are_given_back_first(void **)
                               .is_covered = 1,
                               .is_essential = 1,
                               .inbox = KIT_BOX_LUCA};
+    dir_person_pack(kit_object(&all, OBJECT_PERSON, KIT_LUCA, KIT_TENANT, "luca"), &luca);
+    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+}
+
+static void expect_first(const struct kit_mail *mail)
+{
+    kit_found((struct kit_company){0});
     decide(EVIDENCE_SAY_EMERGENCY);
     for (int i = 0; i < 3; i++)
         (void)kit_accept(kit->gate, &to_anna);
-    uint64_t first = kit_accept(kit->gate, &to_luca);
-    dir_person_pack(kit_object(&all, OBJECT_PERSON, KIT_LUCA, KIT_TENANT, "luca"), &luca);
-    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+    uint64_t first = kit_accept(kit->gate, mail);
+    make_luca_essential(); /* when it waits already */
     decide(EVIDENCE_SAY_RETURN);
     struct kit_job j;
     kit_job(&j);
     assert_int_equal(j.job.message, first);
     kit_job_free(&j);
+}
+
+static void essential_mailboxes_are_given_back_first(void **)
+{
+    expect_first(&to_luca);
+}
+
+static void a_group_with_an_essential_member_is_given_back_first(void **)
+{
+    expect_first(&(struct kit_mail){.rcpts = {"Sales@example.test"}});
 }
 
 /* Emergencies that were over long ago, or a moment ago; `id` grows with their time. */
@@ -316,6 +331,7 @@ int main(void)
         TEST(a_step_that_the_disk_refuses_is_written_later),
         TEST(progress_is_counted_from_the_beginning_of_giving_back),
         TEST(essential_mailboxes_are_given_back_first),
+        TEST(a_group_with_an_essential_member_is_given_back_first),
         TEST(what_was_over_five_years_ago_goes_but_not_a_primarys_last_one),
         TEST(the_newest_thousand_of_a_primary_stay),
     };
