@@ -261,5 +261,6 @@ utc_ms continuity_retry_ms(uint32_t attempts, bool is_primary, uint32_t random);
 utc_ms continuity_rest_ms(uint32_t failures, bool is_primary, uint32_t random);
 /* Mail to the world is given up after five days (RFC 5321 section 4.5.4.1); for a primary never. */
 bool continuity_is_expired(utc_ms received, utc_ms now, bool is_primary);
+utc_ms continuity_expires_at(utc_ms received, bool is_primary); /* 0: never */
 
 #endif

@@ -121,5 +121,10 @@ utc_ms continuity_rest_ms(uint32_t failures, bool is_primary, uint32_t random)
 
 bool continuity_is_expired(utc_ms received, utc_ms now, bool is_primary)
 {
-    return !is_primary && now - received > (utc_ms)5 * 24 * 3600 * 1000;
+    return !is_primary && now > continuity_expires_at(received, is_primary);
+}
+
+utc_ms continuity_expires_at(utc_ms received, bool is_primary)
+{
+    return is_primary ? 0 : received + (utc_ms)5 * 24 * 3600 * 1000;
 }

@@ -77,6 +77,7 @@ static void fill_rcpt(const struct queue_notice *n, size_t i, struct wire_dsn_rc
         .remote_mta = n->remote,
         .diagnostic = o->text,
         .last_attempt = utc_now(),
+        .retry_until = o->until,
     };
     struct wire_status status;
     if (n->news == QUEUE_FAILED && wire_status_parse(o->enhanced, &status) && status.class == 5)

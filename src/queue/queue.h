@@ -68,6 +68,7 @@ struct queue_outcome {
     uint16_t rcpt;
     struct continuity_reply reply;
     struct slice enhanced, text;
+    utc_ms until; /* QUEUE_DELAYED only: when it is given up; 0: never */
 };
 struct queue_result {
     uint64_t message; /* the job's */

@@ -81,7 +81,9 @@ static void tell(struct queue *q, struct queue_message *m)
             if (!wants_delay(&i->rows[k]))
                 continue;
             rows[notice.n] = i->rows[k];
-            outcomes[notice.n++].text = slice_str(i->why ? i->why : "");
+            outcomes[notice.n++] = (struct queue_outcome){
+                .text = slice_str(i->why ? i->why : ""),
+                .until = continuity_expires_at(m->facts.received, i->d->primary != 0)};
             note_told(q, i, &i->rows[k]);
         }
     }

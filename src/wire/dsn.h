@@ -37,7 +37,7 @@ struct wire_dsn_rcpt {
     struct slice remote_mta;        /* name of the other server; may be empty */
     struct slice diagnostic;        /* its reply ("550 5.1.1 no such user"); may be empty */
     utc_ms last_attempt;            /* 0: none */
-    utc_ms retry_until;             /* DELAYED only; 0: not said */
+    utc_ms retry_until; /* DELAYED only; 0: it is never given up, and the text says so */
 };
 
 struct wire_dsn {

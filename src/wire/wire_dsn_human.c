@@ -96,7 +96,8 @@ static void what_we_did(struct human *h)
     if (h->n_of[WIRE_DSN_DELAYED]) {
         utc_ms until = h->first_of[WIRE_DSN_DELAYED]->retry_until;
         snprintf(text, sizeof(text), "We keep your message and go on trying%s%s.",
-                 until ? " until " : "", until ? utc_rfc5322(until).s : "");
+                 until ? " until " : " for as long as it takes: we do not give it up by ourselves",
+                 until ? utc_rfc5322(until).s : "");
         say(h, text);
     }
     if (h->n_of[WIRE_DSN_DELIVERED] || h->n_of[WIRE_DSN_RELAYED])

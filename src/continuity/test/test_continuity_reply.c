@@ -142,6 +142,10 @@ static void retries_spread_and_grow_and_never_end_for_a_primary(void **)
     assert_false(continuity_is_expired(0, (utc_ms)400 * 86400000, true));
     assert_true(continuity_is_expired(0, (utc_ms)6 * 86400000, false));
     assert_false(continuity_is_expired(0, (utc_ms)4 * 86400000, false));
+    assert_int_equal(continuity_expires_at(1000, true), 0);
+    utc_ms at = continuity_expires_at(1000, false);
+    assert_false(continuity_is_expired(1000, at, false));
+    assert_true(continuity_is_expired(1000, at + 1, false));
 }
 
 int main(void)

@@ -621,7 +621,7 @@ static void delay_now(void *arg)
     struct queue_facts facts = {.id = *id};
     struct queue_row row = {.address = SLICE("anna@example.test"),
                             .orcpt = SLICE("rfc822;anna@example.test")};
-    struct queue_outcome outcome = {.text = SLICE("connection refused")};
+    struct queue_outcome outcome = {.text = SLICE("connection refused"), .until = 1800000000000};
     struct queue_notice n = {
         .news = QUEUE_DELAYED, .facts = &facts, .rows = &row, .outcomes = &outcome, .n = 1};
     desk_delayed(kit->desk, &n);
@@ -648,6 +648,7 @@ static void a_delay_is_told_to_who_may_be_told(void **)
         assert_int_equal(j.job.mail_from.n, 0);
         assert_non_null(strstr(text, "Action: delayed\r\nStatus: 4.0.0"));
         assert_non_null(strstr(text, "could not be delivered yet"));
+        assert_non_null(strstr(text, "Will-Retry-Until: Fri, 15 Jan 2027 08:00:00 +0000\r\n"));
         assert_non_null(strstr(text, "Original-Recipient: rfc822; anna@example.test"));
         assert_non_null(strstr(text, "Subject: hello")); /* its header, from the store */
         kit_result(&j, kit_good);

@@ -124,6 +124,7 @@ static void kit_delayed(void *, const struct queue_notice *n)
     assert_true(n->n > 0 && n->facts->mail_from.n > 0);
     assert_int_equal(n->news, QUEUE_DELAYED);
     kit->n_delayed += n->n;
+    kit->until = n->outcomes[0].until;
 }
 
 static void kit_tell(void *, enum event_class class, const char *name, uint64_t, struct slice,

@@ -95,6 +95,7 @@ struct kit {
     } notices[KIT_SAID];
     size_t n_notices;
     size_t n_delayed; /* rows whose senders were told */
+    utc_ms until;     /* what the last of them heard */
     void *fetches[KIT_JOBS];
     uint64_t fetch_ids[KIT_JOBS];
     size_t n_fetches;

@@ -84,6 +84,27 @@ static void who_asked_hears_once_that_it_takes_long(void **)
     assert_int_equal(kit->n_notices, 0);
 }
 
+static void who_hears_of_a_delay_hears_until_when_it_is_tried(void **)
+{
+    for (uint64_t primary = 0; primary < 2; primary++) {
+        utc_ms day = 86400000, before = utc_now();
+        uint64_t id = kit_mail(&(struct kit_mail){.primary = primary, .notify = WIRE_NOTIFY_DELAY});
+        kit_end(id, kit_silent);
+        kit->n_delayed = 0;
+        kit_tick(5 * HOURS);
+        if (kit->n_delayed == 0) { /* it is tried again just now */
+            kit_end(id, kit_silent);
+            kit_tick(0);
+        }
+        assert_int_equal(kit->n_delayed, 1);
+        if (primary)
+            assert_int_equal(kit->until, 0); /* as long as it takes */
+        else
+            assert_in_range(kit->until, before + 5 * day, before + 5 * day + 60000);
+        kit_queue_anew(1000, 1 << 20);
+    }
+}
+
 static void a_delivery_that_runs_is_told_of_behind_it(void **)
 {
     uint64_t id = kit_mail(&(struct kit_mail){.primary = 1, .notify = WIRE_NOTIFY_DELAY});
@@ -121,6 +142,7 @@ int main(void)
         TEST(who_asked_hears_that_it_was_relayed),
         TEST(only_rows_that_went_are_in_the_notice),
         TEST(who_asked_hears_once_that_it_takes_long),
+        TEST(who_hears_of_a_delay_hears_until_when_it_is_tried),
         TEST(a_delivery_that_runs_is_told_of_behind_it),
         TEST(after_a_start_it_is_known_who_was_told),
     };

@@ -166,6 +166,18 @@ static void each_action_has_its_words(void **)
     }
 }
 
+static void what_is_never_given_up_has_no_date_and_says_so(void **)
+{
+    SCOPED(buf_finish) struct buf out = buf_make(100000);
+    struct wire_dsn dsn = plain;
+    struct wire_dsn_rcpt rcpt = {.action = WIRE_DSN_DELAYED, .final = S("b@x")};
+    dsn.rcpts = &rcpt;
+    wire_dsn_compose(&dsn, &out);
+    assert_sound(buf_slice(&out));
+    assert_false(has(&out, "Will-Retry-Until"));
+    assert_true(has(&out, "go on trying for as long as it takes"));
+}
+
 static void the_whole_message_goes_back_only_when_it_may(void **)
 {
     SCOPED(buf_finish) struct buf long_line = buf_make(5000);
@@ -307,6 +319,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_notice_reads_like_this),
         cmocka_unit_test(each_action_has_its_words),
+        cmocka_unit_test(what_is_never_given_up_has_no_date_and_says_so),
         cmocka_unit_test(the_whole_message_goes_back_only_when_it_may),
         cmocka_unit_test(utf8_changes_the_types_and_ascii_escapes),
         cmocka_unit_test(hostile_fields_stay_in_their_lines),
