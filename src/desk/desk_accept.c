@@ -126,6 +126,7 @@ static void accepted(void *arg)
     if (is_kept) {
         log_accept(a);
         announce_held(a);
+        desk_delivered(d, a->record, body);
     } else if (a->has_chunks) {
         desk_give_up(d, a->id);
     }

@@ -249,6 +249,9 @@ enum err desk_read_body(struct desk *d, struct store_reader *reader, uint64_t me
 /* ---- desk_notice.c: to senders ---- */
 bool desk_notice(void *arg, const struct queue_notice *notice);
 void desk_delayed(void *arg, const struct queue_notice *notice);
+/* Tell its sender, if it asked (NOTIFY=SUCCESS) and may hear anything, which of its recipients have
+ * it in a mailbox of ours. The message is durable. */
+void desk_delivered(struct desk *d, const struct record_message *m, struct queue_body *body);
 void desk_notices_forget(struct desk *d); /* who had how many */
 
 /* ---- desk_silence.c: hours without the usual mail ---- */

@@ -65,7 +65,8 @@ static void fill_rcpt(const struct queue_notice *n, size_t i, struct wire_dsn_rc
 {
     static const enum wire_dsn_action actions[] = {[QUEUE_FAILED] = WIRE_DSN_FAILED,
                                                    [QUEUE_RELAYED] = WIRE_DSN_RELAYED,
-                                                   [QUEUE_DELAYED] = WIRE_DSN_DELAYED};
+                                                   [QUEUE_DELAYED] = WIRE_DSN_DELAYED,
+                                                   [QUEUE_DELIVERED] = WIRE_DSN_DELIVERED};
     const struct queue_row *row = &n->rows[i];
     const struct queue_outcome *o = &n->outcomes[i];
     struct slice rest, type = slice_cut(row->orcpt, ';', &rest);
@@ -156,6 +157,69 @@ bool desk_notice(void *arg, const struct queue_notice *n)
     return true;
 }
 
+/* One that nobody waits for: where none may be sent, nothing is held for it. */
+static void send_courtesy(struct desk *d, const struct queue_notice *n)
+{
+    struct wire_dsn_needs needs;
+    SCOPED(buf_finish) struct buf raw = buf_make(NOTICE_MAX);
+    if (!may_notify(n->facts) || n->n == 0 || n->n > WIRE_DSN_RCPTS_MAX ||
+        !is_within_limit(d, n->facts->mail_from) || !compose(d, n, &raw, &needs))
+        return;
+    struct desk_own own = {.tenant = n->facts->tenant,
+                           .to = n->facts->mail_from,
+                           .raw = buf_slice(&raw),
+                           .subject = SLICE("Mail delivery notice"),
+                           .is_utf8 = needs.needs_smtputf8};
+    desk_accept_own(d, &own);
+}
+
+/* ---- delivered: into mailboxes of ours, with the record of the message itself ---- */
+
+/* A second address of a person is merged with the first, whose mailbox has it. */
+static bool lies_here(const struct record_message *m, const struct record_rcpt *row)
+{
+    if (row->disposition == DISPOSITION_DELIVERED)
+        return true;
+    for (uint32_t i = 0; row->disposition == DISPOSITION_MERGED && i < m->n_rcpts; i++)
+        if (m->rcpts[i].person == row->person && m->rcpts[i].disposition == DISPOSITION_DELIVERED)
+            return true;
+    return false;
+}
+
+static bool wants_success(const struct record_message *m)
+{
+    for (uint32_t i = 0; i < m->n_rcpts; i++)
+        if (m->rcpts[i].notify & WIRE_NOTIFY_SUCCESS)
+            return true;
+    return false;
+}
+
+void desk_delivered(struct desk *d, const struct record_message *m, struct queue_body *body)
+{
+    if (!wants_success(m))
+        return; /* nearly all mail */
+    SCOPED(arena_destroy) struct arena *a = arena_create(4 << 20);
+    struct queue_facts facts = {.tenant = m->tenant,
+                                .direction = m->direction,
+                                .ret = m->ret,
+                                .flags = m->flags,
+                                .received = m->received,
+                                .mail_from = m->mail_from,
+                                .envid = m->envid};
+    struct queue_row *rows = ARENA_ARRAY(a, struct queue_row, m->n_rcpts);
+    struct queue_notice n = {.news = QUEUE_DELIVERED,
+                             .facts = &facts,
+                             .rows = rows,
+                             .outcomes = ARENA_ARRAY(a, struct queue_outcome, m->n_rcpts),
+                             .body = body};
+    for (uint32_t i = 0; i < m->n_rcpts; i++) {
+        const struct record_rcpt *row = &m->rcpts[i];
+        if ((row->notify & WIRE_NOTIFY_SUCCESS) && !row->parent && lies_here(m, row))
+            rows[n.n++] = (struct queue_row){.address = row->address, .orcpt = row->orcpt};
+    }
+    send_courtesy(d, &n);
+}
+
 /* ---- delays: the facts and the header come from the store ---- */
 
 struct delaying {
@@ -181,20 +245,10 @@ static void delay_finish(struct worker_job *job)
 {
     struct delaying *w = container_of(job, struct delaying, job);
     struct desk *d = job->desk;
-    struct wire_dsn_needs needs;
     w->notice.facts = &w->facts;
     w->notice.body = w->body;
-    if (w->is_whole && may_notify(&w->facts) && is_within_limit(d, w->facts.mail_from)) {
-        SCOPED(buf_finish) struct buf raw = buf_make(NOTICE_MAX);
-        struct desk_own own = {.tenant = w->facts.tenant,
-                               .to = w->facts.mail_from,
-                               .subject = SLICE("Mail delivery notice")};
-        if (compose(d, &w->notice, &raw, &needs)) {
-            own.raw = buf_slice(&raw);
-            own.is_utf8 = needs.needs_smtputf8;
-            desk_accept_own(d, &own);
-        }
-    }
+    if (w->is_whole)
+        send_courtesy(d, &w->notice);
     queue_body_unref(&w->body);
     arena_destroy(&w->arena);
     mem_free(&w);

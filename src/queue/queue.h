@@ -81,9 +81,10 @@ struct queue_result {
     size_t n_outcomes;
 };
 enum queue_news {
-    QUEUE_FAILED,  /* these rows come back */
-    QUEUE_RELAYED, /* went to a system that confirms nothing (RFC 3461 section 5.2.2) */
-    QUEUE_DELAYED, /* still wait */
+    QUEUE_FAILED,    /* these rows come back */
+    QUEUE_RELAYED,   /* went to a system that confirms nothing (RFC 3461 section 5.2.2) */
+    QUEUE_DELAYED,   /* still wait */
+    QUEUE_DELIVERED, /* lie in mailboxes of ours: no delivery, hence not said by the queue */
 };
 /* Something to say to a sender. Borrowed for the call. */
 struct queue_notice {

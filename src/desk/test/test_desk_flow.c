@@ -392,6 +392,45 @@ static void hosted_mail_is_delivered_by_being_here(void **)
     assert_int_equal(rows.rows[0].facts.mailbox, KIT_BOX_SARA);
 }
 
+static void who_asked_hears_that_hosted_mail_is_delivered(void **)
+{
+    static const struct {
+        uint8_t notify;
+        uint32_t flags;
+        bool is_told;
+    } cases[] = {{WIRE_NOTIFY_SUCCESS, MESSAGE_SENDER_PROVED, true},
+                 {WIRE_NOTIFY_SUCCESS, 0, false}, /* nobody knows who that is */
+                 {WIRE_NOTIFY_FAILURE, MESSAGE_SENDER_PROVED, false},
+                 {0, MESSAGE_SENDER_PROVED, false}};
+    kit_found((struct kit_company){0});
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct kit_mail mail = {
+            .rcpts = {"sara@hosted.test", "boxless@hosted.test", "nobody@hosted.test"},
+            .mail_from = "luca@example.test",
+            .flags = cases[i].flags,
+            .notify = cases[i].notify};
+        uint64_t id = kit_accept(kit->gate, &mail);
+        kit_await(id, 0, DISPOSITION_DELIVERED);
+        if (!cases[i].is_told) {
+            kit_expect_quiet(kit->courier);
+            continue;
+        }
+        struct kit_job j;
+        kit_job(&j);
+        const char *text = buf_cstr(&j.content);
+        assert_int_equal(j.job.mail_from.n, 0);
+        assert_non_null(strstr(text, "Subject: Your message was delivered\r\n"));
+        assert_non_null(strstr(text, "Final-Recipient: rfc822; sara@hosted.test\r\n"
+                                     "Action: delivered\r\nStatus: 2.0.0\r\n"));
+        assert_non_null(strstr(text, "Final-Recipient: rfc822; nobody@hosted.test\r\n"));
+        assert_null(strstr(text, "boxless@")); /* held: that is no delivery */
+        assert_non_null(strstr(text, "Subject: hello"));
+        kit_result(&j, kit_good);
+        kit_job_free(&j);
+    }
+    kit_check_sums();
+}
+
 static void hosted_mail_without_a_mailbox_is_held_and_announced(void **)
 {
     struct kit_rows rows;
@@ -688,6 +727,7 @@ int main(void)
         TEST(a_group_has_a_row_for_each_member_and_one_delivery),
         TEST(two_aliases_of_one_person_are_one_delivery),
         TEST(hosted_mail_is_delivered_by_being_here),
+        TEST(who_asked_hears_that_hosted_mail_is_delivered),
         TEST(hosted_mail_without_a_mailbox_is_held_and_announced),
         TEST(a_hosted_group_is_delivered_when_each_member_has_it),
         TEST(numbers_in_a_mailbox_grow_in_the_order_of_the_log),
