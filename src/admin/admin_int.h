@@ -118,6 +118,8 @@ bool call_tenant_filter(struct admin_call *c, uint64_t *ret);
 /* The body's "hosts" into the arena; left out: *ret stays. False: refused. */
 bool read_hosts(struct admin_call *c, uint16_t usual_port, struct dir_host **ret, uint32_t *ret_n);
 bool call_key(struct admin_call *c, struct slice address, struct slice *ret);
+/* The domain of a canonical address; only of ours. */
+const struct directory_domain *call_domain_of(struct admin_call *c, struct slice key);
 bool call_message(struct admin_call *c, uint64_t *ret); /* the path's {message}; worker too */
 struct slice name_of_tenant(const struct admin_host *h, uint64_t id);
 struct slice name_of_primary(const struct admin_host *h, uint64_t id);
@@ -138,6 +140,14 @@ void call_put(struct admin_call *c, const struct record_object *o,
               void (*then)(struct admin_call *c));
 void call_put_all(struct admin_call *c, const struct record_objects *o,
                   const struct record_mailboxes *m, void (*then)(struct admin_call *c));
+/* Remove an object and answer with its name and what that means. Copied, but for `text`. */
+struct removal {
+    enum object_kind kind;
+    uint64_t id, tenant;
+    struct slice name;
+    const char *text;
+};
+void call_remove(struct admin_call *c, const struct removal *r);
 
 /* ---- writing things ----------------------------------------------------------------------------
  */

@@ -1,4 +1,4 @@
-/* Writing objects: through the host to the log, then the answer. */
+/* Writing and removing objects: through the host to the log, then the answer. */
 #include "admin/admin_int.h"
 
 struct put {
@@ -45,4 +45,27 @@ struct record_object call_object(struct admin_call *c, enum object_kind kind, ui
         .name = name,
         .body = arena_copy(c->arena, buf_slice(body)),
     };
+}
+
+static void removed(struct admin_call *c)
+{
+    const struct removal *r = c->work;
+    out_object(&c->json, NULL);
+    out_text(&c->json, "removed", r->name);
+    out_word(&c->json, "text", r->text);
+    out_close(&c->json);
+    call_done(c);
+}
+
+void call_remove(struct admin_call *c, const struct removal *r)
+{
+    SCOPED(buf_finish) struct buf nothing = buf_make(1);
+    struct removal *copy = ARENA_NEW(c->arena, struct removal);
+    *copy = *r;
+    copy->name = arena_copy(c->arena, r->name);
+    struct record_object o = call_object(c, r->kind, r->tenant, copy->name, &nothing);
+    o.id = r->id;
+    o.is_removed = 1;
+    c->work = copy;
+    call_put(c, &o, removed);
 }

@@ -236,25 +236,13 @@ void do_alert_add(struct admin_call *c)
 
 /* ---- removing, testing ---- */
 
-static void removed(struct admin_call *c)
-{
-    out_object(&c->json, NULL);
-    out_text(&c->json, "removed", c->part[0]);
-    out_word(&c->json, "text", "Nothing more is sent there, also nothing that waited.");
-    out_close(&c->json);
-    call_done(c);
-}
-
 void do_alert_remove(struct admin_call *c)
 {
     const struct alert_target *t = call_target(c);
     if (!t)
         return;
-    SCOPED(buf_finish) struct buf none = buf_make(1);
-    struct record_object o = call_object(c, OBJECT_TARGET, t->tenant, c->part[0], &none);
-    o.id = t->id;
-    o.is_removed = 1;
-    call_put(c, &o, removed);
+    call_remove(c, &(struct removal){OBJECT_TARGET, t->id, t->tenant, c->part[0],
+                                     "Nothing more is sent there, also nothing that waited."});
 }
 
 static void tested(void *cookie, enum err err, const char *text)

@@ -111,14 +111,9 @@ void do_group_add(struct admin_call *c)
     struct slice key;
     if (!call_key(c, body_text(c->body, "address"), &key))
         return;
-    const struct directory_domain *d = directory_domain(c->host->directory, key_domain(key));
-    if (!d) {
-        call_refuse(c, 400,
-                    "The domain of %s is none of ours. Nothing was changed. Add it first: "
-                    "`staffetta domain add`.",
-                    log_text(key));
+    const struct directory_domain *d = call_domain_of(c, key);
+    if (!d)
         return;
-    }
     enum err err = addresses_read(c, c->body, d->tenant, key, &f.addresses, &f.n_addresses, &ei);
     for (uint32_t i = 0; err == ERR_OK && i < f.n_addresses; i++)
         if (address_is_taken(c->host->directory, f.addresses[i].text, 0, &ei))
@@ -146,28 +141,12 @@ void do_group_add(struct admin_call *c)
 
 /* ---- removing ---- */
 
-static void removed(struct admin_call *c)
-{
-    const struct slice *key = c->work;
-    out_object(&c->json, NULL);
-    out_text(&c->json, "removed", *key);
-    out_word(&c->json, "text", "Its members keep their own addresses and mail.");
-    out_close(&c->json);
-    call_done(c);
-}
-
 void do_group_remove(struct admin_call *c)
 {
     struct slice key;
     const struct directory_group *g = path_group(c, &key);
     if (!g)
         return;
-    SCOPED(buf_finish) struct buf nothing = buf_make(1);
-    struct slice *work = ARENA_NEW(c->arena, struct slice);
-    *work = arena_copy(c->arena, g->facts.addresses[0].text);
-    struct record_object o = call_object(c, OBJECT_GROUP, g->tenant, *work, &nothing);
-    o.id = g->id;
-    o.is_removed = 1;
-    c->work = work;
-    call_put(c, &o, removed);
+    call_remove(c, &(struct removal){OBJECT_GROUP, g->id, g->tenant, g->facts.addresses[0].text,
+                                     "Its members keep their own addresses and mail."});
 }

@@ -74,14 +74,9 @@ void do_person_add(struct admin_call *c)
     struct errinfo ei = {};
     if (!call_key(c, body_text(c->body, "address"), &key))
         return;
-    const struct directory_domain *d = directory_domain(c->host->directory, key_domain(key));
-    if (!d) {
-        call_refuse(c, 400,
-                    "The domain of %s is none of ours. Nothing was changed. Add it first: "
-                    "`staffetta domain add`.",
-                    log_text(key));
+    const struct directory_domain *d = call_domain_of(c, key);
+    if (!d)
         return;
-    }
     enum err err = person_read(c, c->body, d->tenant, key, NULL, &f, &ei);
     if (err != ERR_OK)
         call_fail(c, err, ei.text);
@@ -107,18 +102,6 @@ void do_person_set(struct admin_call *c)
 
 /* ---- removing ---- */
 
-static void removed(struct admin_call *c)
-{
-    const struct slice *key = c->work;
-    out_object(&c->json, NULL);
-    out_text(&c->json, "removed", *key);
-    out_word(&c->json, "text",
-             "New mail for these addresses is unknown from now on. The mail that was kept stays, "
-             "and what waits is still delivered.");
-    out_close(&c->json);
-    call_done(c);
-}
-
 void do_person_remove(struct admin_call *c)
 {
     struct slice key;
@@ -133,14 +116,10 @@ void do_person_remove(struct admin_call *c)
                     log_text(key), log_text(owns->facts.name));
         return;
     }
-    SCOPED(buf_finish) struct buf nothing = buf_make(1);
-    struct slice *work = ARENA_NEW(c->arena, struct slice);
-    *work = arena_copy(c->arena, person_main(&p->facts));
-    struct record_object o = call_object(c, OBJECT_PERSON, p->tenant, *work, &nothing);
-    o.id = p->id;
-    o.is_removed = 1;
-    c->work = work;
-    call_put(c, &o, removed);
+    call_remove(c, &(struct removal){OBJECT_PERSON, p->id, p->tenant, person_main(&p->facts),
+                                     "New mail for these addresses is unknown from now on. The "
+                                     "mail that was kept stays, and what waits is still "
+                                     "delivered."});
 }
 
 /* ---- listing (worker) ---- */

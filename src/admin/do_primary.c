@@ -343,17 +343,6 @@ void do_primary_set(struct admin_call *c)
 
 /* ---- removing ---- */
 
-static void removed(struct admin_call *c)
-{
-    const struct slice *name = c->work;
-    out_object(&c->json, NULL);
-    out_text(&c->json, "removed", *name);
-    out_word(&c->json, "text",
-             "It is not asked or given mail any more. What the ledger says about it stays.");
-    out_close(&c->json);
-    call_done(c);
-}
-
 /* What still goes to it, in the name of somebody; empty: nothing. */
 static struct slice user_of(const struct admin_host *h, uint64_t primary, bool *ret_is_domain)
 {
@@ -400,12 +389,7 @@ void do_primary_remove(struct admin_call *c)
     const struct directory_primary *p = call_path_primary(c);
     if (!p || !may_remove(c, p))
         return;
-    SCOPED(buf_finish) struct buf nothing = buf_make(1);
-    struct slice *work = ARENA_NEW(c->arena, struct slice);
-    *work = arena_copy(c->arena, p->facts.name);
-    struct record_object o = call_object(c, OBJECT_PRIMARY, p->tenant, *work, &nothing);
-    o.id = p->id;
-    o.is_removed = 1;
-    c->work = work;
-    call_put(c, &o, removed);
+    call_remove(c, &(struct removal){OBJECT_PRIMARY, p->id, p->tenant, p->facts.name,
+                                     "It is not asked or given mail any more. What the ledger says "
+                                     "about it stays."});
 }

@@ -110,6 +110,17 @@ bool call_key(struct admin_call *c, struct slice address, struct slice *ret)
     return false;
 }
 
+const struct directory_domain *call_domain_of(struct admin_call *c, struct slice key)
+{
+    const struct directory_domain *d = directory_domain(c->host->directory, key_domain(key));
+    if (!d)
+        call_refuse(c, 400,
+                    "The domain of %s is none of ours. Nothing was changed. Add it first: "
+                    "`staffetta domain add`.",
+                    log_text(key));
+    return d;
+}
+
 bool call_message(struct admin_call *c, uint64_t *ret)
 {
     *ret = message_id_parse(c->part[0]);
