@@ -7,7 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROWS_MAX = 200000, PORTION = 500, LOOK_TIMEOUT_MS = 120000, ARENA_BYTES = 256 << 20 };
+enum {
+    ROWS_MAX = 200000,
+    PORTION = 500,
+    ID_MAX = 1000, /* as in ipc_message_id, with its brackets */
+    LOOK_TIMEOUT_MS = 120000,
+    ARENA_BYTES = 256 << 20
+};
 
 struct lost {
     uint64_t message, person;
@@ -30,6 +36,19 @@ struct again {
 };
 
 /* ---- which deliveries: a worker ---- */
+
+/* As it stands in the message: IMAP finds a text anywhere in the field, and without its brackets
+ * <1@x> would be seen in <11@x>. Empty: none that can be looked for. */
+static struct slice in_brackets(struct arena *a, struct slice id)
+{
+    if (id.n == 0 || id.n > ID_MAX - 2)
+        return SLICE("");
+    char *p = arena_new(a, id.n + 2);
+    p[0] = '<';
+    memcpy(p + 1, id.p, id.n);
+    p[id.n + 1] = '>';
+    return slice_of(p, id.n + 2);
+}
 
 static bool take_row(void *arg, const struct store_row *row)
 {
@@ -65,7 +84,7 @@ static void gather(struct worker_job *job, struct store_reader *reader)
         if (a->err != ERR_OK)
             break;
         a->rows[i].is_dropped = m.is_dropped;
-        a->rows[i].id = arena_copy(a->arena, m.fields.message_id);
+        a->rows[i].id = in_brackets(a->arena, m.fields.message_id);
     }
 }
 

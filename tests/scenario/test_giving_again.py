@@ -57,6 +57,19 @@ def test_what_was_lost_is_given_again_and_nothing_else(company):
     assert node.must("ledger")["balanced"]
 
 
+def test_an_id_is_not_found_within_another(company):
+    node, primary = company
+    story = Story(node)
+    for number, name in enumerate(("7", "77", "177", "7@outside.test.7")):
+        story.send(name, ALICE)
+        wait_for(lambda n=number: letters(primary, ALICE) == n + 1, "one after the other", 20)
+    primary.lose(ALICE, 1)
+    done = node.must("state", "return", "exchange", "--since", "1h", "--why", "the disk died")
+    assert (done["found"], done["present"], done["absent"], done["given"]) == (4, 3, 1, 1)
+    wait_for(lambda: letters(primary, ALICE) == 4, "given again", 20)
+    assert sorted(primary.ids([ALICE])) == sorted(["7", "77", "177", "7@outside.test.7"])
+
+
 def test_nothing_is_given_where_nobody_can_look(stage):
     primary = stage.start(Primary)
     node = stage.company(primary, people=[ALICE, BOB])
