@@ -10,7 +10,8 @@
 enum {
     ROWS_MAX = 200000,
     PORTION = 500,
-    ID_MAX = 1000, /* as in ipc_message_id, with its brackets */
+    PORTION_BYTES = 128 << 10, /* of its ids: all of it has to fit into a frame */
+    ID_MAX = 1000,             /* as in ipc_message_id, with its brackets */
     LOOK_TIMEOUT_MS = 120000,
     ARENA_BYTES = 256 << 20
 };
@@ -170,9 +171,11 @@ static void next_mailbox(struct again *a)
         summarise(a);
         return;
     }
-    while (a->end < a->n && a->end - a->first < PORTION &&
-           same_mailbox(&a->rows[a->first], &a->rows[a->end]))
-        a->end++;
+    for (size_t bytes = 0; a->end < a->n && a->end - a->first < PORTION; a->end++) {
+        bytes += a->rows[a->end].id.n;
+        if (bytes > PORTION_BYTES || !same_mailbox(&a->rows[a->first], &a->rows[a->end]))
+            break;
+    }
     a->told.n_mailboxes +=
         a->first == 0 || !same_mailbox(&a->rows[a->first - 1], &a->rows[a->first]);
     if (!ask(a))

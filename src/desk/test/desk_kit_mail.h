@@ -13,6 +13,7 @@ struct kit_mail {
     const char *helo, *protocol;
     uint64_t from_primary;
     const char *body; /* NULL: something short */
+    const char *message_id;
     uint32_t flags;
     size_t size; /* not 0: a body of so many bytes instead */
     const struct ipc_text *traces;
@@ -39,6 +40,7 @@ static uint64_t kit_send(int gate, const struct kit_mail *mail)
     struct ipc_fields fields = {.subject = SLICE("hello"),
                                 .from_address =
                                     slice_str(mail->from_address ? mail->from_address : "a@b.test"),
+                                .message_id = slice_str(mail->message_id ? mail->message_id : ""),
                                 .date = utc_now()};
     struct ipc_take take = {
         .mail_from = slice_str(mail->mail_from ? mail->mail_from : "sender@outside.test"),

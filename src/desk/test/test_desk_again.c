@@ -1,0 +1,180 @@
+/* Giving again what a primary has lost: what is asked of its mailboxes, what the answers do, and
+ * what happens when no answer comes. The test plays the process that looks. */
+#include "desk_kit.h"
+
+/* ---- the company's mailboxes ---- */
+
+static void let_us_look(void)
+{
+    struct kit_objects all = {.n = 0};
+    struct dir_host host = {SLICE("127.0.0.1"), 1143};
+    struct dir_access access = {.hosts = &host,
+                                .n_hosts = 1,
+                                .tls = DIR_TLS_NEVER,
+                                .master_user = SLICE("%s*admin"),
+                                .master_secret = SLICE("secret")};
+    dir_access_pack(kit_object(&all, OBJECT_ACCESS, KIT_PRIMARY, KIT_TENANT, "exchange"), &access);
+    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+}
+
+static void found_company(void **)
+{
+    kit_found((struct kit_company){0});
+    let_us_look();
+    kit->liaison = kit_link(IPC_LIAISON, 1);
+}
+
+/* Delivered to this person, with this Message-ID. */
+static uint64_t delivered(const char *rcpt, const char *id)
+{
+    uint64_t message = kit_accept(kit->gate, &(struct kit_mail){.rcpts = {rcpt}, .message_id = id});
+    kit_end_job(kit_good);
+    kit_await(message, 0, DISPOSITION_DELIVERED);
+    return message;
+}
+
+/* So many to Anna, with ids as long as they can be. */
+static void delivered_long(size_t n)
+{
+    enum { LONG = 998, MOST = 500 };
+    uint64_t tags[MOST], messages[MOST];
+    char id[LONG + 1];
+    memset(id, 'x', LONG);
+    id[LONG] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        id[snprintf(id, sizeof(id), "%zu@", i)] = 'x';
+        tags[i] = kit_send(kit->gate,
+                           &(struct kit_mail){.rcpts = {"anna@example.test"}, .message_id = id});
+    }
+    for (size_t i = 0; i < n; i++)
+        messages[i] = kit_taken(kit->gate, tags[i]).message;
+    for (size_t i = 0; i < n; i++)
+        kit_end_job(kit_good);
+    for (size_t i = 0; i < n; i++)
+        kit_await(messages[i], 0, DISPOSITION_DELIVERED);
+}
+
+/* ---- orders ---- */
+
+struct order {
+    utc_ms since;
+    bool is_dry, is_taken;
+    const char *why_not;
+    struct admin_again told;
+};
+
+static void begin_now(void *arg)
+{
+    struct order *o = arg;
+    struct slice by = SLICE("luca"), why = SLICE("the disk died");
+    o->is_taken = kit_admin->host.again(kit_admin->host.arg, KIT_PRIMARY, o->since, o->is_dry, by,
+                                        why, &o->why_not);
+}
+
+static void begin(utc_ms since)
+{
+    struct order o = {.since = since};
+    kit_on_loop(begin_now, &o);
+    assert_true(o.is_taken);
+}
+
+static void read_told(void *arg)
+{
+    struct order *o = arg;
+    assert_true(kit_admin->host.again_state(kit_admin->host.arg, KIT_PRIMARY, &o->told));
+}
+
+static struct admin_again told(void)
+{
+    struct order o = {};
+    kit_on_loop(read_told, &o);
+    return o.told;
+}
+
+static struct admin_again ended(void)
+{
+    mono_us until = mono_now() + MILLISECONDS(KIT_WAIT_MS);
+    struct admin_again t;
+    while ((t = told()).is_running) {
+        if (mono_now() > until)
+            fail_msg("it goes on: %s", t.text);
+        usleep(2000);
+    }
+    return t;
+}
+
+/* ---- looks ---- */
+
+struct look {
+    uint64_t tag;
+    struct ipc_mailbox_has has;
+    struct arena *arena;
+};
+
+static struct look next_look(void)
+{
+    struct kit_frame f = {0};
+    struct look l = {.arena = arena_create(4 << 20)};
+    kit_expect(kit->liaison, IPC_T_mailbox_has, &f);
+    l.tag = f.tag;
+    assert_true(ipc_mailbox_has_unpack(arena_copy(l.arena, f.payload), l.arena, &l.has));
+    kit_frame_free(&f);
+    return l;
+}
+
+/* The same for each id. */
+static void answer(struct look *l, enum ipc_has has)
+{
+    static struct ipc_mailbox_fact facts[500];
+    struct ipc_mailbox_has_told t = {
+        .primary = l->has.primary, .is_well = 1, .facts = facts, .n_facts = l->has.n_ids};
+    for (uint32_t i = 0; i < t.n_facts; i++)
+        facts[i].has = (uint8_t)has;
+    SCOPED(buf_finish) struct buf b = buf_make(10000);
+    ipc_mailbox_has_told_pack(&b, &t);
+    kit_put(kit->liaison, IPC_T_mailbox_has_told, l->tag, &b);
+    arena_destroy(&l->arena);
+}
+
+/* ---- what is asked ---- */
+
+static void an_id_is_looked_for_with_its_brackets(void **state)
+{
+    found_company(state);
+    (void)delivered("anna@example.test", "7@outside.test");
+    begin(0);
+    struct look l = next_look();
+    assert_int_equal(l.has.n_ids, 1);
+    assert_true(slice_eq(l.has.ids[0].id, SLICE("<7@outside.test>")));
+    assert_true(slice_eq(l.has.server[0].user, SLICE("anna@example.test*admin")));
+    answer(&l, IPC_HAS_FOUND);
+    assert_int_equal(ended().n_present, 1);
+}
+
+static void long_ids_are_asked_for_in_portions_that_fit_into_a_frame(void **state)
+{
+    enum { N = 280, LEAST = 100, MOST = 131 };
+    uint32_t n = 0;
+    found_company(state);
+    delivered_long(N);
+    begin(0);
+    while (n < N) {
+        struct look l = next_look();
+        uint32_t left = N - n;
+        assert_in_range(l.has.n_ids, left < LEAST ? left : LEAST, MOST);
+        n += l.has.n_ids;
+        answer(&l, IPC_HAS_FOUND);
+    }
+    assert_int_equal(ended().n_present, N);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_id_is_looked_for_with_its_brackets),
+        TEST(long_ids_are_asked_for_in_portions_that_fit_into_a_frame),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
