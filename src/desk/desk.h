@@ -39,6 +39,7 @@ struct desk_options {
     uint32_t store_changes; /* that may wait for being written; 0: 4096 */
     uint32_t hops_ours;     /* times a message may pass through us */
     mono_us answer_within;  /* a sender waits for its primary's answer at most so long; 0: 20 s */
+    uint32_t again_rows;    /* deliveries that giving again holds in memory; 0: 20000 */
     mono_us tick;           /* of everything that waits for time; 0: 100 ms */
     void *arg;
     void (*nonsense)(void *arg, enum ipc_role peer, unsigned number, const char *why);

@@ -2,105 +2,19 @@
  * the primary took after the backup ended. Each delivery it confirmed since then is looked for in
  * its mailbox, by Message-ID; what is certainly not there goes into the queue again. What is there,
  * or cannot be looked for, is left alone: running it twice changes nothing. */
-#include "desk/desk_state_int.h"
+#include "desk/desk_again_int.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 enum {
-    ROWS_MAX = 200000,
     PORTION = 500,
     PORTION_BYTES = 128 << 10, /* of its ids: all of it has to fit into a frame */
-    ID_MAX = 1000,             /* as in ipc_message_id, with its brackets */
-    LOOK_TIMEOUT_MS = 120000,
-    ARENA_BYTES = 256 << 20
+    LOOK_TIMEOUT_MS = 120000
 };
-
-struct lost {
-    uint64_t message, person;
-    uint16_t rcpt;
-    bool is_dropped, is_absent;
-    struct slice address, id; /* of the recipient; Message-ID with its brackets */
-};
-
-struct again {
-    struct worker_job job;
-    struct desk *desk;
-    uint64_t primary;
-    struct arena *arena;
-    struct lost *rows;
-    size_t n, cap, first, end; /* the portion that is looked for: one mailbox */
-    size_t ordering;           /* of that portion */
-    char by[201], why[301];
-    enum err err;
-    struct admin_again told;
-};
-
-/* ---- which deliveries: a worker ---- */
-
-/* As it stands in the message: IMAP finds a text anywhere in the field, and without its brackets
- * <1@x> would be seen in <11@x>. Empty: none that can be looked for. */
-static struct slice in_brackets(struct arena *a, struct slice id)
-{
-    if (id.n == 0 || id.n > ID_MAX - 2)
-        return SLICE("");
-    char *p = arena_new(a, id.n + 2);
-    p[0] = '<';
-    memcpy(p + 1, id.p, id.n);
-    p[id.n + 1] = '>';
-    return slice_of(p, id.n + 2);
-}
-
-static bool take_row(void *arg, const struct store_row *row)
-{
-    struct again *a = arg;
-    if (row->received < a->told.since || a->n == ROWS_MAX)
-        return a->n < ROWS_MAX;
-    if (a->n == a->cap) {
-        a->cap = a->cap ? 2 * a->cap : 1024;
-        a->rows = mem_resize(a->rows, a->cap * sizeof(*a->rows));
-    }
-    a->rows[a->n++] = (struct lost){.message = row->message,
-                                    .person = row->facts.person,
-                                    .rcpt = row->rcpt,
-                                    .address = arena_copy(a->arena, row->facts.address)};
-    return true;
-}
-
-static void gather(struct worker_job *job, struct store_reader *reader)
-{
-    struct again *a = container_of(job, struct again, job);
-    struct errinfo ei;
-    utc_ms before = a->told.since - 86400000; /* ids begin with the time; clocks are set */
-    struct store_row_filter filter = {.disposition = DISPOSITION_DELIVERED,
-                                      .primary = a->primary,
-                                      .after = before > 0 ? (uint64_t)before << 20 : 0};
-    a->err = reader && desk_catch_up(a->desk) ? ERR_OK : ERR_RETRY;
-    if (a->err == ERR_OK)
-        a->err = store_each_row(reader, &filter, take_row, a, &ei);
-    for (size_t i = 0; i < a->n && a->err == ERR_OK; i++) {
-        SCOPED(arena_destroy) struct arena *arena = arena_create(1 << 20);
-        struct store_message m;
-        a->err = store_get_message(reader, a->rows[i].message, arena, &m, &ei);
-        if (a->err != ERR_OK)
-            break;
-        a->rows[i].is_dropped = m.is_dropped;
-        a->rows[i].id = in_brackets(a->arena, m.fields.message_id);
-    }
-}
 
 /* ---- mailbox by mailbox: the loop ---- */
 
-static int by_person(const void *x, const void *y)
-{
-    const struct lost *a = x, *b = y;
-    if (a->person != b->person)
-        return a->person < b->person ? -1 : 1;
-    int order = slice_cmp(a->address, b->address);
-    return order ? order : a->message < b->message ? -1 : a->message > b->message;
-}
-
-static struct slice mailbox_of(struct again *a, const struct lost *l)
+static struct slice mailbox_of(struct again *a, const struct again_row *l)
 {
     const struct directory_person *p = directory_person(a->desk->directory, l->person);
     return p && p->facts.n_addresses ? p->facts.addresses[0].text : l->address;
@@ -112,9 +26,7 @@ static void finish(struct again *a, const char *text)
     const struct directory_primary *p = directory_primary(d->directory, a->primary);
     a->told.is_running = false;
     snprintf(a->told.text, sizeof(a->told.text), "%s", text);
-    arena_destroy(&a->arena);
-    mem_free(&a->rows);
-    a->n = a->first = a->end = 0;
+    desk_again_forget(a);
     desk_event(d, EVENT_NOTICE, "primary.again", p ? p->tenant : 0, p ? p->facts.name : SLICE("?"),
                slice_str(text), slice_str(a->by));
 }
@@ -122,15 +34,15 @@ static void finish(struct again *a, const char *text)
 static void summarise(struct again *a)
 {
     char text[300];
-    const struct admin_again *t = &a->told;
+    struct admin_again *t = &a->told;
+    t->n_found = t->n_looked; /* what others decided meanwhile was not looked for */
     snprintf(text, sizeof(text),
              "Of %llu deliveries since then it still has %llu and has lost %llu; %s%llu given "
-             "again, %llu no longer kept here, %llu could not be looked for and were left alone.%s",
+             "again, %llu no longer kept here, %llu could not be looked for and were left alone.",
              (unsigned long long)t->n_found, (unsigned long long)t->n_present,
              (unsigned long long)t->n_absent, t->is_dry ? "nothing was given, would be " : "",
              (unsigned long long)(t->is_dry ? t->n_absent - t->n_gone : t->n_given),
-             (unsigned long long)t->n_gone, (unsigned long long)t->n_unsure,
-             t->n_found == ROWS_MAX ? " There are more: run it again with a later time." : "");
+             (unsigned long long)t->n_gone, (unsigned long long)t->n_unsure);
     finish(a, text);
 }
 
@@ -138,7 +50,7 @@ static bool ask(struct again *a)
 {
     struct desk *d = a->desk;
     const struct directory_access *access = directory_access(d->directory, a->primary);
-    struct ipc_message_id *ids = ARENA_ARRAY(a->arena, struct ipc_message_id, PORTION);
+    struct ipc_message_id ids[PORTION];
     struct ipc_host hosts[16];
     struct ipc_server server;
     char user[801];
@@ -159,16 +71,34 @@ static bool ask(struct again *a)
     return desk_send(d->liaison.link, IPC_T_mailbox_has, DESK_AGAIN_TAG | a->primary, &b);
 }
 
-static bool same_mailbox(const struct lost *a, const struct lost *b)
+static bool same_mailbox(const struct again_row *a, const struct again_row *b)
 {
     return a->person == b->person && (a->person || slice_eq(a->address, b->address));
+}
+
+static void gathered(struct worker_job *job);
+
+static void begin_page(struct again *a)
+{
+    a->job.work = desk_again_gather;
+    a->job.finish = gathered;
+    desk_work(a->desk, &a->job);
+}
+
+static void end_page(struct again *a)
+{
+    a->after = a->last;
+    if (a->has_more)
+        begin_page(a);
+    else
+        summarise(a);
 }
 
 static void next_mailbox(struct again *a)
 {
     a->first = a->end;
     if (a->first == a->n) {
-        summarise(a);
+        end_page(a);
         return;
     }
     for (size_t bytes = 0; a->end < a->n && a->end - a->first < PORTION; a->end++) {
@@ -197,7 +127,7 @@ static void ordered(void *cookie, enum err err, const char *)
 static void order_next(struct again *a)
 {
     for (; a->ordering < a->end; a->ordering++) {
-        struct lost *l = &a->rows[a->ordering];
+        struct again_row *l = &a->rows[a->ordering];
         if (!l->is_absent)
             continue;
         a->told.n_absent++;
@@ -237,8 +167,7 @@ static void gathered(struct worker_job *job)
         finish(a, "The index could not be read. Try again in a moment.");
         return;
     }
-    qsort(a->rows, a->n, sizeof(*a->rows), by_person);
-    a->told.n_found = a->n;
+    a->told.n_found = a->n_counted;
     next_mailbox(a);
 }
 
@@ -267,14 +196,12 @@ bool desk_again(void *arg, uint64_t primary, utc_ms since, bool is_dry, struct s
     }
     *a = (struct again){.desk = d,
                         .primary = primary,
-                        .arena = arena_create(ARENA_BYTES),
+                        .begun = utc_now(),
                         .told = {.is_running = true, .is_dry = is_dry, .since = since}};
     snprintf(a->by, sizeof(a->by), "%.*s", (int)(by.n < 200 ? by.n : 200), by.p);
     snprintf(a->why, sizeof(a->why), "%.*s", (int)(why.n < 300 ? why.n : 300), why.p);
     snprintf(a->told.text, sizeof(a->told.text), "It goes on.");
-    a->job.work = gather;
-    a->job.finish = gathered;
-    desk_work(d, &a->job);
+    begin_page(a);
     return true;
 }
 
@@ -306,8 +233,7 @@ void desk_again_clear(struct desk *d)
     void *value;
     while (map_next(d->agains, &at, NULL, &value)) {
         struct again *a = value;
-        arena_destroy(&a->arena);
-        mem_free(&a->rows);
+        desk_again_forget(a);
         mem_free(&a);
     }
     map_destroy(&d->agains);

@@ -286,5 +286,7 @@ void desk_work(struct desk *d, struct worker_job *job);
 /* What is durable at this moment is in the index afterwards. False: it takes very long, or the
  * index cannot be written. Worker threads. */
 bool desk_catch_up(struct desk *d);
+/* Long work is no use any more: nobody takes its result. Worker threads. */
+bool desk_is_ending(struct desk *d);
 
 #endif

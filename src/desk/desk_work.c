@@ -51,6 +51,14 @@ bool desk_catch_up(struct desk *d)
     return end == 0 || store_wait_applied(d->store, end - 1, SECONDS(CATCH_UP_SECONDS)) == ERR_OK;
 }
 
+bool desk_is_ending(struct desk *d)
+{
+    pthread_mutex_lock(&d->work_lock);
+    bool is_over = d->is_work_over;
+    pthread_mutex_unlock(&d->work_lock);
+    return is_over;
+}
+
 void desk_workers_start(struct desk *d)
 {
     pthread_mutex_init(&d->work_lock, NULL);

@@ -207,6 +207,7 @@ struct kit {
 
 static struct kit *kit;
 static mono_us kit_answer_within; /* of the next setup */
+static uint32_t kit_again_rows;   /* of the next start */
 
 static void *kit_run(void *)
 {
@@ -278,6 +279,7 @@ static void kit_begin(void *)
                              .limits.per_destination = 20,
                              .limits.per_primary = 20,
                              .hops_ours = 5,
+                             .again_rows = kit_again_rows,
                              .tick = MILLISECONDS(10),
                              .answer_within = kit->answer_within,
                              .nonsense = kit_nonsense,

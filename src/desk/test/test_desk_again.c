@@ -168,6 +168,34 @@ static void long_ids_are_asked_for_in_portions_that_fit_into_a_frame(void **stat
     assert_int_equal(ended().n_present, N);
 }
 
+/* ---- which deliveries ---- */
+
+static void more_than_a_page_is_gone_through_page_by_page(void **state)
+{
+    kit_again_rows = 3;
+    kit_restart();
+    kit_again_rows = 0;
+    found_company(state);
+    for (int i = 0; i < 4; i++) {
+        char id[40];
+        (void)snprintf(id, sizeof(id), "%d@outside.test", i);
+        (void)delivered("anna@example.test", id);
+        (void)delivered("luca@example.test", id);
+    }
+    begin(0);
+    for (uint32_t n = 0, all = 0; all < 8; all += n) {
+        struct look l = next_look();
+        n = l.has.n_ids;
+        assert_in_range(n, 1, 2); /* each page has some of both */
+        assert_int_equal(told().n_found, 8);
+        answer(&l, all < 4 ? IPC_HAS_FOUND : IPC_HAS_UNSURE);
+    }
+    struct admin_again t = ended();
+    assert_int_equal(t.n_looked, 8);
+    assert_int_equal(t.n_found, 8);
+    assert_true(t.n_present >= 4 && t.n_present + t.n_unsure == 8);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
 
 int main(void)
@@ -175,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_id_is_looked_for_with_its_brackets),
         TEST(long_ids_are_asked_for_in_portions_that_fit_into_a_frame),
+        TEST(more_than_a_page_is_gone_through_page_by_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,41 @@
+/* Inside the desk: giving again what a primary has lost. */
+#ifndef DESK_DESK_AGAIN_INT_H
+#define DESK_DESK_AGAIN_INT_H
+
+#include "desk/desk_state_int.h"
+
+enum { AGAIN_ID_MAX = 1000 /* as in ipc_message_id, with its brackets */ };
+
+/* A delivery that the primary confirmed. */
+struct again_row {
+    uint64_t message, person;
+    uint16_t rcpt;
+    bool is_dropped, is_absent;
+    struct slice address, id; /* of the recipient; Message-ID with its brackets, or empty */
+};
+
+struct again {
+    struct worker_job job;
+    struct desk *desk;
+    uint64_t primary;
+    char by[201], why[301];
+    utc_ms begun;
+    struct admin_again told;
+    /* the page: deliveries of some messages, in order of their mailboxes */
+    struct arena *arena; /* of its rows */
+    struct again_row *rows;
+    size_t n, cap;
+    uint64_t after, last; /* messages up to this one are done; the page ends with that one */
+    bool has_more;
+    uint64_t n_counted; /* with the first page: of all pages */
+    enum err err;
+    /* of it, the portion that is looked for: one mailbox */
+    size_t first, end, ordering;
+};
+
+/* ---- desk_again_rows.c: which deliveries ---- */
+/* Reads the page behind `after` into memory; to be called when it runs on a worker. */
+void desk_again_gather(struct worker_job *job, struct store_reader *reader);
+void desk_again_forget(struct again *a); /* the page */
+
+#endif

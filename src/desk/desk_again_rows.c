@@ -1,0 +1,128 @@
+/* Which deliveries may be lost: read from the index page by page, so that neither a long time nor
+ * long Message-IDs need much memory. On a worker. */
+#include "desk/desk_again_int.h"
+
+#include <stdlib.h>
+
+enum {
+    PAGE_ROWS = 20000,
+    MESSAGE_ROWS = 2000, /* of one message, as in record_message: they are not taken apart */
+    ADDRESS_MAX = 400,   /* as in record_rcpt */
+    COPY_ROOM = 16,      /* an arena rounds up to this */
+    SCRATCH_BYTES = 1 << 20,
+};
+
+static uint32_t page_rows(const struct again *a)
+{
+    uint32_t n = a->desk->o.again_rows;
+    return n && n < PAGE_ROWS ? n : PAGE_ROWS;
+}
+
+/* Enough whatever the senders wrote: 32 MB at most, and with usual ids a tenth of it. */
+static size_t page_bytes(void)
+{
+    return (size_t)(PAGE_ROWS + MESSAGE_ROWS) * (ADDRESS_MAX + AGAIN_ID_MAX + 2 * COPY_ROOM);
+}
+
+/* As it stands in the message: IMAP finds a text anywhere in the field, and without its brackets
+ * <1@x> would be seen in <11@x>. Empty: none that can be looked for. */
+static struct slice in_brackets(struct arena *a, struct slice id)
+{
+    if (id.n == 0 || id.n > AGAIN_ID_MAX - 2)
+        return SLICE("");
+    char *p = arena_new(a, id.n + 2);
+    p[0] = '<';
+    memcpy(p + 1, id.p, id.n);
+    p[id.n + 1] = '>';
+    return slice_of(p, id.n + 2);
+}
+
+static bool is_wanted(const struct again *a, const struct store_row *row)
+{
+    return row->received >= a->told.since && row->received < a->begun;
+}
+
+static void keep_row(struct again *a, const struct store_row *row)
+{
+    if (a->n == a->cap) {
+        a->cap = a->cap ? 2 * a->cap : 1024;
+        a->rows = mem_resize(a->rows, a->cap * sizeof(*a->rows));
+    }
+    a->last = row->message;
+    a->rows[a->n++] = (struct again_row){.message = row->message,
+                                         .person = row->facts.person,
+                                         .rcpt = row->rcpt,
+                                         .address = arena_copy(a->arena, row->facts.address)};
+}
+
+/* The first page counts all of them, for people who want to know how long it takes. */
+static bool take_row(void *arg, const struct store_row *row)
+{
+    struct again *a = arg;
+    bool is_first = a->after == 0;
+    if (!is_wanted(a, row))
+        return !desk_is_ending(a->desk);
+    if (a->n >= page_rows(a) && row->message != a->last)
+        a->has_more = true;
+    else if (!a->has_more)
+        keep_row(a, row);
+    a->n_counted += is_first;
+    return is_first || !a->has_more;
+}
+
+/* What is known of the messages themselves. */
+static enum err complete(struct again *a, struct store_reader *reader, struct errinfo *ei)
+{
+    SCOPED(arena_destroy) struct arena *scratch = arena_create(SCRATCH_BYTES);
+    for (size_t i = 0; i < a->n && !desk_is_ending(a->desk); i++) {
+        struct again_row *row = &a->rows[i];
+        struct store_message m;
+        if (i > 0 && row[-1].message == row->message) {
+            row->is_dropped = row[-1].is_dropped;
+            row->id = row[-1].id;
+            continue;
+        }
+        arena_reset(scratch);
+        enum err err = store_get_message(reader, row->message, scratch, &m, ei);
+        if (err != ERR_OK)
+            return err;
+        row->is_dropped = m.is_dropped;
+        row->id = in_brackets(a->arena, m.fields.message_id);
+    }
+    return ERR_OK;
+}
+
+static int by_person(const void *x, const void *y)
+{
+    const struct again_row *a = x, *b = y;
+    if (a->person != b->person)
+        return a->person < b->person ? -1 : 1;
+    int order = slice_cmp(a->address, b->address);
+    return order ? order : a->message < b->message ? -1 : a->message > b->message;
+}
+
+void desk_again_gather(struct worker_job *job, struct store_reader *reader)
+{
+    struct again *a = container_of(job, struct again, job);
+    struct errinfo ei;
+    struct store_row_filter filter = {
+        .disposition = DISPOSITION_DELIVERED, .primary = a->primary, .after = a->after};
+    desk_again_forget(a);
+    a->last = a->after;
+    a->arena = arena_create(page_bytes());
+    a->err = reader && desk_catch_up(a->desk) ? ERR_OK : ERR_RETRY;
+    if (a->err == ERR_OK)
+        a->err = store_each_row(reader, &filter, take_row, a, &ei);
+    if (a->err == ERR_OK)
+        a->err = complete(a, reader, &ei);
+    if (a->err == ERR_OK && a->n > 0)
+        qsort(a->rows, a->n, sizeof(*a->rows), by_person);
+}
+
+void desk_again_forget(struct again *a)
+{
+    arena_destroy(&a->arena);
+    mem_free(&a->rows);
+    a->n = a->cap = a->first = a->end = 0;
+    a->has_more = false;
+}
