@@ -170,6 +170,29 @@ static void long_ids_are_asked_for_in_portions_that_fit_into_a_frame(void **stat
 
 /* ---- which deliveries ---- */
 
+static void what_waited_here_and_was_delivered_later_is_looked_for(void **state)
+{
+    struct kit_job j;
+    found_company(state);
+    (void)delivered("anna@example.test", "before@outside.test");
+    uint64_t waited =
+        kit_accept(kit->gate, &(struct kit_mail){.rcpts = {"luca@example.test"},
+                                                 .message_id = "waited@outside.test"});
+    kit_job(&j);
+    usleep(10000);
+    utc_ms since = utc_now();
+    kit_result(&j, kit_good);
+    kit_job_free(&j);
+    kit_await(waited, 0, DISPOSITION_DELIVERED);
+    usleep(2000);
+    begin(since);
+    struct look l = next_look();
+    assert_int_equal(l.has.n_ids, 1);
+    assert_true(slice_eq(l.has.ids[0].id, SLICE("<waited@outside.test>")));
+    answer(&l, IPC_HAS_FOUND);
+    assert_int_equal(ended().n_found, 1);
+}
+
 static void more_than_a_page_is_gone_through_page_by_page(void **state)
 {
     kit_again_rows = 3;
@@ -203,6 +226,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_id_is_looked_for_with_its_brackets),
         TEST(long_ids_are_asked_for_in_portions_that_fit_into_a_frame),
+        TEST(what_waited_here_and_was_delivered_later_is_looked_for),
         TEST(more_than_a_page_is_gone_through_page_by_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
