@@ -72,7 +72,7 @@ struct admin_check {
 };
 /* What a primary had taken since a time, looked for in its mailboxes and given again. */
 struct admin_again {
-    bool is_running, is_dry;
+    bool is_running, is_dry, is_whole; /* is_whole: it came to its end */
     utc_ms since;
     uint64_t n_found, n_looked, n_present, n_absent, n_unsure, n_given, n_gone, n_mailboxes;
     char text[300];

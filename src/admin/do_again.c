@@ -13,6 +13,7 @@ static void write_again(struct admin_call *c, const struct directory_primary *p)
     out_truth(j, "running", a.is_running);
     out_truth(j, "dry_run", a.is_dry);
     out_time(j, "since", a.since);
+    out_truth(j, "whole", a.is_whole);
     out_number(j, "found", a.n_found);
     out_number(j, "looked", a.n_looked);
     out_number(j, "mailboxes", a.n_mailboxes);

@@ -178,7 +178,8 @@ static int give_again(struct cli *c, struct buf *path, const json_t *body)
     if (!c->is_json)
         fprintf(stderr, "\n");
     show_again(c, &a);
-    bool is_whole = json_integer_value(json_object_get(a.json, "unsure")) == 0 &&
+    bool is_whole = json_is_true(json_object_get(a.json, "whole")) &&
+                    json_integer_value(json_object_get(a.json, "unsure")) == 0 &&
                     json_integer_value(json_object_get(a.json, "gone")) == 0;
     return is_whole ? EXIT_FINE : EXIT_FAILED;
 }

@@ -238,6 +238,7 @@ static void on_tick(void *arg)
         desk_retention_tick(d, now);
         desk_evidence_flush(d, false);
         desk_silence_tick(d, now);
+        desk_again_tick(d, now);
         desk_values_tick(d, utc_now());
         desk_limits_tick(d, utc_now());
         desk_hooks_tick(d);

@@ -9,26 +9,39 @@
 enum {
     PORTION = 500,
     PORTION_BYTES = 128 << 10, /* of its ids: all of it has to fit into a frame */
-    LOOK_TIMEOUT_MS = 120000
+    LOOK_TIMEOUT_MS = 120000,
+    LOOK_TRIES = 3,         /* of one portion, when our own process fails */
+    LOOK_PAUSE_SECONDS = 2, /* between them */
+    LINK_SECONDS = 60,      /* that process is away for longer: it does not come */
+    SHUT_MOST = 10,         /* mailboxes in a row that could not be opened: none can */
+    ORDER_PAUSE_SECONDS = 1,
+    ORDER_TRIES = 60, /* a disk that refuses, an administration that has too much to do */
 };
 
-/* ---- mailbox by mailbox: the loop ---- */
+static void next_portion(struct again *a);
+static void order_next(struct again *a);
 
-static struct slice mailbox_of(struct again *a, const struct again_row *l)
-{
-    const struct directory_person *p = directory_person(a->desk->directory, l->person);
-    return p && p->facts.n_addresses ? p->facts.addresses[0].text : l->address;
-}
+/* ---- the end ---- */
 
 static void finish(struct again *a, const char *text)
 {
     struct desk *d = a->desk;
     const struct directory_primary *p = directory_primary(d->directory, a->primary);
+    a->phase = AGAIN_OVER;
     a->told.is_running = false;
     snprintf(a->told.text, sizeof(a->told.text), "%s", text);
     desk_again_forget(a);
     desk_event(d, EVENT_NOTICE, "primary.again", p ? p->tenant : 0, p ? p->facts.name : SLICE("?"),
-               slice_str(text), slice_str(a->by));
+               slice_str(a->told.text), slice_str(a->by));
+}
+
+static void finish_early(struct again *a, const char *why)
+{
+    char text[300];
+    snprintf(text, sizeof(text),
+             "It ended in the middle: %.180s. Run it again; what was given is not given twice.",
+             why);
+    finish(a, text);
 }
 
 static void summarise(struct again *a)
@@ -43,21 +56,38 @@ static void summarise(struct again *a)
              (unsigned long long)t->n_absent, t->is_dry ? "nothing was given, would be " : "",
              (unsigned long long)(t->is_dry ? t->n_absent - t->n_gone : t->n_given),
              (unsigned long long)t->n_gone, (unsigned long long)t->n_unsure);
+    t->is_whole = true;
     finish(a, text);
 }
 
-static bool ask(struct again *a)
+/* ---- a look into one mailbox ---- */
+
+static struct slice mailbox_of(struct again *a, const struct again_row *l)
+{
+    const struct directory_person *p = directory_person(a->desk->directory, l->person);
+    return p && p->facts.n_addresses ? p->facts.addresses[0].text : l->address;
+}
+
+/* A log-in that is longer than any takes part in nothing. */
+static bool fits(const struct ipc_server *s)
+{
+    enum { NAME_MAX_BYTES = 400 };
+    return s->user.n > 0 && s->user.n <= NAME_MAX_BYTES && s->act_as.n <= NAME_MAX_BYTES;
+}
+
+enum look { LOOK_SENT, LOOK_NO_LINK, LOOK_UNABLE };
+
+static enum look send_look(struct again *a, const struct directory_access *access)
 {
     struct desk *d = a->desk;
-    const struct directory_access *access = directory_access(d->directory, a->primary);
     struct ipc_message_id ids[PORTION];
     struct ipc_host hosts[16];
     struct ipc_server server;
     char user[801];
     uint32_t n = 0;
-    if (!access || access->facts.master_user.n == 0 || !d->liaison.link)
-        return false;
     desk_server_as(&access->facts, mailbox_of(a, &a->rows[a->first]), hosts, user, &server);
+    if (!fits(&server))
+        return LOOK_UNABLE;
     for (size_t i = a->first; i < a->end; i++)
         ids[n++] = (struct ipc_message_id){a->rows[i].id};
     struct ipc_mailbox_has has = {.primary = a->primary,
@@ -68,22 +98,54 @@ static bool ask(struct again *a)
                                   .n_ids = n};
     SCOPED(buf_finish) struct buf b = buf_make(IPC_FRAME_MAX);
     ipc_mailbox_has_pack(&b, &has);
-    return desk_send(d->liaison.link, IPC_T_mailbox_has, DESK_AGAIN_TAG | a->primary, &b);
+    a->tag = DESK_AGAIN_TAG | desk_next_id(d);
+    return desk_send(d->liaison.link, IPC_T_mailbox_has, a->tag, &b) ? LOOK_SENT : LOOK_NO_LINK;
 }
+
+static void wait_for(struct again *a, enum again_phase phase, unsigned seconds)
+{
+    a->phase = phase;
+    a->until = mono_now() + SECONDS(seconds);
+}
+
+/* False: this mailbox cannot be looked into. */
+static bool look(struct again *a)
+{
+    const struct directory_access *access = directory_access(a->desk->directory, a->primary);
+    mono_us now = mono_now();
+    if (!access || access->facts.n_hosts == 0 || access->facts.master_user.n == 0) {
+        finish_early(a, "the master log-in is gone");
+        return true;
+    }
+    switch (send_look(a, access)) {
+    case LOOK_SENT:
+        a->phase = AGAIN_LOOKING;
+        a->until = now + MILLISECONDS(2 * LOOK_TIMEOUT_MS);
+        a->link_until = 0;
+        return true;
+    case LOOK_NO_LINK:
+        if (a->link_until && now >= a->link_until) {
+            finish_early(a, "our probing process does not start");
+            return true;
+        }
+        if (!a->link_until)
+            a->link_until = now + SECONDS(LINK_SECONDS);
+        wait_for(a, AGAIN_WAITING_TO_LOOK, LOOK_PAUSE_SECONDS);
+        return true;
+    case LOOK_UNABLE:
+        break;
+    }
+    return false;
+}
+
+/* ---- portion by portion ---- */
 
 static bool same_mailbox(const struct again_row *a, const struct again_row *b)
 {
     return a->person == b->person && (a->person || slice_eq(a->address, b->address));
 }
 
-static void gathered(struct worker_job *job);
-
-static void begin_page(struct again *a)
-{
-    a->job.work = desk_again_gather;
-    a->job.finish = gathered;
-    desk_work(a->desk, &a->job);
-}
+static void begin_page(struct again *a);
 
 static void end_page(struct again *a)
 {
@@ -94,81 +156,223 @@ static void end_page(struct again *a)
         summarise(a);
 }
 
-static void next_mailbox(struct again *a)
+/* Of one mailbox, as many as fit into a question. Is there anything to ask? */
+static bool cut_portion(struct again *a)
 {
+    size_t bytes = 0;
     a->first = a->end;
-    if (a->first == a->n) {
-        end_page(a);
-        return;
-    }
-    for (size_t bytes = 0; a->end < a->n && a->end - a->first < PORTION; a->end++) {
-        bytes += a->rows[a->end].id.n;
-        if (bytes > PORTION_BYTES || !same_mailbox(&a->rows[a->first], &a->rows[a->end]))
+    for (; a->end < a->n && a->end - a->first < PORTION; a->end++) {
+        size_t n = a->rows[a->end].id.n;
+        if (bytes + n > PORTION_BYTES || !same_mailbox(&a->rows[a->first], &a->rows[a->end]))
             break;
+        bytes += n;
     }
-    a->told.n_mailboxes +=
-        a->first == 0 || !same_mailbox(&a->rows[a->first - 1], &a->rows[a->first]);
-    if (!ask(a))
-        finish(a, "It ended in the middle: the master log-in is gone, or our probing process is "
-                  "starting again. Run it again; what was given is not given twice.");
+    return bytes > 0;
 }
 
-static void order_next(struct again *a);
+static void leave_portion(struct again *a)
+{
+    a->told.n_looked += a->end - a->first;
+    a->told.n_unsure += a->end - a->first;
+}
 
-static void ordered(void *cookie, enum err err, const char *)
+/* What is asked next of this mailbox would have no other answer. */
+static void leave_mailbox(struct again *a, size_t from)
+{
+    while (a->end < a->n && same_mailbox(&a->rows[a->first], &a->rows[a->end]))
+        a->end++;
+    a->told.n_looked += a->end - from;
+    a->told.n_unsure += a->end - from;
+}
+
+static void next_portion(struct again *a)
+{
+    while (a->end < a->n) {
+        bool has_ids = cut_portion(a);
+        a->n_tries = 0;
+        a->told.n_mailboxes +=
+            a->first == 0 || !same_mailbox(&a->rows[a->first - 1], &a->rows[a->first]);
+        if (!has_ids)
+            leave_portion(a);
+        else if (look(a))
+            return;
+        else
+            leave_mailbox(a, a->first);
+    }
+    end_page(a);
+}
+
+/* Nobody could be seen in it: this one is left alone; when none can be opened, all of them. */
+static void note_shut(struct again *a, const char *why)
+{
+    char text[200];
+    snprintf(text, sizeof(text), "%d mailboxes in a row could not be opened (%.120s)", SHUT_MOST,
+             why);
+    if (++a->n_shut == SHUT_MOST)
+        finish_early(a, text);
+}
+
+/* Our own process failed: that says nothing about the mailbox. */
+static void look_failed(struct again *a, const char *why)
+{
+    if (++a->n_tries < LOOK_TRIES) {
+        wait_for(a, AGAIN_WAITING_TO_LOOK, LOOK_PAUSE_SECONDS);
+        return;
+    }
+    leave_mailbox(a, a->first);
+    note_shut(a, why);
+    if (a->phase != AGAIN_OVER)
+        next_portion(a);
+}
+
+/* ---- what is lost goes into the queue again ---- */
+
+static bool is_for_later(enum err err)
+{
+    return err == ERR_RETRY || err == ERR_LIMIT || err == ERR_FULL || err == ERR_IO;
+}
+
+static void ordered(void *cookie, enum err err, const char *why_not)
 {
     struct again *a = cookie;
+    if (is_for_later(err) && ++a->n_tries < ORDER_TRIES) {
+        wait_for(a, AGAIN_WAITING_TO_ORDER, ORDER_PAUSE_SECONDS);
+        return;
+    }
+    if (is_for_later(err)) {
+        finish_early(a, why_not);
+        return;
+    }
+    a->n_tries = 0;
     a->told.n_given += err == ERR_OK;
     a->told.n_unsure += err != ERR_OK;
+    a->ordering++;
     order_next(a);
 }
 
 /* One after the other: each is a decision of its own, durable before the next. */
 static void order_next(struct again *a)
 {
-    for (; a->ordering < a->end; a->ordering++) {
-        struct again_row *l = &a->rows[a->ordering];
-        if (!l->is_absent)
-            continue;
-        a->told.n_absent++;
-        a->told.n_gone += l->is_dropped;
-        if (l->is_dropped || a->told.is_dry)
-            continue;
+    while (a->ordering < a->end && !a->rows[a->ordering].is_absent)
         a->ordering++;
-        desk_order(a->desk, QUEUE_AGAIN, l->message, l->rcpt, slice_str(a->by), slice_str(a->why),
-                   ordered, a);
+    if (a->desk->is_stopping)
+        return;
+    if (a->ordering == a->end) {
+        next_portion(a);
         return;
     }
-    next_mailbox(a);
+    const struct again_row *row = &a->rows[a->ordering];
+    a->phase = AGAIN_ORDERING;
+    desk_order(a->desk, QUEUE_AGAIN, row->message, row->rcpt, slice_str(a->by), slice_str(a->why),
+               ordered, a);
 }
 
-void desk_again_told(struct desk *d, uint64_t tag, const struct ipc_mailbox_has_told *t)
+static void count(struct again *a, struct again_row *row, uint8_t has)
 {
-    uint64_t primary = tag & ~DESK_AGAIN_TAG;
-    struct again *a = map_get(d->agains, KEY(primary));
-    if (!a || !a->told.is_running || a->end == a->first)
-        return;
-    for (size_t i = a->first; i < a->end; i++) {
-        size_t k = i - a->first;
-        uint8_t has = k < t->n_facts && a->rows[i].id.n ? t->facts[k].has : IPC_HAS_UNSURE;
-        a->told.n_looked++;
-        a->told.n_present += has == IPC_HAS_FOUND;
-        a->told.n_unsure += has != IPC_HAS_FOUND && has != IPC_HAS_ABSENT;
-        a->rows[i].is_absent = has == IPC_HAS_ABSENT;
-    }
-    a->ordering = a->first;
-    order_next(a);
+    struct admin_again *t = &a->told;
+    bool is_absent = has == IPC_HAS_ABSENT && row->id.n;
+    bool is_present = has == IPC_HAS_FOUND && row->id.n;
+    t->n_looked++;
+    t->n_present += is_present;
+    t->n_absent += is_absent;
+    t->n_gone += is_absent && row->is_dropped;
+    t->n_unsure += !is_present && !is_absent;
+    row->is_absent = is_absent && !row->is_dropped && !t->is_dry;
 }
+
+static bool is_any_sure(const struct ipc_mailbox_has_told *t)
+{
+    for (uint32_t i = 0; i < t->n_facts; i++)
+        if (t->facts[i].has == IPC_HAS_FOUND || t->facts[i].has == IPC_HAS_ABSENT)
+            return true;
+    return false;
+}
+
+bool desk_again_told(struct desk *d, uint64_t tag, const struct ipc_mailbox_has_told *t)
+{
+    struct again *a = map_get(d->agains, KEY(t->primary));
+    char why[160];
+    if (!a || a->phase != AGAIN_LOOKING || tag != a->tag)
+        return true; /* nobody waits for it any more */
+    if (t->n_facts != a->end - a->first)
+        return false;
+    snprintf(why, sizeof(why), "at %s: %.*s",
+             t->step < IPC_STEP_N ? ipc_look_step_name(t->step) : "?",
+             (int)(t->text.n < 120 ? t->text.n : 120), t->text.n ? t->text.p : "");
+    if (t->is_ours && !is_any_sure(t)) {
+        look_failed(a, why);
+        return true;
+    }
+    for (size_t i = a->first; i < a->end; i++)
+        count(a, &a->rows[i], t->facts[i - a->first].has);
+    a->n_tries = 0;
+    a->ordering = a->first;
+    if (t->n_folders > 0 || is_any_sure(t)) {
+        a->n_shut = 0;
+    } else {
+        leave_mailbox(a, a->end);
+        note_shut(a, why);
+    }
+    if (a->phase != AGAIN_OVER)
+        order_next(a);
+    return true;
+}
+
+/* ---- pages ---- */
 
 static void gathered(struct worker_job *job)
 {
     struct again *a = container_of(job, struct again, job);
     if (a->err != ERR_OK) {
-        finish(a, "The index could not be read. Try again in a moment.");
+        finish_early(a, "the index could not be read");
         return;
     }
     a->told.n_found = a->n_counted;
-    next_mailbox(a);
+    if (!a->desk->is_stopping)
+        next_portion(a);
+}
+
+static void begin_page(struct again *a)
+{
+    a->phase = AGAIN_READING;
+    a->job.work = desk_again_gather;
+    a->job.finish = gathered;
+    desk_work(a->desk, &a->job);
+}
+
+/* ---- time ---- */
+
+static void tick(struct again *a)
+{
+    switch (a->phase) {
+    case AGAIN_LOOKING:
+        finish_early(a, "our probing process gave no answer");
+        return;
+    case AGAIN_WAITING_TO_LOOK:
+        if (look(a))
+            return;
+        leave_mailbox(a, a->first);
+        next_portion(a);
+        return;
+    case AGAIN_WAITING_TO_ORDER:
+        order_next(a);
+        return;
+    case AGAIN_OVER:
+    case AGAIN_READING:
+    case AGAIN_ORDERING:
+        return; /* the worker and the store always answer */
+    }
+}
+
+void desk_again_tick(struct desk *d, mono_us now)
+{
+    size_t at = 0;
+    void *value;
+    while (!d->is_stopping && map_next(d->agains, &at, NULL, &value)) {
+        struct again *a = value;
+        if (now >= a->until)
+            tick(a);
+    }
 }
 
 /* ---- from outside ---- */
@@ -214,16 +418,14 @@ bool desk_again_state(void *arg, uint64_t primary, struct admin_again *ret)
     return a != NULL;
 }
 
-/* Our probing process ended: its answer does not come. */
 void desk_again_lost(struct desk *d)
 {
     size_t at = 0;
     void *value;
     while (map_next(d->agains, &at, NULL, &value)) {
         struct again *a = value;
-        if (a->told.is_running && a->end > a->first && a->ordering <= a->first)
-            finish(a, "It ended in the middle with our probing process. Run it again; what was "
-                      "given is not given twice.");
+        if (a->phase == AGAIN_LOOKING)
+            look_failed(a, "our probing process ended");
     }
 }
 

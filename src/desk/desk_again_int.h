@@ -14,9 +14,20 @@ struct again_row {
     struct slice address, id; /* of the recipient; Message-ID with its brackets, or empty */
 };
 
+enum again_phase {
+    AGAIN_OVER,
+    AGAIN_READING,         /* a worker has the page */
+    AGAIN_WAITING_TO_LOOK, /* until then */
+    AGAIN_LOOKING,         /* asked; after `until` no answer comes */
+    AGAIN_ORDERING,        /* a decision is being written */
+    AGAIN_WAITING_TO_ORDER,
+};
+
 struct again {
     struct worker_job job;
     struct desk *desk;
+    enum again_phase phase;
+    mono_us until;
     uint64_t primary;
     char by[201], why[301];
     utc_ms begun;
@@ -31,6 +42,10 @@ struct again {
     enum err err;
     /* of it, the portion that is looked for: one mailbox */
     size_t first, end, ordering;
+    uint64_t tag;       /* of the question: no other answer counts */
+    unsigned n_tries;   /* that failed: of this question or this decision */
+    unsigned n_shut;    /* mailboxes in a row that could not be opened */
+    mono_us link_until; /* 0: the process that looks is there */
 };
 
 /* ---- desk_again_rows.c: which deliveries ---- */

@@ -464,10 +464,7 @@ static bool take_has_told(struct desk *d, struct net_frame *f)
 {
     SCOPED(arena_destroy) struct arena *a = arena_create(1 << 20);
     struct ipc_mailbox_has_told told;
-    if (!ipc_mailbox_has_told_unpack(f->payload, a, &told))
-        return false;
-    desk_again_told(d, f->tag, &told);
-    return true;
+    return ipc_mailbox_has_told_unpack(f->payload, a, &told) && desk_again_told(d, f->tag, &told);
 }
 
 static bool take(struct desk *d, struct net_frame *f)

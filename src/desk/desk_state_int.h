@@ -83,8 +83,10 @@ void desk_server_as(const struct dir_access *f, struct slice mailbox, struct ipc
 bool desk_again(void *arg, uint64_t primary, utc_ms since, bool is_dry, struct slice by,
                 struct slice why, const char **ret_why);
 bool desk_again_state(void *arg, uint64_t primary, struct admin_again *ret);
-void desk_again_told(struct desk *d, uint64_t tag, const struct ipc_mailbox_has_told *t);
-void desk_again_lost(struct desk *d);
+/* False: nonsense. */
+bool desk_again_told(struct desk *d, uint64_t tag, const struct ipc_mailbox_has_told *t);
+void desk_again_lost(struct desk *d); /* our probing process ended: its answer does not come */
+void desk_again_tick(struct desk *d, mono_us now);
 void desk_again_clear(struct desk *d);
 
 /* ---- desk_evidence.c: what was seen is written down ---- */
