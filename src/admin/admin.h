@@ -77,6 +77,12 @@ struct admin_again {
     uint64_t n_found, n_looked, n_present, n_absent, n_unsure, n_given, n_gone, n_mailboxes;
     char text[300];
 };
+struct admin_again_order { /* borrowed for the call */
+    uint64_t primary;
+    utc_ms since;
+    bool is_dry; /* only count */
+    struct slice by, why;
+};
 struct admin_figure {    /* of another process, as it reported it */
     const char *process; /* "gate/1" */
     const char *name;
@@ -145,9 +151,10 @@ struct admin_host {
     /* Every finding there is, in no order; borrowed for the call. */
     void (*watches)(void *arg, void (*each)(void *cookie, const struct admin_watch *w),
                     void *cookie);
-    /* Give again what the primary has lost since then; false: `ret_why` says why not. */
-    bool (*again)(void *arg, uint64_t primary, utc_ms since, bool is_dry, struct slice by,
-                  struct slice why, const char **ret_why);
+    /* Give again what the primary has lost since then; done when the order is durable: then it
+     * goes on by itself, also after a start. ERR_CONFLICT: not now; the text says why. */
+    void (*again)(void *arg, const struct admin_again_order *order,
+                  void (*done)(void *cookie, enum err err, const char *why), void *cookie);
     bool (*again_state)(void *arg, uint64_t primary, struct admin_again *ret); /* false: never */
     bool (*state)(void *arg, uint64_t primary, struct admin_primary_state *ret);
     /* False: nothing is being given back to it. */

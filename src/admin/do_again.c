@@ -22,7 +22,7 @@ static void write_again(struct admin_call *c, const struct directory_primary *p)
     out_number(j, "unsure", a.n_unsure);
     out_number(j, "given", a.n_given);
     out_number(j, "gone", a.n_gone);
-    out_word(j, "text", is_known ? a.text : "Nothing was given again since this node started.");
+    out_word(j, "text", is_known ? a.text : "Nothing was ever given again.");
     out_close(j);
     call_done(c);
 }
@@ -34,24 +34,42 @@ void do_again_show(struct admin_call *c)
         write_again(c, p);
 }
 
+struct ordered {
+    struct admin_call *c;
+    uint64_t primary;
+};
+
+static void ordered(void *cookie, enum err err, const char *why)
+{
+    struct ordered o = *(struct ordered *)cookie; /* it lies in the call's arena */
+    const struct directory_primary *p = directory_primary(o.c->host->directory, o.primary);
+    if (err == ERR_CONFLICT)
+        call_refuse(o.c, 409, "Nothing was done: %s.", why);
+    else if (err != ERR_OK)
+        call_fail(o.c, err, why);
+    else if (!p)
+        call_refuse(o.c, 404, "The mail system was removed meanwhile.");
+    else
+        write_again(o.c, p);
+}
+
 void do_again_start(struct admin_call *c)
 {
     const struct directory_primary *p = call_path_primary(c);
-    const char *why_not = "";
     if (!p)
         return;
-    struct slice why = slice_trim(body_text(c->body, "why"));
-    utc_ms since = admin_time(body_text(c->body, "since"));
-    bool is_dry = body_truth(c->body, "dry_run", false);
-    if (why.n == 0 || since < 0 || since > utc_now()) {
+    struct admin_again_order order = {.primary = p->id,
+                                      .since = admin_time(body_text(c->body, "since")),
+                                      .is_dry = body_truth(c->body, "dry_run", false),
+                                      .by = c->by,
+                                      .why = slice_trim(body_text(c->body, "why"))};
+    if (order.why.n == 0 || order.since < 0 || order.since > utc_now()) {
         call_refuse(c, 400,
                     "Giving again needs a time that has passed (\"since\": where the "
                     "restored backup ends) and a reason (\"why\"). Nothing was done.");
         return;
     }
-    if (!c->host->again(c->host->arg, p->id, since, is_dry, c->by, why, &why_not)) {
-        call_refuse(c, 409, "Nothing was done: %s.", why_not);
-        return;
-    }
-    write_again(c, p);
+    struct ordered *cookie = ARENA_NEW(c->arena, struct ordered);
+    *cookie = (struct ordered){c, p->id};
+    c->host->again(c->host->arg, &order, ordered, cookie);
 }

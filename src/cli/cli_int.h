@@ -52,6 +52,7 @@ struct command {
 };
 extern const struct command commands[];
 extern const size_t n_commands;
+extern const struct view view_again; /* of giving again, for run_return */
 
 /* ---- one run ------------------------------------------------------------------------------------
  */

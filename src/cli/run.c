@@ -147,18 +147,6 @@ int run_import(struct cli *c)
 
 enum { LOOK_AGAIN_US = 500000 };
 
-static void show_again(const struct cli *c, const struct answer *a)
-{
-    if (c->is_json)
-        print(&a->body);
-    else
-        show_lines("Mail system=primary|Taken since=since@|Confirmed then=found|Looked for=looked|"
-                   "In mailboxes=mailboxes|It still has=present|It has lost=absent|"
-                   "Given again=given|Not kept here any more=gone|Could not be looked for=unsure|"
-                   "How it stands=text",
-                   a->json);
-}
-
 static int give_again(struct cli *c, struct buf *path, const json_t *body)
 {
     SCOPED(answer_finish) struct answer a = ask(c, "POST", buf_cstr(path), body);
@@ -177,7 +165,10 @@ static int give_again(struct cli *c, struct buf *path, const json_t *body)
         return code;
     if (!c->is_json)
         fprintf(stderr, "\n");
-    show_again(c, &a);
+    if (c->is_json)
+        print(&a.body);
+    else
+        show(&view_again, a.json);
     bool is_whole = json_is_true(json_object_get(a.json, "whole")) &&
                     json_integer_value(json_object_get(a.json, "unsure")) == 0 &&
                     json_integer_value(json_object_get(a.json, "gone")) == 0;

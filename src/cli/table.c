@@ -196,6 +196,11 @@ static const struct view history_view = {
                 "Failed again=deaths|Over=over",
                 "There was no emergency yet."}},
 };
+const struct view view_again = {
+    .lines = "Mail system=primary|Taken since=since@|Confirmed then=found|Looked for=looked|"
+             "In mailboxes=mailboxes|It still has=present|It has lost=absent|Given again=given|"
+             "Not kept here any more=gone|Could not be looked for=unsure|How it stands=text",
+};
 static const struct view replay_view = {
     .lines = "Mail system=primary|Pieces of evidence=evidence|Emergencies=emergencies|"
              "Times people were told=told|At the end=ends|Not all of it=partial",
@@ -418,6 +423,8 @@ const struct command commands[] = {
     {"state", "maintenance", "PRIMARY", "POST", "/v1/state/{PRIMARY}/maintenance", "",
      "tenant? from until why!", &state_view, NULL,
      "Announce a time in which failures are expected; without --until it ends now."},
+    {"state", "again", "PRIMARY", "GET", "/v1/state/{PRIMARY}/again", "", "tenant", &view_again,
+     NULL, "Show how far giving again what it had lost is (return --since), or how it ended."},
     {"state", "replay", "PRIMARY", "GET", "/v1/state/{PRIMARY}/replay", "",
      "tenant since bad-for-suspect suspect-within tell-after emergency-after calm good-for-ready "
      "ready-over",

@@ -266,6 +266,8 @@ static bool load_object(void *arg, const struct record_object *o)
         desk_watch_load(d, o);
     else if (o->kind == OBJECT_EPISODE)
         desk_episode_load(d, o);
+    else if (o->kind == OBJECT_AGAIN)
+        desk_again_load(d, o);
     else if (o->kind == OBJECT_KEY && !o->is_removed && slice_eq(o->name, SLICE("trace")) &&
              o->body.n == SIGN_TRACE_KEY) {
         memcpy(d->trace_key, o->body.p, SIGN_TRACE_KEY);
@@ -304,9 +306,10 @@ static bool check_episode(void *arg, const struct record_object *o)
 static enum err load(struct desk *d, struct errinfo *ei)
 {
     static const enum object_kind kinds[] = {
-        OBJECT_TENANT,   OBJECT_PRIMARY, OBJECT_DOMAIN,   OBJECT_PERSON,   OBJECT_GROUP,
-        OBJECT_SNAPSHOT, OBJECT_KEY,     OBJECT_PLAN,     OBJECT_CALENDAR, OBJECT_ACCESS,
-        OBJECT_EPISODE,  OBJECT_STATE,   OBJECT_BASELINE, OBJECT_WATCH,    OBJECT_LIMIT};
+        OBJECT_TENANT,   OBJECT_PRIMARY,  OBJECT_DOMAIN,  OBJECT_PERSON,
+        OBJECT_GROUP,    OBJECT_SNAPSHOT, OBJECT_KEY,     OBJECT_PLAN,
+        OBJECT_CALENDAR, OBJECT_ACCESS,   OBJECT_EPISODE, OBJECT_STATE,
+        OBJECT_BASELINE, OBJECT_WATCH,    OBJECT_LIMIT,   OBJECT_AGAIN};
     struct store_reader *reader;
     enum err err = store_reader_open(d->o.data, &reader, ei);
     if (err != ERR_OK)

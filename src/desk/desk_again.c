@@ -14,8 +14,9 @@ enum {
     LOOK_PAUSE_SECONDS = 2, /* between them */
     LINK_SECONDS = 60,      /* that process is away for longer: it does not come */
     SHUT_MOST = 10,         /* mailboxes in a row that could not be opened: none can */
-    ORDER_PAUSE_SECONDS = 1,
-    ORDER_TRIES = 60, /* a disk that refuses, an administration that has too much to do */
+    PAUSE_SECONDS = 1,
+    KEEP_AGAIN_SECONDS = 10,
+    PAUSES_MOST = 60, /* for a disk that refuses, an administration that has too much to do */
 };
 
 static void next_portion(struct again *a);
@@ -23,16 +24,28 @@ static void order_next(struct again *a);
 
 /* ---- the end ---- */
 
+/* People are told when the end is durable, or they would be told twice. */
+static void tell(struct again *a)
+{
+    const struct directory_primary *p = directory_primary(a->desk->directory, a->primary);
+    desk_event(a->desk, EVENT_NOTICE, "primary.again", p ? p->tenant : 0,
+               p ? p->facts.name : SLICE("?"), slice_str(a->told.text), slice_str(a->by));
+}
+
+static void keep_end(struct again *a)
+{
+    a->until = mono_now() + SECONDS(KEEP_AGAIN_SECONDS);
+    desk_again_keep(a);
+}
+
 static void finish(struct again *a, const char *text)
 {
-    struct desk *d = a->desk;
-    const struct directory_primary *p = directory_primary(d->directory, a->primary);
     a->phase = AGAIN_OVER;
     a->told.is_running = false;
     snprintf(a->told.text, sizeof(a->told.text), "%s", text);
     desk_again_forget(a);
-    desk_event(d, EVENT_NOTICE, "primary.again", p ? p->tenant : 0, p ? p->facts.name : SLICE("?"),
-               slice_str(a->told.text), slice_str(a->by));
+    a->is_untold = true;
+    keep_end(a);
 }
 
 static void finish_early(struct again *a, const char *why)
@@ -150,10 +163,13 @@ static void begin_page(struct again *a);
 static void end_page(struct again *a)
 {
     a->after = a->last;
-    if (a->has_more)
-        begin_page(a);
-    else
+    a->is_resumed = false;
+    if (!a->has_more) {
         summarise(a);
+        return;
+    }
+    desk_again_keep(a); /* each decision of the page was durable before */
+    begin_page(a);
 }
 
 /* Of one mailbox, as many as fit into a question. Is there anything to ask? */
@@ -235,8 +251,8 @@ static bool is_for_later(enum err err)
 static void ordered(void *cookie, enum err err, const char *why_not)
 {
     struct again *a = cookie;
-    if (is_for_later(err) && ++a->n_tries < ORDER_TRIES) {
-        wait_for(a, AGAIN_WAITING_TO_ORDER, ORDER_PAUSE_SECONDS);
+    if (is_for_later(err) && ++a->n_tries < PAUSES_MOST) {
+        wait_for(a, AGAIN_WAITING_TO_ORDER, PAUSE_SECONDS);
         return;
     }
     if (is_for_later(err)) {
@@ -323,11 +339,18 @@ bool desk_again_told(struct desk *d, uint64_t tag, const struct ipc_mailbox_has_
 static void gathered(struct worker_job *job)
 {
     struct again *a = container_of(job, struct again, job);
+    if (a->err != ERR_OK && ++a->n_tries < PAUSES_MOST) {
+        wait_for(a, AGAIN_WAITING_TO_READ, PAUSE_SECONDS);
+        return;
+    }
     if (a->err != ERR_OK) {
         finish_early(a, "the index could not be read");
         return;
     }
     a->told.n_found = a->n_counted;
+    a->told.n_looked += a->n_given;
+    a->told.n_absent += a->n_given;
+    a->told.n_given += a->n_given;
     if (!a->desk->is_stopping)
         next_portion(a);
 }
@@ -357,7 +380,14 @@ static void tick(struct again *a)
     case AGAIN_WAITING_TO_ORDER:
         order_next(a);
         return;
+    case AGAIN_WAITING_TO_READ:
+        begin_page(a);
+        return;
     case AGAIN_OVER:
+        if (a->is_untold)
+            keep_end(a); /* the disk refused */
+        return;
+    case AGAIN_KEEPING:
     case AGAIN_READING:
     case AGAIN_ORDERING:
         return; /* the worker and the store always answer */
@@ -377,36 +407,68 @@ void desk_again_tick(struct desk *d, mono_us now)
 
 /* ---- from outside ---- */
 
-bool desk_again(void *arg, uint64_t primary, utc_ms since, bool is_dry, struct slice by,
-                struct slice why, const char **ret_why)
+void desk_again_kept(struct again *a, enum err err)
+{
+    if (a->phase == AGAIN_KEEPING) {
+        a->phase = AGAIN_OVER;
+        a->told.is_running = err == ERR_OK;
+        if (err == ERR_OK)
+            begin_page(a);
+        else
+            snprintf(a->told.text, sizeof(a->told.text), "The order could not be written.");
+        a->done(a->cookie, err, err == ERR_OK ? "" : "the order could not be written");
+    } else if (a->is_untold && err == ERR_OK) {
+        a->is_untold = false;
+        tell(a);
+    }
+}
+
+struct again *desk_again_of(struct desk *d, uint64_t primary)
+{
+    struct again *a = map_get(d->agains, KEY(primary));
+    if (a)
+        return a;
+    a = mem_new(sizeof(*a));
+    a->desk = d;
+    a->primary = primary;
+    map_put(d->agains, KEY(primary), a);
+    return a;
+}
+
+static const char *why_not(struct desk *d, uint64_t primary)
+{
+    const struct directory_access *access = directory_access(d->directory, primary);
+    const struct again *a = map_get(d->agains, KEY(primary));
+    if (a && (a->told.is_running || a->is_untold))
+        return "giving again runs already; staffetta state again shows how far it is";
+    if (!access || access->facts.n_hosts == 0 || access->facts.master_user.n == 0)
+        return "what the mail system still has can only be seen with a log-in that may open "
+               "everybody's mailbox: staffetta access set --host --master-user --master-secret";
+    return NULL;
+}
+
+void desk_again(void *arg, const struct admin_again_order *o,
+                void (*done)(void *cookie, enum err err, const char *why), void *cookie)
 {
     struct desk *d = arg;
-    const struct directory_access *access = directory_access(d->directory, primary);
-    struct again *a = map_get(d->agains, KEY(primary));
-    if (a && a->told.is_running) {
-        *ret_why = "giving again runs already; staffetta state return --since shows how far it is "
-                   "when it has ended";
-        return false;
+    const char *text = why_not(d, o->primary);
+    if (text) {
+        done(cookie, ERR_CONFLICT, text);
+        return;
     }
-    if (!access || access->facts.n_hosts == 0 || access->facts.master_user.n == 0) {
-        *ret_why = "what the mail system still has can only be seen with a log-in that may open "
-                   "everybody's mailbox: staffetta access set --host --master-user "
-                   "--master-secret";
-        return false;
-    }
-    if (!a) {
-        a = mem_new(sizeof(*a));
-        map_put(d->agains, KEY(primary), a);
-    }
+    struct again *a = desk_again_of(d, o->primary);
     *a = (struct again){.desk = d,
-                        .primary = primary,
+                        .primary = o->primary,
+                        .phase = AGAIN_KEEPING,
+                        .n_written = a->n_written,
                         .begun = utc_now(),
-                        .told = {.is_running = true, .is_dry = is_dry, .since = since}};
-    snprintf(a->by, sizeof(a->by), "%.*s", (int)(by.n < 200 ? by.n : 200), by.p);
-    snprintf(a->why, sizeof(a->why), "%.*s", (int)(why.n < 300 ? why.n : 300), why.p);
+                        .done = done,
+                        .cookie = cookie,
+                        .told = {.is_running = true, .is_dry = o->is_dry, .since = o->since}};
+    snprintf(a->by, sizeof(a->by), "%.*s", (int)(o->by.n < 200 ? o->by.n : 200), o->by.p);
+    snprintf(a->why, sizeof(a->why), "%.*s", (int)(o->why.n < 300 ? o->why.n : 300), o->why.p);
     snprintf(a->told.text, sizeof(a->told.text), "It goes on.");
-    begin_page(a);
-    return true;
+    desk_again_keep(a);
 }
 
 bool desk_again_state(void *arg, uint64_t primary, struct admin_again *ret)

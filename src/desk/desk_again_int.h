@@ -11,11 +11,14 @@ struct again_row {
     uint64_t message, person;
     uint16_t rcpt;
     bool is_dropped, is_absent;
+    bool is_doubtful;         /* given by this order already, before the program ended? */
     struct slice address, id; /* of the recipient; Message-ID with its brackets, or empty */
 };
 
 enum again_phase {
     AGAIN_OVER,
+    AGAIN_KEEPING, /* the order is being written */
+    AGAIN_WAITING_TO_READ,
     AGAIN_READING,         /* a worker has the page */
     AGAIN_WAITING_TO_LOOK, /* until then */
     AGAIN_LOOKING,         /* asked; after `until` no answer comes */
@@ -32,13 +35,19 @@ struct again {
     char by[201], why[301];
     utc_ms begun;
     struct admin_again told;
+    uint32_t n_written; /* writes begun: only the last one counts */
+    bool is_untold;     /* it ended, and that is not durable yet */
+    void (*done)(void *cookie, enum err err, const char *why); /* who ordered it */
+    void *cookie;
     /* the page: deliveries of some messages, in order of their mailboxes */
     struct arena *arena; /* of its rows */
     struct again_row *rows;
     size_t n, cap;
     uint64_t after, last; /* messages up to this one are done; the page ends with that one */
     bool has_more;
+    bool is_resumed;    /* the page was begun before this program was */
     uint64_t n_counted; /* with the first page: of all pages */
+    uint64_t n_given;   /* of a page that is resumed: before */
     enum err err;
     /* of it, the portion that is looked for: one mailbox */
     size_t first, end, ordering;
@@ -47,6 +56,14 @@ struct again {
     unsigned n_shut;    /* mailboxes in a row that could not be opened */
     mono_us link_until; /* 0: the process that looks is there */
 };
+
+/* ---- desk_again.c ---- */
+struct again *desk_again_of(struct desk *d, uint64_t primary); /* made when there is none */
+/* The last desk_again_keep has its answer. */
+void desk_again_kept(struct again *a, enum err err);
+
+/* ---- desk_again_keep.c: over restarts ---- */
+void desk_again_keep(struct again *a);
 
 /* ---- desk_again_rows.c: which deliveries ---- */
 /* Reads the page behind `after` into memory; to be called when it runs on a worker. */

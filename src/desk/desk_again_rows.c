@@ -45,6 +45,12 @@ static bool is_wanted(const struct again *a, const struct store_row *row)
     return at >= a->told.since && at < a->begun;
 }
 
+/* Decided or delivered since the order began: by the order itself? */
+static bool is_doubtful(const struct again *a, const struct store_row *row)
+{
+    return a->is_resumed && row->received < a->begun && row->last.time >= a->begun;
+}
+
 static void keep_row(struct again *a, const struct store_row *row)
 {
     if (a->n == a->cap) {
@@ -55,6 +61,7 @@ static void keep_row(struct again *a, const struct store_row *row)
     a->rows[a->n++] = (struct again_row){.message = row->message,
                                          .person = row->facts.person,
                                          .rcpt = row->rcpt,
+                                         .is_doubtful = is_doubtful(a, row),
                                          .address = arena_copy(a->arena, row->facts.address)};
 }
 
@@ -63,7 +70,8 @@ static bool take_row(void *arg, const struct store_row *row)
 {
     struct again *a = arg;
     bool is_first = a->after == 0;
-    if (!is_wanted(a, row))
+    bool is_delivered = row->last.disposition == DISPOSITION_DELIVERED;
+    if (!(is_delivered && is_wanted(a, row)) && !is_doubtful(a, row))
         return !desk_is_ending(a->desk);
     if (a->n >= page_rows(a) && row->message != a->last)
         a->has_more = true;
@@ -71,6 +79,42 @@ static bool take_row(void *arg, const struct store_row *row)
         keep_row(a, row);
     a->n_counted += is_first;
     return is_first || !a->has_more;
+}
+
+struct was_given {
+    const struct again *order;
+    const struct again_row *row;
+    bool is_so;
+};
+
+static bool look_back(void *arg, const struct record_result *r, bool is_begin, struct slice)
+{
+    struct was_given *w = arg;
+    bool is_decision = !is_begin && !r->is_attempt && r->rcpt == w->row->rcpt &&
+                       r->disposition == DISPOSITION_WAITING && r->time >= w->order->begun;
+    w->is_so |= is_decision && slice_eq(r->by, slice_str(w->order->by)) &&
+                slice_eq(r->text, slice_str(w->order->why));
+    return !w->is_so;
+}
+
+/* What the order has given before the program ended is counted and not given again. */
+static enum err settle_doubts(struct again *a, struct store_reader *reader, struct errinfo *ei)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < a->n && !desk_is_ending(a->desk); i++) {
+        struct was_given w = {.order = a, .row = &a->rows[i]};
+        if (!w.row->is_doubtful) {
+            a->rows[n++] = a->rows[i];
+            continue;
+        }
+        enum err err = store_each_history(reader, w.row->message, look_back, &w, ei);
+        if (err != ERR_OK)
+            return err;
+        a->n_given += w.is_so;
+        a->n_counted -= !w.is_so && a->after == 0;
+    }
+    a->n = n;
+    return ERR_OK;
 }
 
 /* What is known of the messages themselves. */
@@ -108,14 +152,20 @@ void desk_again_gather(struct worker_job *job, struct store_reader *reader)
 {
     struct again *a = container_of(job, struct again, job);
     struct errinfo ei;
-    struct store_row_filter filter = {
-        .disposition = DISPOSITION_DELIVERED, .primary = a->primary, .after = a->after};
+    struct store_row_filter filter = {.disposition = a->is_resumed ? 0 : DISPOSITION_DELIVERED,
+                                      .is_any = a->is_resumed,
+                                      .primary = a->primary,
+                                      .after = a->after};
     desk_again_forget(a);
     a->last = a->after;
+    a->n_given = 0;
+    a->n_counted = a->after ? a->told.n_found : 0;
     a->arena = arena_create(page_bytes());
     a->err = reader && desk_catch_up(a->desk) ? ERR_OK : ERR_RETRY;
     if (a->err == ERR_OK)
         a->err = store_each_row(reader, &filter, take_row, a, &ei);
+    if (a->err == ERR_OK && a->is_resumed)
+        a->err = settle_doubts(a, reader, &ei);
     if (a->err == ERR_OK)
         a->err = complete(a, reader, &ei);
     if (a->err == ERR_OK && a->n > 0)

@@ -80,8 +80,9 @@ void desk_server_as(const struct dir_access *f, struct slice mailbox, struct ipc
 
 /* ---- desk_again.c: what a primary has lost is given again ---- */
 #define DESK_AGAIN_TAG (1ULL << 62)
-bool desk_again(void *arg, uint64_t primary, utc_ms since, bool is_dry, struct slice by,
-                struct slice why, const char **ret_why);
+void desk_again(void *arg, const struct admin_again_order *o,
+                void (*done)(void *cookie, enum err err, const char *why), void *cookie);
+void desk_again_load(struct desk *d, const struct record_object *o); /* at start: it goes on */
 bool desk_again_state(void *arg, uint64_t primary, struct admin_again *ret);
 /* False: nonsense. */
 bool desk_again_told(struct desk *d, uint64_t tag, const struct ipc_mailbox_has_told *t);

@@ -62,6 +62,7 @@ enum object_kind {
     OBJECT_ACCESS = 16,   /* of a primary: how its mailboxes are reached */
     OBJECT_EPISODE = 17,  /* of a primary: one emergency from its beginning to its end */
     OBJECT_BASELINE = 18, /* of a tenant: how much mail is usual at each hour */
+    OBJECT_AGAIN = 19,    /* of a primary: the last order to give again what it has lost */
 };
 
 enum event_class { EVENT_INFO = 1, EVENT_NOTICE = 2, EVENT_ALARM = 3 };

@@ -6,13 +6,15 @@ import json
 import subprocess
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import stage as stages
-from harness import load
+from harness import company, load, peers
 from harness.process import wait_for
+from harness.staffetta import Staffetta
 from stage import Stage, say
 from test_faults import Strace
 
@@ -21,6 +23,7 @@ DECISIONS = [("emergency", "emergency"), ("isolate", "emergency"), ("clean", "em
              ("emergency", "emergency")]
 POINTS = [("pwritev", 1), ("fdatasync", 1), ("fdatasync", 2)]
 KEPT = 120
+THERE, LOST = 500, 450
 
 
 class Killer(Strace):
@@ -175,3 +178,67 @@ def test_core_dies_in_the_middle_of_giving_back(directory, call):
         # One may have come three times: it is listed once.
         doubled = {name for name, n in Counter(came).items() if n > 1}
         assert len(set(came)) == len(ids) == KEPT and len(doubled) <= len(found["doubles"])
+
+
+def how_it_stands(node):
+    return node.cli("state", "again", "exchange")[1]
+
+
+def killed_soon(node, directory, call, k):
+    """Core is to die at its k-th such call, whatever it does by itself. True: it did."""
+    old = node.role_pids("core")
+    with Killer(old[0], directory, call, k):
+        for _ in range(100):
+            if node.role_pids("core") != old:
+                break
+            time.sleep(0.02)
+    is_dead = node.role_pids("core") != old
+    if is_dead:
+        node.wait_role("core", old, 20)
+    return is_dead
+
+
+def give_again(node):
+    return node.cli("state", "return", "exchange", "--since", "1h", "--why", "the disk died",
+                    seconds=120)
+
+
+def test_core_dies_while_what_a_disk_lost_is_given_again(directory):
+    people = ["alice@example.test", "bob@example.test"]
+    with stages.fresh_network(), peers.Primary(directory / "primary") as primary, \
+            Staffetta(directory / "node", limits=stages.OPEN_LIMITS) as node:
+        company.add(node, primary.smtp, people)
+        host, port = primary.imap
+        node.must("access", "set", "exchange", "--host", f"{host}:{port}", "--tls", "never",
+                  "--master-user", "%s*admin", "--master-secret", "masterpw")
+        for person in people:
+            load.run(node.at(), "--sessions", 4, "--messages", THERE, "--rcpt", person)
+        wait_for(lambda: primary.count() == 2 * THERE, "all there", 60)
+        wait_for(lambda: node.must("ledger")["total"]["delivered"] == 2 * THERE, "known", 10)
+        sent = sorted(primary.ids())
+        for person in people:
+            primary.lose(person, LOST)
+        n_killed = 0
+        with ThreadPoolExecutor() as pool:
+            pool.submit(give_again, node)
+            wait_for(lambda: (how_it_stands(node) or {}).get("running"), "it began", 10, 0.01)
+            for call, k in POINTS + [("pwritev", 40), ("fdatasync", 90)]:
+                n_killed += killed_soon(node, directory, call, k)
+        wait_for(lambda: shown(node), "core answers", 20)
+        say(f"{n_killed} kills", how_it_stands(node))
+        assert n_killed >= 4
+        wait_for(lambda: not how_it_stands(node)["running"], "its end", 60)
+        done = how_it_stands(node)
+        assert done["whole"], done
+        assert (done["found"], done["present"], done["absent"], done["given"]) == \
+            (2 * THERE, 2 * (THERE - LOST), 2 * LOST, 2 * LOST)
+        wait_for(lambda: node.must("ledger")["total"]["waiting"] == 0, "nothing waits", 30)
+        wait_for(lambda: len(set(primary.ids())) == 2 * THERE, "all there again", 30)
+        found = Counter(primary.ids())
+        doubled = [name for name, n in found.items() if n > 1]
+        say(f"{len(doubled)} doubles")
+        assert sorted(found) == sent
+        ledger = node.must("ledger")
+        assert ledger["balanced"] and len(doubled) <= ledger["total"]["possible_doubles"]
+        events = [event["name"] for event in node.must("events", "--limit", 1000)["events"]]
+        assert events.count("primary.again") == 1

@@ -136,12 +136,11 @@ static void fake_watches(void *, void (*each)(void *cookie, const struct admin_w
         each(cookie, &fake.watches[i]);
 }
 
-static bool fake_again(void *, uint64_t, utc_ms since, bool is_dry, struct slice, struct slice,
-                       const char **ret_why)
+static void fake_again(void *, const struct admin_again_order *o,
+                       void (*done)(void *cookie, enum err err, const char *why), void *cookie)
 {
-    *ret_why = "it runs already";
-    fake.again = (struct admin_again){.is_running = true, .is_dry = is_dry, .since = since};
-    return fake.n_again++ == 0;
+    fake.again = (struct admin_again){.is_running = true, .is_dry = o->is_dry, .since = o->since};
+    done(cookie, fake.n_again++ == 0 ? ERR_OK : ERR_CONFLICT, "it runs already");
 }
 
 static bool fake_again_state(void *, uint64_t, struct admin_again *ret)

@@ -100,7 +100,7 @@ static void maintenance_ends_after_it_begins(void **)
 
 static void giving_again_needs_a_time_and_a_reason(void **)
 {
-    fake_expect("GET", STATE "/again", "", 200, "Nothing was given again");
+    fake_expect("GET", STATE "/again", "", 200, "Nothing was ever given again");
     fake_expect("POST", STATE "/again", "{\"since\":\"2026-01-01\",\"why\":\" \"}", 400, "reason");
     fake_expect("POST", STATE "/again", "{\"since\":\"2999-01-01\",\"why\":\"x\"}", 400, "passed");
     fake_expect("POST", STATE "/again", "{\"since\":\"2026-01-01\",\"dry_run\":true,\"why\":\"x\"}",

@@ -58,24 +58,32 @@ static void delivered_long(size_t n)
 
 struct order {
     utc_ms since;
-    bool is_dry, is_taken;
-    const char *why_not;
+    bool is_dry;
+    struct kit_change change; /* hears what became of it */
     struct admin_again told;
 };
 
 static void begin_now(void *arg)
 {
-    struct order *o = arg;
-    struct slice by = SLICE("luca"), why = SLICE("the disk died");
-    o->is_taken = kit_admin->host.again(kit_admin->host.arg, KIT_PRIMARY, o->since, o->is_dry, by,
-                                        why, &o->why_not);
+    struct kit_change *c = arg;
+    const struct order *o = container_of(c, struct order, change);
+    struct admin_again_order order = {.primary = KIT_PRIMARY,
+                                      .since = o->since,
+                                      .is_dry = o->is_dry,
+                                      .by = SLICE("luca"),
+                                      .why = SLICE("the disk died")};
+    kit_admin->host.again(kit_admin->host.arg, &order, kit_change_done, c);
+}
+
+static enum err try_begin(utc_ms since, bool is_dry)
+{
+    struct order o = {.since = since, .is_dry = is_dry};
+    return kit_change(&o.change, begin_now);
 }
 
 static void begin(utc_ms since)
 {
-    struct order o = {.since = since};
-    kit_on_loop(begin_now, &o);
-    assert_true(o.is_taken);
+    assert_int_equal(try_begin(since, false), ERR_OK);
 }
 
 static void read_told(void *arg)
@@ -328,6 +336,134 @@ static void a_decision_that_the_disk_refuses_is_tried_again(void **state)
     kit_await(lost, 0, DISPOSITION_DELIVERED);
 }
 
+/* ---- over restarts ---- */
+
+static size_t n_events; /* of an end */
+
+static bool count_end(void *, uint64_t, const struct record_event *e)
+{
+    n_events += slice_eq(e->name, SLICE("primary.again"));
+    return true;
+}
+
+static size_t times_told(void)
+{
+    struct store_reader *reader = kit_reader();
+    struct errinfo ei;
+    n_events = 0;
+    assert_int_equal(store_each_event(reader, 0, 0, 0, count_end, NULL, &ei), ERR_OK);
+    store_reader_close(&reader);
+    return n_events;
+}
+
+static void an_order_that_cannot_be_written_does_not_begin(void **state)
+{
+    found_company(state);
+    (void)delivered("anna@example.test", "a@outside.test");
+    struct order o = {};
+    disk_set(true, false);
+    kit_on_loop(begin_now, &o.change);
+    assert_int_equal(try_begin(0, false), ERR_CONFLICT); /* it is being written */
+    disk_fail_what_waits(EIO);
+    kit_wait_change(&o.change);
+    assert_int_equal(o.change.err, ERR_IO);
+    assert_false(told().is_running);
+    kit_expect_quiet(kit->courier);
+}
+
+static void it_goes_on_after_a_start_and_gives_nothing_twice(void **state)
+{
+    kit_again_rows = 2;
+    kit_restart();
+    found_company(state);
+    uint64_t ids[5];
+    for (int i = 0; i < 5; i++) {
+        char id[40];
+        (void)snprintf(id, sizeof(id), "%d@outside.test", i);
+        ids[i] = delivered(i < 4 ? "anna@example.test" : "luca@example.test", id);
+    }
+    begin(0);
+    struct look l = next_look();
+    answer(&l, IPC_HAS_ABSENT); /* a page that is done */
+    kit_end_job(kit_good);
+    kit_end_job(kit_good);
+    l = next_look();
+    answer(&l, IPC_HAS_ABSENT); /* the next one was given, and that is not known yet */
+    kit_end_job(kit_good);
+    kit_await(ids[2], 0, DISPOSITION_DELIVERED);
+    l = next_look(); /* of the last page: it has no answer */
+    arena_destroy(&l.arena);
+    kit_restart();
+    kit_again_rows = 0;
+    kit->liaison = kit_link(IPC_LIAISON, 1);
+    kit_end_job(kit_good); /* waited in the queue */
+    l = next_look();
+    assert_int_equal(l.has.n_ids, 1);
+    assert_true(slice_eq(l.has.ids[0].id, SLICE("<4@outside.test>")));
+    assert_true(told().is_running);
+    answer(&l, IPC_HAS_FOUND);
+    struct admin_again t = ended();
+    assert_true(t.is_whole);
+    assert_int_equal(t.n_found, 5);
+    assert_int_equal(t.n_looked, 5);
+    assert_int_equal(t.n_given, 4);
+    assert_int_equal(t.n_present, 1);
+    kit_await_event("primary.again");
+    kit_restart();
+    assert_string_equal(told().text, t.text); /* how it ended is still known */
+    kit_expect_quiet(kit->courier);
+    assert_int_equal(times_told(), 1);
+    kit_check_sums();
+}
+
+static void what_a_page_had_given_before_a_start_is_counted_and_not_given_twice(void **state)
+{
+    found_company(state);
+    uint64_t lost[2] = {delivered("anna@example.test", "a@outside.test"),
+                        delivered("anna@example.test", "b@outside.test")};
+    (void)delivered("luca@example.test", "c@outside.test");
+    begin(0);
+    struct look l = next_look();
+    answer(&l, IPC_HAS_ABSENT);
+    kit_end_job(kit_good); /* one has come already, one waits */
+    kit_await(lost[0], 0, DISPOSITION_DELIVERED);
+    l = next_look();
+    arena_destroy(&l.arena);
+    kit_restart();
+    kit_end_job(kit_good);
+    kit->liaison = kit_link(IPC_LIAISON, 1);
+    l = next_look();
+    assert_int_equal(l.has.n_ids, 1);
+    assert_true(slice_eq(l.has.ids[0].id, SLICE("<c@outside.test>")));
+    answer(&l, IPC_HAS_FOUND);
+    struct admin_again t = ended();
+    assert_int_equal(t.n_found, 3);
+    assert_int_equal(t.n_looked, 3);
+    assert_int_equal(t.n_absent, 2);
+    assert_int_equal(t.n_given, 2);
+    kit_await(lost[1], 0, DISPOSITION_DELIVERED);
+    kit_expect_quiet(kit->courier);
+}
+
+static void an_end_that_the_disk_refuses_is_told_when_it_is_durable(void **state)
+{
+    found_company(state);
+    (void)delivered("anna@example.test", "a@outside.test");
+    begin(0);
+    struct look l = next_look();
+    disk_set(true, false);
+    answer(&l, IPC_HAS_FOUND);
+    disk_fail_what_waits(EIO);
+    (void)ended();
+    usleep(50000);
+    assert_int_equal(times_told(), 0);
+    kit_let_pass(11);
+    usleep(300000);
+    end_of_waiting();
+    kit_await_event("primary.again");
+    assert_int_equal(times_told(), 1);
+}
+
 /* ---- which deliveries ---- */
 
 static void what_waited_here_and_was_delivered_later_is_looked_for(void **state)
@@ -393,6 +529,10 @@ int main(void)
         TEST(without_anybody_to_ask_it_ends_in_words),
         TEST(where_no_mailbox_opens_it_does_not_try_all_of_them),
         TEST(a_decision_that_the_disk_refuses_is_tried_again),
+        TEST(an_order_that_cannot_be_written_does_not_begin),
+        TEST(it_goes_on_after_a_start_and_gives_nothing_twice),
+        TEST(what_a_page_had_given_before_a_start_is_counted_and_not_given_twice),
+        TEST(an_end_that_the_disk_refuses_is_told_when_it_is_durable),
         TEST(what_waited_here_and_was_delivered_later_is_looked_for),
         TEST(more_than_a_page_is_gone_through_page_by_page),
     };
