@@ -132,7 +132,6 @@ static bool take_observed(struct desk *d, struct net_frame *f)
         return true; /* removed meanwhile */
     char text[300];
     bool is_well = o.code >= 200 && o.code < 300;
-    bool is_about_names = !is_well && o.phase == AT_NAME && d->control.is_resolver_bad;
     explain(&o, text, sizeof(text));
     p->turn[ASPECT_TAKES].is_running = false;
     p->last_probe = utc_now();
@@ -144,7 +143,7 @@ static bool take_observed(struct desk *d, struct net_frame *f)
     snprintf(p->aspect_text[ASPECT_TAKES], sizeof(p->aspect_text[0]), "%.190s", text);
     if (!is_well) /* the interval of a healthy one is not over yet */
         p->turn[ASPECT_TAKES].next = mono_now() + MILLISECONDS(PROBE_ILL_MS);
-    if (!is_about_names)
+    if (is_well || !o.is_ours) /* our own failure says nothing about it */
         desk_step(d, p, evidence_of_probe(d, p, is_well), slice_str(text), SLICE("probe"), NULL,
                   NULL);
     answer_waiters(p, is_well ? ERR_OK : ERR_IO, text);
@@ -290,7 +289,6 @@ static bool take_mailbox_seen(struct desk *d, struct net_frame *f)
         desk_has_worked(d, p, aspect);
     if (!s.is_well && (s.is_ours || !p->has_worked[aspect]))
         return true; /* our own fault, or set up wrongly: says nothing about the primary */
-    /* A canary that could not even be handed over is what the probe sees; here it counts twice. */
     mono_us soon = mono_now() + SECONDS(LOOK_ILL_SECONDS);
     if (!s.is_well && p->turn[aspect].next > soon) /* a plan may look more often than that */
         p->turn[aspect].next = soon;

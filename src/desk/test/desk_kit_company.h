@@ -209,4 +209,14 @@ static void kit_found(struct kit_company how)
     assert_int_equal(kit_put_objects(&all, &mailboxes), ERR_OK);
 }
 
+/* After kit_let_pass: what the store had put off in that time goes with the next thing that cannot
+ * wait. */
+static void kit_end_of_waiting(void)
+{
+    struct kit_objects all = {.n = 0};
+    kit_later = 0;
+    kit_person(&all, 10, "new@hosted.test", NULL, 0);
+    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+}
+
 #endif

@@ -221,13 +221,6 @@ static void an_answer_of_another_length_is_nonsense(void **state)
     assert_int_equal(told().n_looked, 0);
 }
 
-/* What the store had put off in that time goes with the next thing that cannot wait. */
-static void end_of_waiting(void)
-{
-    kit_later = 0;
-    let_us_look();
-}
-
 static void an_answer_that_never_comes_is_told_in_words(void **state)
 {
     found_company(state);
@@ -245,7 +238,7 @@ static void an_answer_that_never_comes_is_told_in_words(void **state)
     usleep(20000);
     assert_int_equal(told().n_looked, 0);
     kit_expect_quiet(kit->courier);
-    end_of_waiting();
+    kit_end_of_waiting();
 }
 
 /* Links us again after this long, as seen by the desk's clock. */
@@ -280,7 +273,7 @@ static void who_dies_is_asked_again_and_not_for_ever(void **state)
     assert_int_equal(t.n_unsure, 1);
     assert_int_equal(t.n_present, 1);
     kit_expect_quiet(kit->courier);
-    end_of_waiting();
+    kit_end_of_waiting();
 }
 
 static void without_anybody_to_ask_it_ends_in_words(void **state)
@@ -294,7 +287,7 @@ static void without_anybody_to_ask_it_ends_in_words(void **state)
     assert_true(told().is_running); /* it may just be starting */
     kit_let_pass(61);
     assert_non_null(strstr(ended().text, "does not start"));
-    end_of_waiting();
+    kit_end_of_waiting();
 }
 
 static void where_no_mailbox_opens_it_does_not_try_all_of_them(void **state)
@@ -459,7 +452,7 @@ static void an_end_that_the_disk_refuses_is_told_when_it_is_durable(void **state
     assert_int_equal(times_told(), 0);
     kit_let_pass(11);
     usleep(300000);
-    end_of_waiting();
+    kit_end_of_waiting();
     kit_await_event("primary.again");
     assert_int_equal(times_told(), 1);
 }

@@ -37,8 +37,8 @@ static void await_state(uint64_t primary, enum continuity_state want)
     }
 }
 
-/* The next probe of this primary sees this. */
-static void probe_sees(uint64_t primary, uint16_t code)
+/* The next probe of this primary sees this; of which only primary, tag and text are filled in. */
+static void probe_tells(uint64_t primary, struct ipc_observed o)
 {
     struct kit_frame f = {0};
     struct ipc_probe probe;
@@ -49,17 +49,21 @@ static void probe_sees(uint64_t primary, uint16_t code)
         assert_true(ipc_probe_unpack(f.payload, a, &probe));
         assert_int_equal(f.tag, probe.primary);
     } while (probe.primary != primary);
-    struct ipc_observed o = {.primary = primary,
-                             .phase = code ? SMTP_PHASE_DOT : SMTP_PHASE_CONNECT,
-                             .code = code,
-                             .text = SLICE("as the test says"),
-                             .abilities = IPC_ABILITIES_KNOWN,
-                             .software = SLICE("Postfix")};
+    o.primary = primary;
+    o.text = SLICE("as the test says");
     SCOPED(buf_finish) struct buf b = buf_make(2000);
     ipc_observed_pack(&b, &o);
     kit_put(kit->liaison, IPC_T_observed, primary, &b);
     kit_frame_free(&f);
     arena_destroy(&a);
+}
+
+static void probe_sees(uint64_t primary, uint16_t code)
+{
+    probe_tells(primary, (struct ipc_observed){.phase = code ? SMTP_PHASE_DOT : SMTP_PHASE_CONNECT,
+                                               .code = code,
+                                               .abilities = IPC_ABILITIES_KNOWN,
+                                               .software = SLICE("Postfix")});
 }
 
 static void failed_deliveries_make_a_primary_suspect_and_it_survives_a_start(void **)
@@ -199,6 +203,39 @@ static void a_liaison_that_dies_is_no_evidence(void **)
         fd_close(&kit->liaison);
     }
     assert_int_equal(state_of(KIT_PRIMARY), STATE_STANDBY);
+}
+
+static void a_probe_that_fails_through_us_is_no_evidence(void **)
+{
+    static const struct {
+        struct ipc_observed seen;
+        bool is_evidence;
+    } rows[] = {
+        {{.phase = SMTP_PHASE_NAME, .is_ours = 1}, false},    /* our resolver */
+        {{.phase = SMTP_PHASE_CONNECT, .is_ours = 1}, false}, /* our sandbox, our descriptors */
+        {{.phase = SMTP_PHASE_TLS, .is_ours = 1}, false},     /* no authority to check with */
+        {{.phase = SMTP_PHASE_NAME}, true},                   /* there is no such name */
+        {{.phase = SMTP_PHASE_CONNECT}, true},
+        {{.phase = SMTP_PHASE_TLS}, true},
+        {{.phase = SMTP_PHASE_BANNER, .code = 554}, true},
+    };
+    kit_found((struct kit_company){0});
+    kit->liaison = kit_link(IPC_LIAISON, 1);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        for (int n = 0; n < 4; n++) {
+            probe_tells(KIT_PRIMARY, rows[i].seen);
+            usleep(20000);
+            kit_let_pass(11); /* it is asked again */
+        }
+        if (rows[i].is_evidence)
+            await_state(KIT_PRIMARY, STATE_SUSPECT);
+        assert_int_equal(state_of(KIT_PRIMARY),
+                         rows[i].is_evidence ? STATE_SUSPECT : STATE_STANDBY);
+        probe_tells(KIT_PRIMARY, (struct ipc_observed){.phase = SMTP_PHASE_DOT, .code = 250});
+        await_state(KIT_PRIMARY, STATE_STANDBY);
+        kit_let_pass(11);
+    }
+    kit_end_of_waiting();
 }
 
 static void what_was_not_asked_is_not_evidence(void **)
@@ -451,6 +488,7 @@ int main(void)
         TEST(what_a_person_began_only_a_person_ends),
         TEST(a_delivery_from_before_says_nothing_in_an_emergency),
         TEST(a_liaison_that_dies_is_no_evidence),
+        TEST(a_probe_that_fails_through_us_is_no_evidence),
         TEST(what_was_not_asked_is_not_evidence),
         TEST(what_is_held_is_released_returned_or_removed),
         TEST(a_sender_that_was_not_proved_gets_no_notice),
