@@ -239,6 +239,7 @@ static void on_tick(void *arg)
         desk_evidence_flush(d, false);
         desk_silence_tick(d, now);
         desk_again_tick(d, now);
+        desk_check_tick(d, now);
         desk_values_tick(d, utc_now());
         desk_limits_tick(d, utc_now());
         desk_hooks_tick(d);

@@ -3,12 +3,18 @@
 
 #include <stdio.h>
 
-enum { LOOK_TIMEOUT_MS = 20000, CANARY_TIMEOUT_MS = 90000 };
+enum {
+    LOOK_TIMEOUT_MS = 20000,
+    CANARY_TIMEOUT_MS = 90000,
+    GRACE_MS = 30000, /* a look may have to wait for others before it begins */
+};
 
 struct desk_check {
     struct desk *desk;
-    uint64_t primary, tag;
-    enum admin_check_id at; /* the look that runs: LOGIN, MASTER or TAKES */
+    uint64_t primary, tag;  /* tag: of the look that runs; no other answer counts */
+    enum admin_check_id at; /* which one: LOGIN, MASTER or TAKES */
+    bool is_looking;
+    mono_us until; /* an answer that comes later does not come */
     struct admin_check rows[CHECK_N];
     char from[321];
     void (*done)(void *cookie, enum err err, const struct admin_check rows[CHECK_N]);
@@ -68,12 +74,20 @@ static void judge_size(struct desk_check *c, const struct desk_primary *p)
 
 /* ---- IMAP: the looks, one after the other ---- */
 
+static void take_new_tag(struct desk_check *c)
+{
+    (void)map_del(c->desk->checks, KEY(c->tag));
+    c->tag = DESK_CHECK_TAG | desk_next_id(c->desk);
+    map_put(c->desk->checks, KEY(c->tag), c);
+}
+
 static bool send_look(struct desk_check *c)
 {
     const struct directory_access *a = directory_access(c->desk->directory, c->primary);
     const struct directory_primary *p = directory_primary(c->desk->directory, c->primary);
     if (!a || !p || !c->desk->liaison.link)
         return false;
+    take_new_tag(c);
     struct desk_look look = {.primary = p,
                              .access = a,
                              .is_canary = c->at == CHECK_TAKES,
@@ -82,7 +96,9 @@ static bool send_look(struct desk_check *c)
                              .tag = c->tag,
                              .timeout_ms =
                                  c->at == CHECK_TAKES ? CANARY_TIMEOUT_MS : LOOK_TIMEOUT_MS};
-    return desk_look_send(c->desk, &look);
+    c->until = mono_now() + MILLISECONDS(look.timeout_ms + GRACE_MS);
+    c->is_looking = desk_look_send(c->desk, &look);
+    return c->is_looking;
 }
 
 static const char *why_not(const struct desk_check *c, enum admin_check_id id)
@@ -115,12 +131,16 @@ static void go_on(struct desk_check *c)
     finish(c, ERR_OK);
 }
 
-void desk_check_seen(struct desk *d, uint64_t tag, const struct ipc_mailbox_seen *s)
+bool desk_check_seen(struct desk *d, uint64_t tag, const struct ipc_mailbox_seen *s)
 {
     struct desk_check *c = map_get(d->checks, KEY(tag));
-    if (!c)
-        return; /* nobody waits for it any more */
+    if (!c || !c->is_looking)
+        return true; /* nobody waits for it any more */
+    if (s->primary != c->primary ||
+        s->what != (c->at == CHECK_TAKES ? IPC_LOOK_CANARY : IPC_LOOK_LOGIN))
+        return false;
     char text[300];
+    c->is_looking = false;
     snprintf(text, sizeof(text), "at %s: %.*s", ipc_look_step_name(s->step),
              (int)(s->text.n < 250 ? s->text.n : 250), s->text.n ? s->text.p : "");
     if (c->at != CHECK_TAKES) {
@@ -139,6 +159,7 @@ void desk_check_seen(struct desk *d, uint64_t tag, const struct ipc_mailbox_seen
         skip(c, CHECK_ARRIVES, "it was not taken");
     }
     go_on(c);
+    return true;
 }
 
 /* ---- the beginning ---- */
@@ -178,21 +199,44 @@ void desk_check(void *arg, uint64_t primary, struct slice from,
     desk_probe(d, primary, probed, c);
 }
 
-/* Our probing process ended: what it was asked has no answer. */
+/* ---- looks that have no answer ---- */
+
+static struct desk_check *first_over(struct desk *d, mono_us now)
+{
+    size_t at = 0;
+    void *value;
+    while (map_next(d->checks, &at, NULL, &value)) {
+        struct desk_check *c = value;
+        if (c->is_looking && now >= c->until)
+            return c;
+    }
+    return NULL;
+}
+
+static void give_up(struct desk *d, mono_us now, const char *why)
+{
+    for (struct desk_check *c; (c = first_over(d, now));) {
+        c->is_looking = false;
+        skip(c, c->at, why);
+        if (c->at == CHECK_TAKES)
+            skip(c, CHECK_ARRIVES, why);
+        go_on(c); /* which changes the map */
+    }
+}
+
+void desk_check_tick(struct desk *d, mono_us now)
+{
+    give_up(d, now, "our probing process gave no answer");
+}
+
+/* What comes next waits for nobody: the process is away. */
 void desk_check_lost(struct desk *d)
 {
-    struct desk_check *waiting[64];
-    size_t at = 0, n = 0;
+    size_t at = 0;
     void *value;
-    while (n < 64 && map_next(d->checks, &at, NULL, &value))
-        if (((struct desk_check *)value)->rows[CHECK_CONNECT].text[0])
-            waiting[n++] = value;
-    for (size_t i = 0; i < n; i++) {
-        skip(waiting[i], waiting[i]->at, "our probing process ended in the middle of it");
-        if (waiting[i]->at == CHECK_TAKES)
-            skip(waiting[i], CHECK_ARRIVES, "our probing process ended in the middle of it");
-        go_on(waiting[i]);
-    }
+    while (map_next(d->checks, &at, NULL, &value))
+        ((struct desk_check *)value)->until = 0;
+    give_up(d, 0, "our probing process ended in the middle of it");
 }
 
 void desk_check_clear(struct desk *d)

@@ -265,10 +265,8 @@ static bool take_mailbox_seen(struct desk *d, struct net_frame *f)
     };
     struct ipc_mailbox_seen s;
     bool is_good = ipc_mailbox_seen_unpack(f->payload, NULL, &s) && s.step < IPC_STEP_N;
-    if (is_good && (f->tag & DESK_CHECK_TAG)) {
-        desk_check_seen(d, f->tag, &s);
-        return true;
-    }
+    if (is_good && (f->tag & DESK_CHECK_TAG))
+        return desk_check_seen(d, f->tag, &s);
     if (!is_good || s.primary != f->tag || (s.what != IPC_LOOK_LOGIN && s.what != IPC_LOOK_CANARY))
         return false;
     struct desk_primary *p = map_get(d->primaries, KEY(s.primary));
@@ -347,6 +345,17 @@ void desk_probe_tick(struct desk *d, struct desk_primary *p, mono_us now)
             continue;
         if (a == ASPECT_TAKES ? send_probe(d, p) : send_look(d, p, a))
             t->next = now + every;
+    }
+}
+
+void desk_probe_removed(struct desk *d)
+{
+    size_t at = 0;
+    void *value;
+    while (map_next(d->primaries, &at, NULL, &value)) {
+        struct desk_primary *p = value;
+        if (!list_empty(&p->waiters) && !directory_primary(d->directory, p->id))
+            answer_waiters(p, ERR_GONE, "the primary was removed");
     }
 }
 

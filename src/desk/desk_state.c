@@ -411,6 +411,7 @@ void desk_state_tick(struct desk *d, mono_us now)
         desk_step(d, p, EVIDENCE_NONE, slice_str(p->last_text), SLICE("clock"), NULL, NULL);
         try_refusing(d, p, now);
     }
+    desk_probe_removed(d);
 }
 
 bool desk_state(void *arg, uint64_t primary, struct admin_primary_state *ret)

@@ -69,8 +69,10 @@ bool desk_look_send(struct desk *d, const struct desk_look *l);
 void desk_check(void *arg, uint64_t primary, struct slice from,
                 void (*done)(void *cookie, enum err err, const struct admin_check rows[CHECK_N]),
                 void *cookie);
-void desk_check_seen(struct desk *d, uint64_t tag, const struct ipc_mailbox_seen *s);
-void desk_check_lost(struct desk *d);
+/* False: nonsense. */
+bool desk_check_seen(struct desk *d, uint64_t tag, const struct ipc_mailbox_seen *s);
+void desk_check_tick(struct desk *d, mono_us now);
+void desk_check_lost(struct desk *d); /* our probing process ended: its answers do not come */
 void desk_check_clear(struct desk *d);
 
 /* How one mailbox is reached with the master's log-in. `user`: 801 bytes that the server borrows.
@@ -99,6 +101,7 @@ void desk_evidence_flush(struct desk *d, bool is_all);
 void desk_probe(void *arg, uint64_t primary,
                 void (*done)(void *cookie, enum err err, const char *text), void *cookie);
 void desk_probe_tick(struct desk *d, struct desk_primary *p, mono_us now);
+void desk_probe_removed(struct desk *d); /* who waits for primaries that are no more is told */
 void desk_probe_clear(struct desk_primary *p);
 void desk_control_tick(struct desk *d, mono_us now); /* are we blind? */
 void desk_control_soon(struct desk *d);

@@ -280,6 +280,14 @@ static unsigned kit_count_nonsense(void)
     return n;
 }
 
+static void kit_await_nonsense(unsigned n)
+{
+    pthread_mutex_lock(&kit->lock);
+    while (kit->n_nonsense < n)
+        pthread_cond_wait(&kit->cond, &kit->lock);
+    pthread_mutex_unlock(&kit->lock);
+}
+
 static void kit_progress(void *, unsigned)
 {
 }
