@@ -193,12 +193,11 @@ static void leave_portion(struct again *a)
 }
 
 /* What is asked next of this mailbox would have no other answer. */
-static void leave_mailbox(struct again *a, size_t from)
+static void leave_mailbox(struct again *a)
 {
     while (a->end < a->n && same_mailbox(&a->rows[a->first], &a->rows[a->end]))
         a->end++;
-    a->told.n_looked += a->end - from;
-    a->told.n_unsure += a->end - from;
+    leave_portion(a);
 }
 
 static void next_portion(struct again *a)
@@ -213,7 +212,7 @@ static void next_portion(struct again *a)
         else if (look(a))
             return;
         else
-            leave_mailbox(a, a->first);
+            leave_mailbox(a);
     }
     end_page(a);
 }
@@ -235,7 +234,7 @@ static void look_failed(struct again *a, const char *why)
         wait_for(a, AGAIN_WAITING_TO_LOOK, LOOK_PAUSE_SECONDS);
         return;
     }
-    leave_mailbox(a, a->first);
+    leave_mailbox(a);
     note_shut(a, why);
     if (a->phase != AGAIN_OVER)
         next_portion(a);
@@ -269,7 +268,7 @@ static void ordered(void *cookie, enum err err, const char *why_not)
 /* One after the other: each is a decision of its own, durable before the next. */
 static void order_next(struct again *a)
 {
-    while (a->ordering < a->end && !a->rows[a->ordering].is_absent)
+    while (a->ordering < a->end && !a->rows[a->ordering].is_lost)
         a->ordering++;
     if (a->desk->is_stopping)
         return;
@@ -283,17 +282,52 @@ static void order_next(struct again *a)
                ordered, a);
 }
 
-static void count(struct again *a, struct again_row *row, uint8_t has)
+static void count(struct again *a, struct again_row *row)
 {
     struct admin_again *t = &a->told;
-    bool is_absent = has == IPC_HAS_ABSENT && row->id.n;
-    bool is_present = has == IPC_HAS_FOUND && row->id.n;
+    bool is_absent = row->has == IPC_HAS_ABSENT, is_present = row->has == IPC_HAS_FOUND;
     t->n_looked++;
     t->n_present += is_present;
     t->n_absent += is_absent;
     t->n_gone += is_absent && row->is_dropped;
     t->n_unsure += !is_present && !is_absent;
-    row->is_absent = is_absent && !row->is_dropped && !t->is_dry;
+    row->is_lost = is_absent && !row->is_dropped && !t->is_dry;
+}
+
+static void settle(struct again *a)
+{
+    for (size_t i = a->first; i < a->end; i++)
+        count(a, &a->rows[i]);
+    a->n_tries = 0;
+    a->ordering = a->first;
+    order_next(a);
+}
+
+static void checked(struct worker_job *job)
+{
+    struct again *a = container_of(job, struct again, job);
+    if (!a->desk->is_stopping)
+        settle(a);
+}
+
+static void begin_check(struct again *a)
+{
+    a->phase = AGAIN_CHECKING;
+    a->job.work = desk_again_check;
+    a->job.finish = checked;
+    desk_work(a->desk, &a->job);
+}
+
+/* True: something is said to be absent that could be given. */
+static bool take_facts(struct again *a, const struct ipc_mailbox_has_told *t)
+{
+    bool has_lost = false;
+    for (size_t i = a->first; i < a->end; i++) {
+        struct again_row *row = &a->rows[i];
+        row->has = row->id.n ? t->facts[i - a->first].has : IPC_HAS_UNSURE;
+        has_lost |= row->has == IPC_HAS_ABSENT && !row->is_dropped;
+    }
+    return has_lost;
 }
 
 static bool is_any_sure(const struct ipc_mailbox_has_told *t)
@@ -319,18 +353,18 @@ bool desk_again_told(struct desk *d, uint64_t tag, const struct ipc_mailbox_has_
         look_failed(a, why);
         return true;
     }
-    for (size_t i = a->first; i < a->end; i++)
-        count(a, &a->rows[i], t->facts[i - a->first].has);
-    a->n_tries = 0;
-    a->ordering = a->first;
-    if (t->n_folders > 0 || is_any_sure(t)) {
-        a->n_shut = 0;
-    } else {
-        leave_mailbox(a, a->end);
+    if (t->n_folders == 0 && !is_any_sure(t)) {
+        leave_mailbox(a);
         note_shut(a, why);
+        if (a->phase != AGAIN_OVER)
+            next_portion(a);
+        return true;
     }
-    if (a->phase != AGAIN_OVER)
-        order_next(a);
+    a->n_shut = 0;
+    if (take_facts(a, t))
+        begin_check(a);
+    else
+        settle(a);
     return true;
 }
 
@@ -374,7 +408,7 @@ static void tick(struct again *a)
     case AGAIN_WAITING_TO_LOOK:
         if (look(a))
             return;
-        leave_mailbox(a, a->first);
+        leave_mailbox(a);
         next_portion(a);
         return;
     case AGAIN_WAITING_TO_ORDER:
@@ -389,6 +423,7 @@ static void tick(struct again *a)
         return;
     case AGAIN_KEEPING:
     case AGAIN_READING:
+    case AGAIN_CHECKING:
     case AGAIN_ORDERING:
         return; /* the worker and the store always answer */
     }

@@ -10,7 +10,8 @@ enum { AGAIN_ID_MAX = 1000 /* as in ipc_message_id, with its brackets */ };
 struct again_row {
     uint64_t message, person;
     uint16_t rcpt;
-    bool is_dropped, is_absent;
+    uint8_t has; /* enum ipc_has, when it was looked for */
+    bool is_dropped, is_lost;
     bool is_doubtful;         /* given by this order already, before the program ended? */
     struct slice address, id; /* of the recipient; Message-ID with its brackets, or empty */
 };
@@ -22,6 +23,7 @@ enum again_phase {
     AGAIN_READING,         /* a worker has the page */
     AGAIN_WAITING_TO_LOOK, /* until then */
     AGAIN_LOOKING,         /* asked; after `until` no answer comes */
+    AGAIN_CHECKING,        /* a worker has the portion */
     AGAIN_ORDERING,        /* a decision is being written */
     AGAIN_WAITING_TO_ORDER,
 };
@@ -68,6 +70,8 @@ void desk_again_keep(struct again *a);
 /* ---- desk_again_rows.c: which deliveries ---- */
 /* Reads the page behind `after` into memory; to be called when it runs on a worker. */
 void desk_again_gather(struct worker_job *job, struct store_reader *reader);
+/* What is said to be absent, is it certain? Sets `has` of the portion's rows and is_dropped. */
+void desk_again_check(struct worker_job *job, struct store_reader *reader);
 void desk_again_forget(struct again *a); /* the page */
 
 #endif

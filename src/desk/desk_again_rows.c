@@ -2,6 +2,8 @@
  * long Message-IDs need much memory. On a worker. */
 #include "desk/desk_again_int.h"
 
+#include "mime/mime.h"
+
 #include <stdlib.h>
 
 enum {
@@ -170,6 +172,33 @@ void desk_again_gather(struct worker_job *job, struct store_reader *reader)
         a->err = complete(a, reader, &ei);
     if (a->err == ERR_OK && a->n > 0)
         qsort(a->rows, a->n, sizeof(*a->rows), by_person);
+}
+
+/* A sender may write a Message-ID without brackets or with blanks in it; it is kept here as others
+ * write theirs, and what was looked for does not stand in the message. */
+static bool stands_in(struct slice message, struct slice id)
+{
+    struct mime_field field;
+    return mime_field_find(message, SLICE("Message-ID"), &field) &&
+           memmem(field.value.p, field.value.n, id.p, id.n);
+}
+
+void desk_again_check(struct worker_job *job, struct store_reader *reader)
+{
+    struct again *a = container_of(job, struct again, job);
+    struct errinfo ei;
+    for (size_t i = a->first; i < a->end && !desk_is_ending(a->desk); i++) {
+        struct again_row *row = &a->rows[i];
+        struct queue_body *body = NULL;
+        if (row->has != IPC_HAS_ABSENT || row->is_dropped)
+            continue;
+        enum err err =
+            reader ? desk_read_body(a->desk, reader, row->message, &body, &ei) : ERR_RETRY;
+        row->is_dropped = err == ERR_GONE;
+        if (err != ERR_GONE && (err != ERR_OK || !stands_in(queue_body_slice(body), row->id)))
+            row->has = IPC_HAS_UNSURE;
+        queue_body_unref(&body);
+    }
 }
 
 void desk_again_forget(struct again *a)

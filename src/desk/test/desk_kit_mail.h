@@ -12,8 +12,8 @@ struct kit_mail {
     const char *from_address;
     const char *helo, *protocol;
     uint64_t from_primary;
-    const char *body; /* NULL: something short */
-    const char *message_id;
+    const char *body;       /* NULL: something short */
+    const char *message_id; /* also in the body, where that is not given */
     uint32_t flags;
     size_t size; /* not 0: a body of so many bytes instead */
     const struct ipc_text *traces;
@@ -28,8 +28,10 @@ static uint64_t kit_send(int gate, const struct kit_mail *mail)
 {
     struct ipc_rcpt rcpts[8] = {0};
     uint64_t tag = ++kit->next_tag;
-    struct slice body = slice_str(mail->body ? mail->body : kit_body);
-    char *large = NULL;
+    char with_id[1200], *large = NULL;
+    (void)snprintf(with_id, sizeof(with_id), "Message-ID: <%s>\r\n%s",
+                   mail->message_id ? mail->message_id : "", kit_body);
+    struct slice body = slice_str(mail->body ? mail->body : mail->message_id ? with_id : kit_body);
     if (mail->size) {
         large = mem_new(mail->size);
         for (size_t i = 0; i < mail->size; i++)

@@ -329,6 +329,32 @@ static void a_decision_that_the_disk_refuses_is_tried_again(void **state)
     kit_await(lost, 0, DISPOSITION_DELIVERED);
 }
 
+/* What does not stand in the message cannot be found in it: each run would give it once more. */
+static void an_id_that_its_sender_wrote_otherwise_is_not_certainly_absent(void **state)
+{
+    static const char *const bodies[] = {
+        "Message-ID: odd@outside.test\r\n\r\nno brackets\r\n",
+        "Message-ID: <odd\r\n @outside.test>\r\n\r\na blank in it\r\n",
+        "Message-ID: <odd@outside.test>\r\n\r\nas it should be\r\n",
+    };
+    found_company(state);
+    for (size_t i = 0; i < 3; i++) {
+        uint64_t id = kit_accept(kit->gate, &(struct kit_mail){.rcpts = {"anna@example.test"},
+                                                               .message_id = "odd@outside.test",
+                                                               .body = bodies[i]});
+        kit_end_job(kit_good);
+        kit_await(id, 0, DISPOSITION_DELIVERED);
+    }
+    begin(0);
+    struct look l = next_look();
+    answer(&l, IPC_HAS_ABSENT);
+    struct admin_again t = ended();
+    assert_int_equal(t.n_looked, 3);
+    assert_int_equal(t.n_unsure, 2);
+    assert_int_equal(t.n_absent, 1);
+    assert_int_equal(t.n_given, 1);
+}
+
 /* ---- over restarts ---- */
 
 static size_t n_events; /* of an end */
@@ -522,6 +548,7 @@ int main(void)
         TEST(without_anybody_to_ask_it_ends_in_words),
         TEST(where_no_mailbox_opens_it_does_not_try_all_of_them),
         TEST(a_decision_that_the_disk_refuses_is_tried_again),
+        TEST(an_id_that_its_sender_wrote_otherwise_is_not_certainly_absent),
         TEST(an_order_that_cannot_be_written_does_not_begin),
         TEST(it_goes_on_after_a_start_and_gives_nothing_twice),
         TEST(what_a_page_had_given_before_a_start_is_counted_and_not_given_twice),
