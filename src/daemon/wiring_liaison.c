@@ -80,16 +80,12 @@ static unsigned limit_of(enum refuse_id id)
     return (unsigned)refuse_row(id)->limit;
 }
 
-/* Who may vouch for a receiver: the settings' file, or the system's as libcurl knows it. Without
- * the system's file none is trusted, and the answers to webhooks say so. */
-static void read_authorities(struct child *c, struct buf *ret)
+static void read_authorities(struct child *c, const char *path, bool is_wanted, struct buf *ret)
 {
-    const char *set = child_settings(c)->alerts.authorities;
-    const char *path = set[0] ? set : curl_version_info(CURLVERSION_NOW)->cainfo;
     SCOPED(fd_close) int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    if (fd < 0 && set[0])
-        child_fail(c, "alerts.authorities: %s: %s; the liaison's user must be able to read it", set,
-                   strerror(errno));
+    if (fd < 0 && is_wanted)
+        child_fail(c, "alerts.authorities: %s: %s; the liaison's user must be able to read it",
+                   path, strerror(errno));
     char part[16384];
     for (ssize_t n; fd >= 0 && (n = read(fd, part, sizeof(part))) > 0;)
         buf_add(ret, part, (size_t)n);
@@ -98,15 +94,29 @@ static void read_authorities(struct child *c, struct buf *ret)
                    AUTHORITIES_MAX >> 20);
 }
 
+/* Who may vouch for a receiver of webhooks: the settings' file, or the system's as libcurl knows
+ * it. For the web servers of policies both: they are the world's. Without the system's file none is
+ * trusted, and whoever needs one says so. */
+static void prepare_web(struct child *c)
+{
+    const char *set = child_settings(c)->alerts.authorities;
+    const char *system = curl_version_info(CURLVERSION_NOW)->cainfo;
+    SCOPED(buf_finish) struct buf pem = buf_make(AUTHORITIES_MAX);
+    read_authorities(c, set[0] ? set : system, set[0] != '\0', &pem);
+    liaison_hook_prepare(buf_slice(&pem));
+    buf_addc(&pem, '\n'); /* the file may end without one */
+    if (set[0])
+        read_authorities(c, system, false, &pem);
+    liaison_domains_prepare(buf_slice(&pem));
+}
+
 static void liaison_before_sandbox(struct child *c)
 {
     struct liaison_state *s = mem_new(sizeof(*s));
     s->child = c;
     child_set_state(c, s);
     outside_prepare(c, &s->outside);
-    SCOPED(buf_finish) struct buf authorities = buf_make(AUTHORITIES_MAX);
-    read_authorities(c, &authorities);
-    liaison_hook_prepare(buf_slice(&authorities));
+    prepare_web(c);
 }
 
 /* Who we are, as the settings and our certificate say. */
@@ -120,7 +130,9 @@ static void tell_node(struct liaison_state *s)
         ip->version = from->n_bytes == 4 ? 4 : 6;
         memcpy(ip->bytes, from->bytes, from->n_bytes);
     }
-    (void)watch_certificate_read(child_file(s->child, CHILD_CERTIFICATE), &node.certificate);
+    struct slice pem = child_file(s->child, CHILD_CERTIFICATE);
+    if (watch_certificate_read(pem, &node.certificate))
+        node.certificate.vouched = liaison_domains_vouched(pem);
     liaison_domains_node(s->domains, &node);
 }
 
@@ -143,8 +155,7 @@ static void liaison_start(struct child *c)
     s->liaison = liaison_create(&o);
     struct liaison_domains_options domains = {.threads = 12, /* some stay for people who wait */
                                               .looks = limit_of(REFUSE_DOMAIN_LOOKS),
-                                              .resolve = names_ask,
-                                              .resolve_arg = s->outside.names,
+                                              .network = s->outside.network,
                                               .done = on_seen,
                                               .done_arg = s};
     s->domains = liaison_domains_create(&domains);

@@ -1,17 +1,20 @@
 /* Looks at domains: a queue, a few threads, questions to the resolver. Everything in struct
  * liaison_domains is under its lock unless said otherwise. */
-#include "liaison/domains.h"
+#include "liaison/domains_int.h"
 
 #include <idn2.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 
 #include "base/refuse.h"
 
 enum {
     DEADLINE_SECONDS = 25, /* somebody may be waiting for it */
     QUESTION_SECONDS = 5,
+    FETCH_SECONDS = 8, /* leaves time for the questions after it */
+    HTTPS = 443,
     SILENT_MAX = 4, /* from the beginning, about our name and the domain: nobody is there */
     NAME_MAX_BYTES = 255,
     NETWORKS_MAX = 64
@@ -34,6 +37,7 @@ struct liaison_domains {
     struct watch_node node;
     char name[NAME_MAX_BYTES + 1]; /* of the node */
     atomic_bool is_stopping;
+    int cancel_fd; /* set once; readable: give up what is fetched */
 };
 
 /* ---- questions --------------------------------------------------------------------------------
@@ -44,6 +48,16 @@ struct asking {
     mono_us deadline;
     unsigned n_answered, n_silent;
 };
+
+/* As the world sees it now, past our own cache. */
+static enum err resolve(void *arg, const struct ipc_name_ask *question, mono_us deadline,
+                        struct arena *a, struct ipc_name_told *ret)
+{
+    const struct courier_network *n = &((struct liaison_domains *)arg)->o.network;
+    struct ipc_name_ask fresh = *question;
+    fresh.is_fresh = true;
+    return n->resolve(n->resolve_arg, &fresh, deadline, a, ret);
+}
 
 static enum watch_answer answer_of(uint8_t status)
 {
@@ -65,15 +79,15 @@ static void ask(void *self, struct slice name, uint16_t type, struct arena *a,
                 struct watch_records *ret)
 {
     struct asking *s = self;
-    struct ipc_name_ask question = {.name = name, .type = type, .is_fresh = true};
+    struct ipc_name_ask question = {.name = name, .type = type};
     struct ipc_name_told told = {};
     mono_us until = mono_now() + SECONDS(QUESTION_SECONDS);
     *ret = (struct watch_records){.status = WATCH_ANSWER_NONE};
     if (atomic_load(&s->domains->is_stopping) || mono_now() >= s->deadline ||
         (s->n_answered == 0 && s->n_silent >= SILENT_MAX))
         return;
-    enum err err = s->domains->o.resolve(s->domains->o.resolve_arg, &question,
-                                         until < s->deadline ? until : s->deadline, a, &told);
+    enum err err =
+        resolve(s->domains, &question, until < s->deadline ? until : s->deadline, a, &told);
     if (err != ERR_OK || told.status == IPC_NAME_FAILED) {
         s->n_silent++;
         return;
@@ -88,6 +102,20 @@ static void ask(void *self, struct slice name, uint16_t type, struct arena *a,
                                   .data = data};
     for (; ret->status == WATCH_ANSWER_OK && ret->n < told.n_records; ret->n++)
         data[ret->n] = told.records[ret->n].data;
+}
+
+static void get(void *self, const char *host, const char *path, struct arena *a,
+                struct watch_page *ret)
+{
+    struct asking *s = self;
+    struct courier_network network = s->domains->o.network;
+    mono_us until = mono_now() + SECONDS(FETCH_SECONDS);
+    uint16_t port = s->domains->o.https ? s->domains->o.https : HTTPS;
+    network.resolve = resolve;
+    network.resolve_arg = s->domains;
+    network.cancel_fd = s->domains->cancel_fd;
+    domains_fetch(&network, until < s->deadline ? until : s->deadline,
+                  &(struct domains_page){host, path, port}, a, ret);
 }
 
 /* ---- one look ----------------------------------------------------------------------------------
@@ -130,14 +158,14 @@ static void look_at(struct liaison_domains *d, struct look *l, struct watch_find
     struct slice networks[NETWORKS_MAX];
     struct asking asking = {d, mono_now() +
                                    (d->o.deadline ? d->o.deadline : SECONDS(DEADLINE_SECONDS))};
-    struct watch_dns dns = {ask, &asking};
+    struct watch_outside outside = {{ask, &asking}, {get, &asking}};
     pthread_mutex_lock(&d->lock);
     struct watch_node *node = ARENA_NEW(l->arena, struct watch_node);
     *node = d->node;
     node->name = arena_copy(l->arena, slice_str(d->name));
     pthread_mutex_unlock(&d->lock);
     if (l->what.name.n == 0) {
-        watch_look_node(&dns, node, utc_now(), ret);
+        watch_look_node(&outside.dns, node, utc_now(), ret);
         return;
     }
     struct watch_domain domain = {.name = ascii_of(l->arena, l->what.name),
@@ -149,7 +177,7 @@ static void look_at(struct liaison_domains *d, struct look *l, struct watch_find
                                   .ttl_age = l->what.ttl_age};
     for (uint32_t i = 0; i < l->what.n_networks && i < NETWORKS_MAX; i++)
         networks[domain.n_networks++] = l->what.networks[i].text;
-    watch_look_domain(&dns, node, &domain, utc_now(), ret);
+    watch_look_domain(&outside, node, &domain, utc_now(), ret);
 }
 
 /* ---- threads -----------------------------------------------------------------------------------
@@ -201,9 +229,11 @@ static void *work_on(void *arg)
 
 struct liaison_domains *liaison_domains_create(const struct liaison_domains_options *o)
 {
-    must(o->threads > 0 && o->looks > 0 && o->done && o->resolve);
+    must(o->threads > 0 && o->looks > 0 && o->done && o->network.resolve);
     struct liaison_domains *d = mem_new(sizeof(*d));
     d->o = *o;
+    d->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    must(d->cancel_fd >= 0);
     d->threads = mem_new(o->threads * sizeof(*d->threads));
     must(pthread_mutex_init(&d->lock, NULL) == 0 && pthread_cond_init(&d->wake, NULL) == 0);
     list_init(&d->looks);
@@ -259,6 +289,7 @@ void liaison_domains_destroy(struct liaison_domains **domains)
         list_append(&looks, node);
     pthread_cond_broadcast(&d->wake);
     pthread_mutex_unlock(&d->lock);
+    (void)eventfd_write(d->cancel_fd, 1);
     for (struct list *node; (node = list_pop(&looks));)
         not_looked(d, container_of(node, struct look, node));
     for (unsigned i = 0; i < d->n_threads; i++)
@@ -266,5 +297,6 @@ void liaison_domains_destroy(struct liaison_domains **domains)
     (void)pthread_cond_destroy(&d->wake);
     (void)pthread_mutex_destroy(&d->lock);
     mem_free(&d->threads);
+    fd_close(&d->cancel_fd);
     mem_free(domains);
 }

@@ -19,5 +19,8 @@ void liaison_hook_signature(struct slice secret, int64_t unix_time, struct slice
 /* May a webhook go there? NULL: yes; else why not, in words, counted as a refusal. */
 const char *liaison_hook_fault(const struct net_policy *p, const struct sockaddr_storage *address,
                                bool is_encrypted);
+/* The same for the web server of a domain's MTA-STS policy. */
+const char *liaison_policy_fault(const struct net_policy *p, const struct sockaddr_storage *address,
+                                 bool is_encrypted);
 
 #endif

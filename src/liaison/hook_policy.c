@@ -1,4 +1,4 @@
-/* Where webhooks may lead, and how they are signed. */
+/* Where webhooks and fetches of policies may lead, and how webhooks are signed. */
 #include "liaison/hook.h"
 
 #include "base/refuse.h"
@@ -9,8 +9,8 @@
 #include <openssl/hmac.h>
 #include <stdio.h>
 
-const char *liaison_hook_fault(const struct net_policy *p, const struct sockaddr_storage *address,
-                               bool is_encrypted)
+static const char *fault_of(const struct net_policy *p, const struct sockaddr_storage *address,
+                            bool is_encrypted, enum refuse_id inside, bool is_wanted)
 {
     struct slice who = slice_str(net_peer_text(address).s);
     enum net_where where = net_policy_where(p, address);
@@ -18,12 +18,27 @@ const char *liaison_hook_fault(const struct net_policy *p, const struct sockaddr
         return "that is nobody's address";
     if (net_policy_lists(p, address) || (where == NET_LOOPBACK && !p->has_internet))
         return NULL;
-    /* With the Internet at hand whoever writes a URL could make us ask our own inside. */
+    /* With the Internet at hand whoever writes a URL or a DNS record could make us ask our own
+     * inside. */
     if (net_address_is_private(address))
-        return refuse(REFUSE_HOOK_INSIDE, who)->text;
+        return refuse(inside, who)->text;
     if (!p->has_internet)
-        return refuse(REFUSE_OUTSIDE, who)->text;
+        return (is_wanted ? refuse(REFUSE_OUTSIDE, who) : refuse_row(REFUSE_OUTSIDE))->text;
     return is_encrypted ? NULL : "without encryption only networks in network.allow are called";
+}
+
+const char *liaison_hook_fault(const struct net_policy *p, const struct sockaddr_storage *address,
+                               bool is_encrypted)
+{
+    return fault_of(p, address, is_encrypted, REFUSE_HOOK_INSIDE, true);
+}
+
+/* That a node without the Internet does not look at a domain there is no refusal to anybody: nobody
+ * wanted it, and the finding says so. */
+const char *liaison_policy_fault(const struct net_policy *p, const struct sockaddr_storage *address,
+                                 bool is_encrypted)
+{
+    return fault_of(p, address, is_encrypted, REFUSE_POLICY_INSIDE, false);
 }
 
 void liaison_hook_signature(struct slice secret, int64_t unix_time, struct slice body,

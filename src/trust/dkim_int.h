@@ -36,6 +36,7 @@ struct dkim_key {
     EVP_PKEY *pkey;
     bool is_testing;      /* t=y */
     bool is_exact_domain; /* t=s: no subdomain in i= */
+    bool is_other_kind;   /* k= is not the wanted one: that is the flaw */
 };
 /* Asks for the key and reads it (section 6.1.2). On PASS the caller frees ret->pkey. */
 struct dkim_flaw dkim_key_find(const struct trust_dns *dns, const struct dkim_sig *sig,

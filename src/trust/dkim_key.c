@@ -55,7 +55,8 @@ struct dkim_flaw dkim_key_parse(struct slice text, bool want_ed25519, struct dki
     if (!p)
         return flaw(TRUST_DKIM_PERMERROR, "no key in the key record");
     struct slice kind = k ? *k : SLICE("rsa");
-    if (!slice_eq(kind, want_ed25519 ? SLICE("ed25519") : SLICE("rsa")))
+    ret->is_other_kind = !slice_eq(kind, want_ed25519 ? SLICE("ed25519") : SLICE("rsa"));
+    if (ret->is_other_kind)
         return flaw(TRUST_DKIM_PERMERROR, "the key is of another kind");
     if (sign_tags_get(&tags, "h") && !list_has(&tags, "h", "sha256"))
         return flaw(TRUST_DKIM_PERMERROR, "the key is not for sha256");
@@ -66,16 +67,22 @@ struct dkim_flaw dkim_key_parse(struct slice text, bool want_ed25519, struct dki
     return read_key(*p, want_ed25519, ret);
 }
 
-const char *trust_dkim_key_flaw(struct slice record)
+const char *trust_dkim_key_read(struct slice record, struct trust_dkim_key *ret)
 {
     struct dkim_key key;
+    bool is_ed25519 = false;
     struct dkim_flaw f = dkim_key_parse(record, false, &key);
-    if (f.result != TRUST_DKIM_PASS) {
-        struct dkim_flaw other = dkim_key_parse(record, true, &key);
-        f = other.result == TRUST_DKIM_PASS ? other : f;
+    if (key.is_other_kind) {
+        f = dkim_key_parse(record, true, &key);
+        is_ed25519 = true;
     }
-    EVP_PKEY_free(f.result == TRUST_DKIM_PASS ? key.pkey : NULL);
-    return f.result == TRUST_DKIM_PASS ? NULL : f.why;
+    if (f.result != TRUST_DKIM_PASS)
+        return f.why;
+    *ret = (struct trust_dkim_key){.is_ed25519 = is_ed25519,
+                                   .is_testing = key.is_testing,
+                                   .bits = (unsigned)EVP_PKEY_get_bits(key.pkey)};
+    EVP_PKEY_free(key.pkey);
+    return NULL;
 }
 
 /* Several records at one name are undefined (section 3.6.2.2): the first that is a usable key. */

@@ -133,8 +133,12 @@ struct trust_dkim {
 void trust_dkim_verify(const struct trust_dns *dns, struct slice message, utc_ms now,
                        struct trust_dkim *ret);
 const char *trust_dkim_text(enum trust_dkim_result r);
-/* May this key record be used by anybody (RSA or Ed25519)? NULL: yes; else why not, static text. */
-const char *trust_dkim_key_flaw(struct slice record);
+/* One key record as its owner should see it. NULL: usable; else why not, static text. */
+struct trust_dkim_key {
+    bool is_ed25519, is_testing; /* t=y */
+    unsigned bits;
+};
+const char *trust_dkim_key_read(struct slice record, struct trust_dkim_key *ret);
 
 /* ---- DMARC (RFC 9989) --------------------------------------------------------------------- */
 

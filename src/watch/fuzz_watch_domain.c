@@ -1,5 +1,5 @@
-/* DNS answers of a stranger: each question takes the next piece of the input as its records. A look
- * must end, within its ceilings, with printable texts. */
+/* DNS answers and pages of a stranger: each question takes the next piece of the input. A look must
+ * end, within its ceilings, with printable texts. */
 #include "watch/watch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -31,6 +31,16 @@ static void answer(void *self, struct slice, uint16_t, struct arena *a, struct w
     s->rest = r.rest;
 }
 
+/* A byte of status, then half of what is left. */
+static void get(void *self, const char *, const char *, struct arena *, struct watch_page *ret)
+{
+    struct stranger *s = self;
+    struct reader r = reader_make(s->rest);
+    *ret = (struct watch_page){.status = read_u8(&r) % 3, .why = "no"};
+    ret->text = slice_of(r.rest.p, r.rest.n / 2);
+    s->rest = slice_skip(r.rest, r.rest.n / 2);
+}
+
 static void check_text(const char *text, size_t max)
 {
     must(strnlen(text, max + 1) <= max);
@@ -53,7 +63,7 @@ static void check(const struct watch_findings *all)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct slice networks[] = {{"192.0.2.0/24", 12}, {"2001:db8::/32", 13}};
-    static const struct slice selectors[] = {{"one", 3}};
+    static const struct watch_selector selectors[] = {{{"one", 3}, true}};
     struct watch_node node = {.name = SLICE("mx1.staffetta.example")};
     struct watch_domain domain = {.name = SLICE("mail.rossi.example"),
                                   .form = 1 + size % 3,
@@ -62,11 +72,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                   .selectors = selectors,
                                   .n_selectors = 1};
     struct stranger s = {.rest = slice_of((const char *)data, size)};
-    struct watch_dns dns = {answer, &s};
+    struct watch_outside outside = {{answer, &s}, {get, &s}};
     struct watch_findings all;
-    watch_look_domain(&dns, &node, &domain, 1700000000000, &all);
+    watch_look_domain(&outside, &node, &domain, 1700000000000, &all);
     check(&all);
-    watch_look_node(&dns, &node, 1700000000000, &all);
+    watch_look_node(&outside.dns, &node, 1700000000000, &all);
     check(&all);
     return 0;
 }

@@ -2,10 +2,10 @@
  * domain, certificates, room on the disk, the age of what waits.
  *
  * Each judgement is a finding: what was found, what was expected, why it matters, what to do. Pure:
- * no clock, no log, no sockets; a look at a domain blocks only in `watch_dns.ask`. What DNS says is
- * hostile: every count has a ceiling, every text comes out as printable ASCII. Lives in liaison
- * (looks) and in core (forecasts). RFC 7208 (SPF), 9989 (DMARC), 6376 (DKIM), 8461 (MTA-STS), 6698
- * and 7672 (DANE). */
+ * no clock, no log, no sockets; a look at a domain blocks only in `watch_dns.ask` and
+ * `watch_web.get`. What they say is hostile: every count has a ceiling, every text comes out as
+ * printable ASCII. Lives in liaison (looks) and in core (forecasts). RFC 7208 (SPF), 9989 (DMARC),
+ * 6376 (DKIM), 8461 (MTA-STS), 6698 and 7672 (DANE). */
 #ifndef WATCH_WATCH_H
 #define WATCH_WATCH_H
 
@@ -100,11 +100,47 @@ struct watch_dns {
     void *self;
 };
 
-/* A certificate and its chain, as far as TLSA and its end go. */
-enum { WATCH_CHAIN_MAX = 8, WATCH_SHA256 = 32, WATCH_SHA512 = 64 };
+/* ---- looking at pages ------------------------------------------------------------------------ */
+
+enum watch_fetch {
+    WATCH_FETCH_OK,
+    WATCH_FETCH_FAILED, /* theirs: no address, no connection, a wrong certificate, another status */
+    WATCH_FETCH_OURS    /* we could not try, or not judge: says nothing about them */
+};
+enum { WATCH_PAGE_MAX = 64 << 10 }; /* RFC 8461 section 3.3 */
+struct watch_page {
+    enum watch_fetch status;
+    struct slice text;            /* with OK only; at most WATCH_PAGE_MAX */
+    char why[WATCH_TEXT_MAX + 1]; /* not OK: what happened, in words */
+};
+/* GET https://HOST/PATH. OK: status 200 and text/plain, over TLS with a certificate for HOST from
+ * an authority that we know; no redirect was followed (RFC 8461 section 3.3). Blocks; keeps its own
+ * deadline. The text goes into `a` (arena_try). Sets all of *ret. */
+struct watch_web {
+    void (*get)(void *self, const char *host, const char *path, struct arena *a,
+                struct watch_page *ret);
+    void *self;
+};
+struct watch_outside {
+    struct watch_dns dns;
+    struct watch_web web;
+};
+
+/* ---- who we are, and whom we look at --------------------------------------------------------- */
+
+enum watch_vouched {
+    WATCH_VOUCHED_UNKNOWN, /* we know no authorities */
+    WATCH_VOUCHED_YES,     /* an authority that is commonly trusted stands behind it */
+    WATCH_VOUCHED_NO
+};
+/* A certificate and its chain, as far as TLSA, its end and its names go. */
+enum { WATCH_CHAIN_MAX = 8, WATCH_SHA256 = 32, WATCH_SHA512 = 64, WATCH_LEAF_MAX = 16 << 10 };
 struct watch_certificate {
-    utc_ms until; /* of the first */
-    size_t n;     /* in the chain; 0: there is none */
+    utc_ms until;                 /* of the first */
+    enum watch_vouched vouched;   /* said by whoever knows the authorities */
+    uint8_t leaf[WATCH_LEAF_MAX]; /* DER of the first */
+    size_t n_leaf;                /* 0: too large to keep */
+    size_t n;                     /* in the chain; 0: there is none */
     struct {
         uint8_t whole256[WATCH_SHA256], whole512[WATCH_SHA512]; /* of the DER */
         uint8_t key256[WATCH_SHA256], key512[WATCH_SHA512];     /* of its SubjectPublicKeyInfo */
@@ -112,6 +148,8 @@ struct watch_certificate {
 };
 /* PEM of our own file. False: no certificate in it. */
 bool watch_certificate_read(struct slice pem, struct watch_certificate *ret);
+/* May a host of this name show it (RFC 6125)? */
+bool watch_certificate_names(const struct watch_certificate *c, const char *host);
 
 enum { WATCH_ADDRESSES_MAX = 16 };
 struct watch_node {
@@ -122,26 +160,49 @@ struct watch_node {
     struct watch_certificate certificate;
 };
 
+struct watch_selector {
+    struct slice name;
+    bool is_ours; /* of a key that this node signs with; else of the company's own mail system */
+};
+enum { WATCH_SELECTORS_MAX = 32 };
 enum watch_form { WATCH_INLINE = 1, WATCH_SECOND = 2, WATCH_HOSTED = 3 }; /* as enum dir_form */
 struct watch_domain {
     struct slice name;
     enum watch_form form;
     const struct slice *networks; /* of its primary: "192.0.2.0/24" */
     size_t n_networks;
-    const struct slice *selectors; /* of our DKIM keys; none: not looked at */
+    const struct watch_selector *selectors; /* of DKIM keys; at most WATCH_SELECTORS_MAX */
     size_t n_selectors;
     uint32_t ttl_known; /* of the MX as we saw it freshly; 0: never */
     int64_t ttl_age;    /* seconds since then: what a cache says meanwhile is only a rest */
 };
 
 /* One finding for each thing that can be asked; in the order of enum watch_check. */
-void watch_look_domain(const struct watch_dns *dns, const struct watch_node *node,
+void watch_look_domain(const struct watch_outside *outside, const struct watch_node *node,
                        const struct watch_domain *domain, utc_ms now, struct watch_findings *ret);
 /* Address, reverse names, certificate. */
 void watch_look_node(const struct watch_dns *dns, const struct watch_node *node, utc_ms now,
                      struct watch_findings *ret);
 /* Nothing was answered at all: that is our resolver's trouble, not the domain's. */
 bool watch_is_blind(const struct watch_findings *f);
+
+/* ---- MTA-STS policies (RFC 8461 section 3.2) --------------------------------------------------
+ */
+
+enum watch_mode { WATCH_MODE_NONE, WATCH_MODE_TESTING, WATCH_MODE_ENFORCE };
+enum { WATCH_MAX_AGE_MOST = 31557600 };
+struct watch_policy {
+    enum watch_mode mode;
+    uint64_t max_age;  /* seconds, as written */
+    struct slice text; /* all of it, borrowed */
+};
+/* NULL: it is one; else why senders cannot use it, static text. Unknown keys are ignored, and all
+ * but the first of each known one, except mx. At most WATCH_PAGE_MAX bytes. O(n). */
+const char *watch_policy_read(struct slice text, struct watch_policy *ret);
+/* The next mx ("mail.rossi.example", "*.rossi.example"): `*rest` begins as policy->text. */
+bool watch_policy_mx(struct slice *rest, struct slice *ret);
+/* Does one of them stand for this host (section 4.1)? A star is the whole leftmost label. */
+bool watch_policy_covers(const struct watch_policy *p, const char *host);
 
 /* ---- certificates, forecasts ----------------------------------------------------------------- */
 

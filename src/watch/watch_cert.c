@@ -1,10 +1,11 @@
-/* Certificates: what TLSA records are compared with, and when they end. */
+/* Certificates: what TLSA records are compared with, whom they name, when they end. */
 #include "watch/watch_int.h"
 
 #include <openssl/bio.h>
 #include <openssl/pem.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <time.h>
 
 enum { DAY_SECONDS = 86400, NOTICE_DAYS = 21, ALARM_DAYS = 7 };
@@ -17,6 +18,14 @@ static utc_ms end_of(const X509 *x)
     return (utc_ms)timegm(&tm) * 1000;
 }
 
+static void keep_leaf(const unsigned char *whole, int n, struct watch_certificate *ret)
+{
+    if (n > WATCH_LEAF_MAX)
+        return;
+    memcpy(ret->leaf, whole, (size_t)n);
+    ret->n_leaf = (size_t)n;
+}
+
 static bool take_digests(X509 *x, struct watch_certificate *ret)
 {
     unsigned char *whole = NULL, *key = NULL;
@@ -25,6 +34,8 @@ static bool take_digests(X509 *x, struct watch_certificate *ret)
     bool is_good = n_whole > 0 && n_key > 0;
     if (is_good) {
         size_t at = ret->n++;
+        if (at == 0)
+            keep_leaf(whole, n_whole, ret);
         SHA256(whole, (size_t)n_whole, ret->chain[at].whole256);
         SHA512(whole, (size_t)n_whole, ret->chain[at].whole512);
         SHA256(key, (size_t)n_key, ret->chain[at].key256);
@@ -55,6 +66,16 @@ bool watch_certificate_read(struct slice pem, struct watch_certificate *ret)
         return false;
     *ret = c;
     return true;
+}
+
+bool watch_certificate_names(const struct watch_certificate *c, const char *host)
+{
+    const unsigned char *at = c->leaf;
+    X509 *x = c->n_leaf > 0 ? d2i_X509(NULL, &at, (long)c->n_leaf) : NULL;
+    /* Senders look into subjectAltName only (RFC 8461 section 4.1). */
+    bool is_so = x && X509_check_host(x, host, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1;
+    X509_free(x);
+    return is_so;
 }
 
 static void advise(enum watch_check check, struct watch_finding *f)

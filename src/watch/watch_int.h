@@ -67,6 +67,7 @@ struct watch_exchanger {
 };
 struct watch_look {
     const struct watch_dns *dns;
+    const struct watch_web *web;
     const struct watch_node *node;
     const struct watch_domain *domain;
     utc_ms now;
@@ -76,8 +77,10 @@ struct watch_look {
     bool is_mx_unknown; /* nobody answered */
     struct watch_findings *all;
 };
-void watch_judge_mx(struct watch_look *l);     /* fills mx; MX and TTL */
-void watch_judge_sender(struct watch_look *l); /* SPF, DKIM, DMARC */
+void watch_judge_mx(struct watch_look *l); /* fills mx; MX and TTL */
+void watch_judge_spf(struct watch_look *l);
+void watch_judge_dkim(struct watch_look *l);
+void watch_judge_dmarc(struct watch_look *l);
 void watch_judge_sts(struct watch_look *l);
 void watch_judge_tlsa(struct watch_look *l);
 void watch_judge_ns(struct watch_look *l);

@@ -3,14 +3,21 @@
 
 #include <stdio.h>
 
-void watch_look_domain(const struct watch_dns *dns, const struct watch_node *node,
+void watch_look_domain(const struct watch_outside *outside, const struct watch_node *node,
                        const struct watch_domain *domain, utc_ms now, struct watch_findings *ret)
 {
-    struct watch_look l = {.dns = dns, .node = node, .domain = domain, .now = now, .all = ret};
+    struct watch_look l = {.dns = &outside->dns,
+                           .web = &outside->web,
+                           .node = node,
+                           .domain = domain,
+                           .now = now,
+                           .all = ret};
     ret->n = 0;
-    watch_own_addresses(dns, node, &l.own);
+    watch_own_addresses(l.dns, node, &l.own);
     watch_judge_mx(&l);
-    watch_judge_sender(&l);
+    watch_judge_spf(&l);
+    watch_judge_dkim(&l);
+    watch_judge_dmarc(&l);
     watch_judge_sts(&l);
     watch_judge_tlsa(&l);
     watch_judge_ns(&l);

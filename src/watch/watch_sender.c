@@ -1,5 +1,5 @@
-/* Will others believe mail that we send in the name of the domain? SPF (RFC 7208), DKIM (RFC 6376),
- * DMARC (RFC 9989). */
+/* Will others believe mail that we send in the name of the domain? SPF (RFC 7208), DMARC (RFC
+ * 9989); keys are watch_dkim.c's. */
 #include "watch/watch_int.h"
 
 #include <stdio.h>
@@ -129,7 +129,7 @@ static void judge_addresses(const struct watch_look *l, struct watch_finding *f,
     }
 }
 
-static void judge_spf(const struct watch_look *l)
+void watch_judge_spf(struct watch_look *l)
 {
     SCOPED(arena_destroy) struct arena *a = arena_create(2 * TRUST_ANSWER_MAX);
     struct watch_finding *f = watch_add(l->all, WATCH_SPF);
@@ -156,62 +156,6 @@ static void judge_spf(const struct watch_look *l)
     WATCH_SAY(f->found, "no SPF record");
     WATCH_SAY(f->why, "Large receivers take mail of domains without SPF for spam.");
     advise_spf(l, f, SLICE(""));
-}
-
-/* ---- DKIM ------------------------------------------------------------------------------------ */
-
-static const char *key_flaw(const struct watch_records *r, struct arena *a)
-{
-    const char *flaw = "there is no key";
-    for (size_t i = 0; i < r->n; i++) {
-        struct slice text;
-        if (!watch_text_read(r->data[i], a, &text))
-            continue;
-        flaw = trust_dkim_key_flaw(text);
-        if (!flaw)
-            break;
-    }
-    return flaw;
-}
-
-static void judge_selector(const struct watch_look *l, struct watch_finding *f,
-                           struct slice selector)
-{
-    SCOPED(arena_destroy) struct arena *a = arena_create(2 * TRUST_ANSWER_MAX);
-    struct watch_records r;
-    char one[WATCH_NAME_MAX];
-    watch_ask(l->dns, WATCH_TYPE_TXT, a, &r, SLICE_FMT "._domainkey." SLICE_FMT,
-              SLICE_ARG(selector), SLICE_ARG(l->domain->name));
-    struct watch_finding here = {};
-    if (watch_is_unanswered(&here, &r, "a DKIM key")) {
-        if (f->class == WATCH_OK) {
-            f->class = WATCH_UNKNOWN;
-            WATCH_SAY(f->why, "%s", here.why);
-        }
-        return;
-    }
-    const char *flaw = key_flaw(&r, a);
-    (void)snprintf(one, sizeof(one), "%.*s: %s", (int)(selector.n < 64 ? selector.n : 64),
-                   selector.p, flaw ? flaw : "fine");
-    watch_join(f->found, sizeof(f->found), one);
-    if (!flaw)
-        return;
-    f->class = WATCH_ALARM;
-    WATCH_SAY(f->why, "What this node signs with that key counts as forged or unsigned.");
-    WATCH_SAY(f->advice,
-              "Publish the key of the selector " SLICE_FMT " again:  " SLICE_FMT
-              "._domainkey." SLICE_FMT ". TXT ...",
-              SLICE_ARG(selector), SLICE_ARG(selector), SLICE_ARG(l->domain->name));
-}
-
-static void judge_dkim(const struct watch_look *l)
-{
-    if (l->domain->n_selectors == 0)
-        return; /* we do not sign for it */
-    struct watch_finding *f = watch_add(l->all, WATCH_DKIM);
-    WATCH_SAY(f->expected, "a usable key at each of our selectors");
-    for (size_t i = 0; i < l->domain->n_selectors; i++)
-        judge_selector(l, f, l->domain->selectors[i]);
 }
 
 /* ---- DMARC ----------------------------------------------------------------------------------- */
@@ -248,7 +192,7 @@ static void judge_dmarc_record(const struct watch_look *l, struct watch_finding 
 }
 
 /* The domain's own record, or that of a domain above it, as receivers walk (section 4.10). */
-static void judge_dmarc(const struct watch_look *l)
+void watch_judge_dmarc(struct watch_look *l)
 {
     struct watch_finding *f = watch_add(l->all, WATCH_DMARC);
     struct slice at = l->domain->name;
@@ -273,11 +217,4 @@ static void judge_dmarc(const struct watch_look *l)
     }
     WATCH_SAY(f->found, "no DMARC record");
     broken_dmarc(l, f, l->domain->name, "Nothing is published");
-}
-
-void watch_judge_sender(struct watch_look *l)
-{
-    judge_spf(l);
-    judge_dkim(l);
-    judge_dmarc(l);
 }

@@ -74,8 +74,7 @@ static struct liaison_domains *start(struct seen *s, unsigned threads, unsigned 
     *s = (struct seen){.lock = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER};
     struct liaison_domains_options o = {.threads = threads,
                                         .looks = looks,
-                                        .resolve = resolve,
-                                        .resolve_arg = s,
+                                        .network = {.resolve = resolve, .resolve_arg = s},
                                         .done = on_done,
                                         .done_arg = s};
     struct liaison_domains *d = liaison_domains_create(&o);

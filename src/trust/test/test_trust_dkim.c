@@ -402,14 +402,31 @@ static void a_key_for_one_domain_is_not_for_its_subdomains(void **)
 
 static void a_key_record_says_whether_it_can_be_used(void **)
 {
-    static const char *const good =
-        "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
-    assert_null(trust_dkim_key_flaw(slice_str(good)));
-    assert_string_equal(trust_dkim_key_flaw(SLICE("v=DKIM1; p=")), "key revoked");
-    assert_string_equal(trust_dkim_key_flaw(SLICE("v=DKIM1; p=AAAA")), "the key is broken");
-    assert_string_equal(trust_dkim_key_flaw(SLICE("v=DKIM2; p=AAAA")),
-                        "unknown version of the key record");
-    assert_string_equal(trust_dkim_key_flaw(SLICE("hello")), "syntax error in the key record");
+    static const struct {
+        const char *record, *flaw;
+    } rows[] = {
+        {"v=DKIM1; p=", "key revoked"},
+        {"v=DKIM1; k=ed25519; p=", "key revoked"},
+        {"v=DKIM1; p=AAAA", "the key is broken"},
+        {"v=DKIM1; k=ed25519; p=AAAA", "the key is broken"},
+        {"v=DKIM1; k=dsa; p=AAAA", "the key is of another kind"},
+        {"v=DKIM2; p=AAAA", "unknown version of the key record"},
+        {"hello", "syntax error in the key record"},
+    };
+    struct trust_dkim_key key;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_string_equal(trust_dkim_key_read(slice_str(rows[i].record), &key), rows[i].flaw);
+    assert_null(trust_dkim_key_read(
+        SLICE("v=DKIM1; k=ed25519; t=y; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="), &key));
+    assert_true(key.is_ed25519 && key.is_testing);
+    SCOPED(buf_finish) struct buf rsa = buf_make(2000);
+    struct sign_key *mine;
+    assert_int_equal(sign_key_create(SIGN_KEY_RSA2048, &mine, NULL), ERR_OK);
+    assert_int_equal(sign_key_record(mine, &rsa, NULL), ERR_OK);
+    sign_key_destroy(&mine);
+    assert_null(trust_dkim_key_read(buf_slice(&rsa), &key));
+    assert_int_equal(key.bits, 2048);
+    assert_false(key.is_ed25519 || key.is_testing);
 }
 
 int main(void)

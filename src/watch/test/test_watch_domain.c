@@ -5,7 +5,7 @@
 #define GOOD_MX "rossi.test MX 10 mx1.staffetta.test\n"
 
 static const struct slice networks[] = {{"198.51.100.0/24", 15}, {"2001:db8:1::/48", 15}};
-static const struct slice selectors[] = {{"one", 3}, {"two", 3}};
+static const struct watch_selector selectors[] = {{{"one", 3}, true}, {{"two", 3}, false}};
 
 struct row {
     const char *name, *zone;
@@ -26,9 +26,9 @@ static struct watch_domain domain_of(enum watch_form form)
 static void look(const char *text, const struct watch_domain *domain, struct watch_findings *ret)
 {
     struct zone z = {.text = text};
-    struct watch_dns dns = {zone_ask, &z};
+    struct watch_outside outside = zone_outside(&z);
     struct watch_node node = {.name = SLICE("mx1.staffetta.test")};
-    watch_look_domain(&dns, &node, domain, 1700000000000, ret);
+    watch_look_domain(&outside, &node, domain, 1700000000000, ret);
 }
 
 static void check_rows(const struct row *rows, size_t n)
@@ -142,33 +142,51 @@ static void spf_is_evaluated_for_each_of_our_addresses(void **)
 static void the_addresses_of_the_settings_count_before_those_of_our_name(void **)
 {
     struct zone z = {.text = US "rossi.test TXT v=spf1 ip4:203.0.113.9 -all\n"};
-    struct watch_dns dns = {zone_ask, &z};
+    struct watch_outside outside = zone_outside(&z);
     struct watch_node node = {.name = SLICE("mx1.staffetta.test"), .n_addresses = 1};
     struct watch_domain domain = domain_of(WATCH_INLINE);
     struct watch_findings all;
     assert_true(wire_ip_parse(SLICE("203.0.113.9"), &node.addresses[0]));
-    watch_look_domain(&dns, &node, &domain, 0, &all);
+    watch_look_domain(&outside, &node, &domain, 0, &all);
     zone_expect("settings", &all, WATCH_SPF, WATCH_OK, "");
 }
 
 #define ED_KEY "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
+#define ONE "one._domainkey.rossi.test TXT "
+#define TWO "two._domainkey.rossi.test TXT "
+/* RSA of 1024 bits. */
+#define SHORT_KEY                                                                                  \
+    "v=DKIM1; p="                                                                                  \
+    "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQCj/r7YKxO5O3uZFd2hPVs3W0x0aU8JnHWH"                     \
+    "Gjtrp0TYLUL7f1CFa7qUpleY0qF72/QAj6TF5SQQMXXq+Q73F5ZqRwCT89OFZuKojPcz3drI"                     \
+    "IMgyyZbbyiTE/zl1revqAyP9KLZIb6iFskmRmAJEpmNVBZXLk0aOjc+Qk/uDzWNFJQIDAQAB"
 
-static void our_dkim_keys_have_to_be_published(void **)
+static void dkim_keys_have_to_be_published(void **)
 {
     static const struct {
         const char *name, *zone;
         enum watch_class class;
         const char *part;
     } rows[] = {
-        {"both", "one._domainkey.rossi.test TXT " ED_KEY "\ntwo._domainkey.rossi.test TXT " ED_KEY,
-         WATCH_OK, "two: fine"},
-        {"one is missing", "one._domainkey.rossi.test TXT " ED_KEY, WATCH_ALARM,
-         "two: there is no key"},
-        {"revoked",
-         "one._domainkey.rossi.test TXT v=DKIM1; p=\ntwo._domainkey.rossi.test TXT " ED_KEY,
-         WATCH_ALARM, "key revoked"},
-        {"no answer", "one._domainkey.rossi.test NONE\ntwo._domainkey.rossi.test TXT " ED_KEY,
-         WATCH_UNKNOWN, ""},
+        {"both", ONE ED_KEY "\n" TWO ED_KEY, WATCH_OK, "two: fine (Ed25519, 256 bits)"},
+        {"the other's is missing", ONE ED_KEY, WATCH_ALARM, "two: there is no key"},
+        {"its advice", ONE ED_KEY, WATCH_ALARM, "staffetta dkim remove rossi.test two"},
+        {"ours is missing", TWO ED_KEY, WATCH_ALARM, "What this node signs"},
+        {"revoked", ONE "v=DKIM1; p=\n" TWO ED_KEY, WATCH_ALARM, "one: key revoked"},
+        {"broken", ONE ED_KEY "\n" TWO "v=DKIM1; p=AAAA", WATCH_ALARM, "two: the key is broken"},
+        {"no key record", ONE ED_KEY "\n" TWO "hello", WATCH_ALARM, "two: syntax error"},
+        {"short", ONE ED_KEY "\n" TWO SHORT_KEY, WATCH_NOTICE, "two: fine (RSA, 1024 bits)"},
+        {"short, why", ONE ED_KEY "\n" TWO SHORT_KEY, WATCH_NOTICE, "less than 2048 bits"},
+        {"testing", ONE ED_KEY "; t=y\n" TWO ED_KEY, WATCH_NOTICE, "remove t=y"},
+        {"several", ONE ED_KEY "\n" ONE "v=DKIM1; p=\n" TWO ED_KEY, WATCH_NOTICE,
+         "several records"},
+        {"an alarm stays one", ONE "v=DKIM1; p=\n" TWO SHORT_KEY, WATCH_ALARM, "What this node"},
+        {"one answer",
+         ONE "x\n"
+             "one._domainkey.rossi.test NONE\n" TWO ED_KEY,
+         WATCH_UNKNOWN, "two: fine"},
+        {"no answer", "one._domainkey.rossi.test NONE\ntwo._domainkey.rossi.test NONE\n",
+         WATCH_UNKNOWN, "no answer"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct watch_domain domain = domain_of(WATCH_INLINE);
@@ -178,10 +196,14 @@ static void our_dkim_keys_have_to_be_published(void **)
         look(rows[i].zone, &domain, &all);
         zone_expect(rows[i].name, &all, WATCH_DKIM, rows[i].class, rows[i].part);
     }
+}
+
+static void without_selectors_nothing_is_known_of_keys(void **)
+{
     struct watch_domain domain = domain_of(WATCH_INLINE);
     struct watch_findings all;
     look(US, &domain, &all);
-    assert_null(zone_finding(&all, WATCH_DKIM)); /* we have no keys */
+    zone_expect("none", &all, WATCH_DKIM, WATCH_UNKNOWN, "staffetta dkim add rossi.test SELECTOR");
 }
 
 static void dmarc_has_to_parse(void **)
@@ -214,17 +236,6 @@ static void dmarc_of_a_domain_above_counts(void **)
     zone_expect("above", &all, WATCH_DMARC, WATCH_OK, "of rossi.test");
 }
 
-static void mta_sts_has_to_be_looked_at_by_a_person(void **)
-{
-    static const struct row rows[] = {
-        {"none", US, 0, WATCH_STS, WATCH_OK, "none"},
-        {"there", "_mta-sts.rossi.test TXT v=STSv1; id=20260101\n", 0, WATCH_STS, WATCH_NOTICE,
-         "cannot be checked yet"},
-        {"no answer", "_mta-sts.rossi.test NONE\n", 0, WATCH_STS, WATCH_UNKNOWN, ""},
-    };
-    CHECK(rows);
-}
-
 static void name_servers_should_not_die_with_the_company(void **)
 {
     static const struct row rows[] = {
@@ -251,14 +262,14 @@ static void name_servers_should_not_die_with_the_company(void **)
 static void a_dead_resolver_says_nothing_about_the_domain(void **)
 {
     struct zone z = {.text = US GOOD_MX, .is_dead = true};
-    struct watch_dns dns = {zone_ask, &z};
+    struct watch_outside outside = zone_outside(&z);
     struct watch_node node = {.name = SLICE("mx1.staffetta.test")};
     struct watch_domain domain = domain_of(WATCH_INLINE);
     struct watch_findings all;
-    watch_look_domain(&dns, &node, &domain, 0, &all);
+    watch_look_domain(&outside, &node, &domain, 0, &all);
     assert_true(watch_is_blind(&all));
     z.is_dead = false;
-    watch_look_domain(&dns, &node, &domain, 0, &all);
+    watch_look_domain(&outside, &node, &domain, 0, &all);
     assert_false(watch_is_blind(&all));
 }
 
@@ -280,10 +291,10 @@ int main(void)
         cmocka_unit_test(what_is_left_of_a_ttl_in_a_cache_is_not_the_ttl),
         cmocka_unit_test(spf_is_evaluated_for_each_of_our_addresses),
         cmocka_unit_test(the_addresses_of_the_settings_count_before_those_of_our_name),
-        cmocka_unit_test(our_dkim_keys_have_to_be_published),
+        cmocka_unit_test(dkim_keys_have_to_be_published),
+        cmocka_unit_test(without_selectors_nothing_is_known_of_keys),
         cmocka_unit_test(dmarc_has_to_parse),
         cmocka_unit_test(dmarc_of_a_domain_above_counts),
-        cmocka_unit_test(mta_sts_has_to_be_looked_at_by_a_person),
         cmocka_unit_test(name_servers_should_not_die_with_the_company),
         cmocka_unit_test(a_dead_resolver_says_nothing_about_the_domain),
         cmocka_unit_test(strangers_texts_come_out_printable),

@@ -180,13 +180,13 @@ static void tlsa_records_fit_our_certificate(void **)
                        rows[i].kind, rows[i].digest,
                        rows[i].is_secure ? "_25._tcp.mx1.staffetta.test SECURE\n" : "");
         struct zone z = {.text = text};
-        struct watch_dns dns = {zone_ask, &z};
+        struct watch_outside outside = zone_outside(&z);
         struct watch_node node = {.name = SLICE("mx1.staffetta.test")};
         struct watch_domain domain = {.name = SLICE("rossi.test"), .form = WATCH_INLINE};
         struct watch_findings all;
         assert_true(watch_certificate_read(slice_str(both), &node.certificate));
         assert_int_equal(node.certificate.n, 2);
-        watch_look_domain(&dns, &node, &domain, NOW, &all);
+        watch_look_domain(&outside, &node, &domain, NOW, &all);
         zone_expect(rows[i].name, &all, WATCH_TLSA, rows[i].class, rows[i].part);
     }
 }
@@ -196,11 +196,11 @@ static void tlsa_records_without_a_certificate_keep_mail_away(void **)
     struct zone z = {.text = US "rossi.test MX 10 mx1.staffetta.test\n"
                                 "_25._tcp.mx1.staffetta.test TLSA 3 1 1 00\n"
                                 "_25._tcp.mx1.staffetta.test SECURE\n"};
-    struct watch_dns dns = {zone_ask, &z};
+    struct watch_outside outside = zone_outside(&z);
     struct watch_node node = {.name = SLICE("mx1.staffetta.test")};
     struct watch_domain domain = {.name = SLICE("rossi.test"), .form = WATCH_INLINE};
     struct watch_findings all;
-    watch_look_domain(&dns, &node, &domain, NOW, &all);
+    watch_look_domain(&outside, &node, &domain, NOW, &all);
     zone_expect("no certificate", &all, WATCH_TLSA, WATCH_ALARM, "tls.certificate");
 }
 

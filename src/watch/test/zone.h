@@ -20,6 +20,11 @@ struct zone {
     const char *text;
     bool is_dead; /* nobody answers anything */
     unsigned n_asked;
+    /* What every page answers; text NULL: as `fetch` and `why` say. */
+    const char *page;
+    enum watch_fetch fetch;
+    const char *why;
+    char got[300]; /* the page that was asked for last, "host/path" */
 };
 
 static inline void zone_put_name(struct buf *b, struct slice name)
@@ -133,6 +138,21 @@ static inline void zone_ask(void *self, struct slice name, uint16_t type, struct
     }
     if (z->is_dead)
         *ret = (struct watch_records){.status = WATCH_ANSWER_NONE};
+}
+
+static inline void zone_get(void *self, const char *host, const char *path, struct arena *,
+                            struct watch_page *ret)
+{
+    struct zone *z = self;
+    (void)snprintf(z->got, sizeof(z->got), "%s/%s", host, path);
+    *ret = (struct watch_page){.status = z->page ? WATCH_FETCH_OK : z->fetch,
+                               .text = slice_str(z->page)};
+    (void)snprintf(ret->why, sizeof(ret->why), "%s", z->why ? z->why : "");
+}
+
+static inline struct watch_outside zone_outside(struct zone *z)
+{
+    return (struct watch_outside){{zone_ask, z}, {zone_get, z}};
 }
 
 static inline const struct watch_finding *zone_finding(const struct watch_findings *all,

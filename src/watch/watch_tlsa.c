@@ -1,38 +1,9 @@
-/* What tells senders to use TLS, and with which certificate: MTA-STS (RFC 8461) and DANE for SMTP
- * (RFC 6698, RFC 7672). Wrong ones keep mail away. */
+/* DANE for SMTP (RFC 6698, RFC 7672): which certificate senders want to see. A wrong record keeps
+ * mail away. */
 #include "watch/watch_int.h"
 
 #include <openssl/sha.h>
 #include <stdio.h>
-
-/* ---- MTA-STS --------------------------------------------------------------------------------- */
-
-void watch_judge_sts(struct watch_look *l)
-{
-    SCOPED(arena_destroy) struct arena *a = arena_create(2 * TRUST_ANSWER_MAX);
-    struct watch_finding *f = watch_add(l->all, WATCH_STS);
-    struct watch_records r;
-    struct watch_texts texts;
-    watch_ask(l->dns, WATCH_TYPE_TXT, a, &r, "_mta-sts." SLICE_FMT, SLICE_ARG(l->domain->name));
-    WATCH_SAY(f->expected, "none, or a policy that names " SLICE_FMT, SLICE_ARG(l->node->name));
-    if (watch_is_unanswered(f, &r, "MTA-STS"))
-        return;
-    if (!watch_texts_find(&r, a, SLICE("v=STSv1"), &texts)) {
-        WATCH_SAY(f->found, "none: nothing can contradict the MX");
-        return;
-    }
-    f->class = WATCH_NOTICE;
-    WATCH_SAY(f->found, "\"" SLICE_FMT "\"; the policy itself cannot be checked yet",
-              SLICE_ARG(texts.first));
-    WATCH_SAY(f->why, "Senders with MTA-STS bring no mail to hosts that the policy does not name.");
-    WATCH_SAY(f->advice,
-              "Look whether https://mta-sts." SLICE_FMT
-              "/.well-known/mta-sts.txt has the line \"mx: " SLICE_FMT
-              "\"; after a change of it change the id= in the record.",
-              SLICE_ARG(l->domain->name), SLICE_ARG(l->node->name));
-}
-
-/* ---- TLSA ------------------------------------------------------------------------------------ */
 
 enum { USAGE_PKIX_TA, USAGE_PKIX_EE, USAGE_DANE_TA, USAGE_DANE_EE };
 enum { MATCH_WHOLE, MATCH_SHA256, MATCH_SHA512 };
