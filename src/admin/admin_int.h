@@ -153,6 +153,7 @@ void call_remove(struct admin_call *c, const struct removal *r);
  */
 
 void write_state(struct admin_call *c, const char *key, const struct directory_primary *p);
+void write_domain(struct admin_call *c, const struct directory_domain *d);
 void write_hosts(struct out *j, const struct dir_host *hosts, uint32_t n);
 void write_queue_figures(struct admin_call *c, const char *key);
 void write_store_figures(struct admin_call *c, const char *key);

@@ -19,9 +19,10 @@ static enum dir_form form_of(struct slice word)
     return DIR_INLINE;
 }
 
-static void write_domain(struct admin_call *c, const struct directory_domain *d)
+void write_domain(struct admin_call *c, const struct directory_domain *d)
 {
     const struct dir_domain *f = &d->facts;
+    const struct directory_selectors *s = directory_selectors(c->host->directory, d->id);
     bool is_form = f->form >= DIR_INLINE && f->form <= DIR_HOSTED;
     out_object(&c->json, NULL);
     out_text(&c->json, "name", f->name);
@@ -32,6 +33,7 @@ static void write_domain(struct admin_call *c, const struct directory_domain *d)
     out_text(&c->json, "separators", f->separators);
     out_text_if(&c->json, "catch_all", f->catch_all);
     out_text_if(&c->json, "postmaster", f->postmaster);
+    write_texts(&c->json, "selectors", s ? s->facts.names : NULL, s ? s->facts.n_names : 0);
     out_close(&c->json);
 }
 

@@ -121,7 +121,12 @@ static const struct view domains_view = {
 };
 static const struct view domain_view = {
     .lines = "Domain=name|Company=tenant|Form=form|Mail system=primary|Cut-through=cut_through|"
-             "Separators=separators|Catch-all=catch_all|Postmaster=postmaster",
+             "Separators=separators|Catch-all=catch_all|Postmaster=postmaster|"
+             "DKIM selectors=selectors",
+};
+static const struct view dkim_view = {
+    .tables = {{NULL, "domains", "Domain=name|Company=tenant|DKIM selectors=selectors",
+                "No domains yet: staffetta domain add NAME --tenant COMPANY --primary NAME"}},
 };
 static const struct view primaries_view = {
     .tables = {{NULL, "primaries",
@@ -364,6 +369,15 @@ const struct command commands[] = {
     {"domain", "check", "NAME", "POST", "/v1/domains/{NAME}/check", "", "", NULL, run_watch,
      "Look at the DNS of a domain now: found, expected, why, what to write. Exit code 1 when mail "
      "suffers."},
+    {"dkim", "list", "", "GET", "/v1/domains", "", "tenant", &dkim_view, NULL,
+     "List the selectors of DKIM keys that are watched."},
+    {"dkim", "add", "DOMAIN SELECTOR:selector", "POST", "/v1/domains/{DOMAIN}/dkim", "", "",
+     &domain_view, NULL,
+     "Name a DKIM key of the company's mail system, so that it is watched: its selector is s= in "
+     "the "
+     "DKIM-Signature of a message that it sent."},
+    {"dkim", "remove", "DOMAIN SELECTOR", "DELETE", "/v1/domains/{DOMAIN}/dkim/{SELECTOR}", "", "",
+     &domain_view, NULL, "Watch a DKIM key no more."},
     {"primary", "list", "", "GET", "/v1/primaries", "", "tenant", &primaries_view, NULL,
      "List the mail systems."},
     {"primary", "add", "NAME:name", "POST", "/v1/primaries", "", "tenant! host! " PRIMARY_FLAGS,

@@ -138,6 +138,19 @@ static bool is_same(const struct watch_finding *a, const struct watch_finding *b
            strcmp(a->advice, b->advice) == 0;
 }
 
+bool desk_unfound(struct desk *d, struct desk_watched *w, enum watch_check check)
+{
+    struct desk_finding *is = w->by_check[check];
+    if (!is || is->f.class == WATCH_UNKNOWN)
+        return false;
+    if (is->f.class > WATCH_OK) {
+        is->f = (struct watch_finding){.check = check, .found = "it is not looked at any more"};
+        tell(d, w, is, true);
+    }
+    mem_free(&w->by_check[check]);
+    return true;
+}
+
 bool desk_found(struct desk *d, struct desk_watched *w, const struct watch_finding *f)
 {
     struct desk_finding *is = w->by_check[f->check];

@@ -59,6 +59,31 @@ static void end_look(struct desk *d, struct desk_watched *w, mono_us again, enum
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
+/* Names of DKIM keys. This node has no keys of its own yet: those come here too, `is_ours`. */
+static uint32_t fill_selectors(const struct desk *d, const struct directory_domain *of,
+                               struct ipc_selector ret[WATCH_SELECTORS_MAX])
+{
+    const struct directory_selectors *s = directory_selectors(d->directory, of->id);
+    uint32_t n = 0;
+    for (; s && n < s->facts.n_names && n < DIRECTORY_SELECTORS_MAX; n++)
+        ret[n] = (struct ipc_selector){.name = s->facts.names[n].text};
+    return n;
+}
+
+static uint64_t hash_selectors(const struct ipc_selector *list, uint32_t n)
+{
+    SCOPED(buf_finish) struct buf all = buf_make(WATCH_SELECTORS_MAX * 140);
+    for (uint32_t i = 0; i < n; i++)
+        ipc_selector_pack(&all, &list[i]);
+    return n > 0 ? hash_bytes(buf_slice(&all)) : 0;
+}
+
+static uint64_t selectors_now(const struct desk *d, const struct directory_domain *of)
+{
+    struct ipc_selector list[WATCH_SELECTORS_MAX];
+    return hash_selectors(list, fill_selectors(d, of, list));
+}
+
 static void fill_domain(struct desk *d, struct desk_watched *w, const struct directory_domain *of,
                         struct ipc_network_text networks[64], struct ipc_domain_look *look)
 {
@@ -74,15 +99,18 @@ static void fill_domain(struct desk *d, struct desk_watched *w, const struct dir
         look->ttl_known = (uint32_t)ttl->f.number;
         look->ttl_age = (utc_now() - w->ttl_at) / 1000;
     }
+    look->n_selectors = fill_selectors(d, of, look->selectors);
     w->form = of->facts.form;
     w->primary = of->facts.primary;
+    w->selectors = hash_selectors(look->selectors, look->n_selectors);
 }
 
 static bool send_look(struct desk *d, struct desk_watched *w, const struct directory_domain *of)
 {
     struct ipc_network_text networks[64];
-    struct ipc_domain_look look = {.domain = w->id};
-    SCOPED(buf_finish) struct buf b = buf_make(10000);
+    struct ipc_selector selectors[WATCH_SELECTORS_MAX];
+    struct ipc_domain_look look = {.domain = w->id, .selectors = selectors};
+    SCOPED(buf_finish) struct buf b = buf_make(20000);
     if (of)
         fill_domain(d, w, of, networks, &look);
     ipc_domain_look_pack(&b, &look);
@@ -145,8 +173,9 @@ static void look_when_due(struct desk *d, struct desk_watched *w, const struct d
     if (w->is_looking && now >= w->look_until) /* our own process forgot it */
         end_look(d, w, SECONDS(BLIND_SECONDS), ERR_RETRY,
                  "our probing process gave no answer; try again");
-    bool is_changed =
-        of && w->looked && (w->form != of->facts.form || w->primary != of->facts.primary);
+    bool is_changed = of && w->looked &&
+                      (w->form != of->facts.form || w->primary != of->facts.primary ||
+                       w->selectors != selectors_now(d, of));
     bool is_due = now >= w->next_look || is_changed;
     if (is_due && !w->is_looking && d->watch->n_looking < LOOKS_AT_ONCE)
         (void)send_look(d, w, of);
@@ -258,6 +287,8 @@ static void take_findings(struct desk *d, struct desk_watched *w,
         struct watch_finding f;
         take_finding(&seen->findings[i], &f);
         note_ttl(w, &f);
+        if (f.check == WATCH_DKIM && w->selectors == 0)
+            is_changed = desk_unfound(d, w, WATCH_DKIM) || is_changed;
         is_changed = desk_found(d, w, &f) || is_changed;
     }
     if (is_changed && w->about == DESK_ABOUT_DOMAIN)
@@ -336,6 +367,7 @@ void desk_watch_load(struct desk *d, const struct record_object *o)
     w->ttl_at = body.ttl_at;
     w->form = of->facts.form;
     w->primary = of->facts.primary;
+    w->selectors = selectors_now(d, of);
     for (uint32_t i = 0; i < body.n_findings; i++) {
         const struct desk_watch_finding *from = &body.findings[i];
         if (from->check >= WATCH_N || from->class >= WATCH_CLASS_N || w->by_check[from->check])

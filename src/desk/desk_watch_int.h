@@ -26,6 +26,7 @@ struct desk_watched {
     utc_ms ttl_at;             /* when the TTL of the MX was seen freshly */
     uint8_t form;              /* of the domain when it was looked at */
     uint64_t primary;          /* the same */
+    uint64_t selectors;        /* the same: a hash; 0: there were none */
     struct list waiters;       /* struct look_waiter: people who asked for a look */
     struct watch_trend *trend; /* of what is kept for a primary that is not well */
     struct queue_kept kept;
@@ -57,6 +58,9 @@ void desk_watches(void *arg, void (*each)(void *cookie, const struct admin_watch
 struct desk_watched *desk_watched(struct desk *d, enum desk_about about, uint64_t id);
 /* Takes a finding over; tells people when it became worse or well again. True: it changed. */
 bool desk_found(struct desk *d, struct desk_watched *w, const struct watch_finding *f);
+/* There is nothing to look at any more: what was found is forgotten, who was told hears it. True:
+ * there was something. */
+bool desk_unfound(struct desk *d, struct desk_watched *w, enum watch_check check);
 /* What it is called, and whose it is; empty: it is not there any more. Borrowed. */
 struct slice desk_watched_name(const struct desk *d, const struct desk_watched *w,
                                uint64_t *ret_tenant);

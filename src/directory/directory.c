@@ -12,7 +12,7 @@
 #include "directory/directory.def"
 #include "base/pack_end.h"
 
-enum { BODY_ARENA = 8 << 20, FIRST_TRIES_MAX = 50000, KINDS = OBJECT_ACCESS + 1 };
+enum { BODY_ARENA = 8 << 20, FIRST_TRIES_MAX = 50000, KINDS = OBJECT_SELECTORS + 1 };
 
 struct object {
     enum object_kind kind;
@@ -27,6 +27,7 @@ struct object {
         struct directory_plans plans;
         struct directory_calendar calendar;
         struct directory_access access;
+        struct directory_selectors selectors;
     } as;
 };
 
@@ -134,6 +135,10 @@ static bool unpack(struct object *o, const struct record_object *r)
         o->as.access.primary = r->id;
         o->as.access.tenant = r->tenant;
         return dir_access_unpack(body, o->arena, &o->as.access.facts);
+    case OBJECT_SELECTORS:
+        o->as.selectors.domain = r->id;
+        o->as.selectors.tenant = r->tenant;
+        return dir_selectors_unpack(body, o->arena, &o->as.selectors.facts);
     default:
         return false;
     }
@@ -215,7 +220,7 @@ static enum err apply_snapshot(struct directory *d, const struct record_object *
 static bool is_ours(unsigned kind)
 {
     return (kind >= OBJECT_TENANT && kind <= OBJECT_GROUP) || kind == OBJECT_PLAN ||
-           kind == OBJECT_CALENDAR || kind == OBJECT_ACCESS;
+           kind == OBJECT_CALENDAR || kind == OBJECT_ACCESS || kind == OBJECT_SELECTORS;
 }
 
 enum err directory_apply(struct directory *d, const struct record_object *r, struct errinfo *ei)
@@ -313,6 +318,12 @@ const struct directory_access *directory_access(const struct directory *d, uint6
 {
     struct object *o = by_id(d, OBJECT_ACCESS, primary);
     return o ? &o->as.access : NULL;
+}
+
+const struct directory_selectors *directory_selectors(const struct directory *d, uint64_t domain)
+{
+    struct object *o = by_id(d, OBJECT_SELECTORS, domain);
+    return o ? &o->as.selectors : NULL;
 }
 
 const struct dir_plan *directory_plan(const struct directory *d, uint64_t primary)

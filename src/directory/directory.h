@@ -41,7 +41,7 @@ struct directory_group {
     struct dir_group facts;
 };
 
-/* These three carry the id of what they belong to: a primary, a tenant, a primary. */
+/* These four carry the id of what they belong to: a primary, a tenant, a primary, a domain. */
 struct directory_plans {
     uint64_t primary, tenant;
     struct dir_plans facts;
@@ -53,6 +53,11 @@ struct directory_calendar {
 struct directory_access {
     uint64_t primary, tenant;
     struct dir_access facts;
+};
+enum { DIRECTORY_SELECTORS_MAX = 16 };
+struct directory_selectors {
+    uint64_t domain, tenant;
+    struct dir_selectors facts;
 };
 
 struct directory;
@@ -77,6 +82,7 @@ const struct directory_person *directory_person_at(const struct directory *d, st
 const struct directory_plans *directory_plans(const struct directory *d, uint64_t primary);
 const struct directory_calendar *directory_calendar(const struct directory *d, uint64_t tenant);
 const struct directory_access *directory_access(const struct directory *d, uint64_t primary);
+const struct directory_selectors *directory_selectors(const struct directory *d, uint64_t domain);
 /* The version in force; NULL: none was ever approved. */
 const struct dir_plan *directory_plan(const struct directory *d, uint64_t primary);
 /* The part of it that decides about the state; NULL: the built-in one. */

@@ -156,6 +156,7 @@ static struct slice ascii_of(struct arena *a, struct slice name)
 static void look_at(struct liaison_domains *d, struct look *l, struct watch_findings *ret)
 {
     struct slice networks[NETWORKS_MAX];
+    struct watch_selector selectors[WATCH_SELECTORS_MAX];
     struct asking asking = {d, mono_now() +
                                    (d->o.deadline ? d->o.deadline : SECONDS(DEADLINE_SECONDS))};
     struct watch_outside outside = {{ask, &asking}, {get, &asking}};
@@ -173,10 +174,14 @@ static void look_at(struct liaison_domains *d, struct look *l, struct watch_find
                                           : l->what.form == WATCH_HOSTED ? WATCH_HOSTED
                                                                          : WATCH_INLINE,
                                   .networks = networks,
+                                  .selectors = selectors,
                                   .ttl_known = l->what.ttl_known,
                                   .ttl_age = l->what.ttl_age};
     for (uint32_t i = 0; i < l->what.n_networks && i < NETWORKS_MAX; i++)
         networks[domain.n_networks++] = l->what.networks[i].text;
+    for (uint32_t i = 0; i < l->what.n_selectors && i < WATCH_SELECTORS_MAX; i++)
+        selectors[domain.n_selectors++] =
+            (struct watch_selector){l->what.selectors[i].name, l->what.selectors[i].is_ours != 0};
     watch_look_domain(&outside, node, &domain, utc_now(), ret);
 }
 

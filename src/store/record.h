@@ -57,12 +57,13 @@ enum object_kind {
     OBJECT_CALENDAR = 11, /* of a tenant: time zone, holidays */
     OBJECT_TARGET = 12,   /* where alerts go */
     OBJECT_INCIDENT = 13,
-    OBJECT_OUTBOX = 14,   /* an alert on its way to a target */
-    OBJECT_WATCH = 15,    /* what is expected of a domain, and what was found last */
-    OBJECT_ACCESS = 16,   /* of a primary: how its mailboxes are reached */
-    OBJECT_EPISODE = 17,  /* of a primary: one emergency from its beginning to its end */
-    OBJECT_BASELINE = 18, /* of a tenant: how much mail is usual at each hour */
-    OBJECT_AGAIN = 19,    /* of a primary: the last order to give again what it has lost */
+    OBJECT_OUTBOX = 14,    /* an alert on its way to a target */
+    OBJECT_WATCH = 15,     /* what is expected of a domain, and what was found last */
+    OBJECT_ACCESS = 16,    /* of a primary: how its mailboxes are reached */
+    OBJECT_EPISODE = 17,   /* of a primary: one emergency from its beginning to its end */
+    OBJECT_BASELINE = 18,  /* of a tenant: how much mail is usual at each hour */
+    OBJECT_AGAIN = 19,     /* of a primary: the last order to give again what it has lost */
+    OBJECT_SELECTORS = 20, /* of a domain: of the DKIM keys of the company's mail system */
 };
 
 enum event_class { EVENT_INFO = 1, EVENT_NOTICE = 2, EVENT_ALARM = 3 };

@@ -304,6 +304,45 @@ static void keeps_domains_sensible(void **)
     ASK_ALL(asks);
 }
 
+static void keeps_selectors_of_dkim_keys(void **)
+{
+#define DKIM "/v1/domains/rossi.example/dkim"
+    static const char long_label[] =
+        "{\"selector\":\"0123456789012345678901234567890123456789012345678901234567890123\"}";
+    static const struct ask asks[] = {
+        {"GET", "/v1/domains/rossi.example", "", 200, "\"selectors\":[]"},
+        {"POST", DKIM, "{\"selector\":\"Two\"}", 201, "\"selectors\":[\"two\"]"},
+        {"POST", DKIM, "{\"selector\":\"2026_b-1.mail\"}", 201,
+         "\"selectors\":[\"2026_b-1.mail\",\"two\"]"},
+        {"POST", DKIM, "{\"selector\":\"TWO\"}", 409, "is watched already"},
+        {"POST", DKIM, "{\"selector\":\"\"}", 400, "is not a selector"},
+        {"POST", DKIM, "{\"selector\":\"a b\"}", 400, "is not a selector"},
+        {"POST", DKIM, "{\"selector\":\".a\"}", 400, "is not a selector"},
+        {"POST", DKIM, "{\"selector\":\"a.\"}", 400, "is not a selector"},
+        {"POST", DKIM, "{\"selector\":\"a..b\"}", 400, "is not a selector"},
+        {"POST", DKIM, "{\"selector\":\"a-.b\"}", 400, "is not a selector"},
+        {"POST", DKIM, "{\"selector\":\"-a\"}", 400, "is not a selector"},
+        {"POST", DKIM, long_label, 400, "is not a selector"},
+        {"POST", DKIM, "{}", 400, "selector"},
+        {"POST", "/v1/domains/none.example/dkim", "{\"selector\":\"a\"}", 404, "no domain"},
+        {"GET", "/v1/domains", "", 200, "\"selectors\":[\"2026_b-1.mail\",\"two\"]"},
+        {"PATCH", "/v1/domains/rossi.example", "{\"separators\":\"-\"}", 200,
+         "\"selectors\":[\"2026_b-1.mail\",\"two\"]"},
+        {"DELETE", DKIM "/2026_B-1.mail", "", 200, "\"selectors\":[\"two\"]"},
+        {"DELETE", DKIM "/2026_b-1.mail", "", 404, "No selector"},
+        {"DELETE", DKIM "/a%20b", "", 404, "No selector"},
+        {"DELETE", DKIM "/two", "", 200, "\"selectors\":[]"},
+        {"DELETE", "/v1/domains/none.example/dkim/two", "", 404, "no domain"},
+    };
+    ASK_ALL(asks);
+    for (unsigned i = 0; i < 17; i++) {
+        char body[40];
+        (void)snprintf(body, sizeof(body), "{\"selector\":\"s%u\"}", i);
+        fake_expect("POST", DKIM, body, i < 16 ? 201 : 409, i < 16 ? "\"s0\"" : "the most");
+    }
+#undef DKIM
+}
+
 static void keeps_primaries_sensible(void **)
 {
 #define PRIMARY(more) "{\"name\":\"p\",\"tenant\":\"rossi\"," more "}"
@@ -494,6 +533,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(says_when_new_mail_is_refused, start, stop),
         cmocka_unit_test_setup_teardown(refuses_in_words_what_it_cannot_read, start, stop),
         cmocka_unit_test_setup_teardown(keeps_domains_sensible, start, stop),
+        cmocka_unit_test_setup_teardown(keeps_selectors_of_dkim_keys, start, stop),
         cmocka_unit_test_setup_teardown(keeps_primaries_sensible, start, stop),
         cmocka_unit_test_setup_teardown(decides_about_a_primary_with_a_reason, start, stop),
         cmocka_unit_test_setup_teardown(reports_what_the_store_says, start, stop),

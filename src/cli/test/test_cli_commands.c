@@ -201,6 +201,10 @@ static void sends_what_the_words_say(void **)
          "\"exchange\",\"cut_through\":false}"},
         {"domain set rossi.example --catch-all= --cut-through",
          "PATCH /v1/domains/rossi.example {\"catch_all\":\"\",\"cut_through\":true}"},
+        {"dkim add rossi.example selector1",
+         "POST /v1/domains/rossi.example/dkim {\"selector\":\"selector1\"}"},
+        {"dkim remove rossi.example selector1", "DELETE /v1/domains/rossi.example/dkim/selector1"},
+        {"dkim list --tenant rossi", "GET /v1/domains?tenant=rossi"},
         {"primary add exchange --tenant rossi --host a:25 --host b --network 192.0.2.0/24 "
          "--connections 5",
          "POST /v1/primaries "

@@ -186,6 +186,47 @@ static void a_domain_is_looked_at_with_what_is_known_of_it(void **)
     assert_in_range(look.ttl_age, 0, 5);
 }
 
+static void name_selectors(struct dir_text *names, uint32_t n)
+{
+    struct kit_objects all = {.n = 0};
+    struct record_mailboxes none = {};
+    struct dir_selectors selectors = {names, n};
+    dir_selectors_pack(kit_object(&all, OBJECT_SELECTORS, KIT_DOMAIN, KIT_TENANT, "example.test"),
+                       &selectors);
+    assert_int_equal(kit_put_objects(&all, &none), ERR_OK);
+}
+
+static void selectors_are_looked_at_at_once_and_forgotten_when_they_go(void **)
+{
+    SCOPED(arena_destroy) struct arena *a = arena_create(1 << 20);
+    struct ipc_domain_look look;
+    struct dir_text names[] = {{SLICE("one")}, {SLICE("two")}};
+    kit_found((struct kit_company){0});
+    kit->liaison = kit_link(IPC_LIAISON, 1);
+    look_and_see(KIT_DOMAIN, WATCH_DKIM, WATCH_UNKNOWN);
+    assert_string_equal(shown_of("example.test", "dkim").class, "unknown");
+    name_selectors(names, 2);
+    next_look(KIT_DOMAIN, &look, a); /* nobody asked */
+    assert_int_equal(look.n_selectors, 2);
+    assert_true(slice_eq(look.selectors[1].name, SLICE("two")));
+    assert_false(look.selectors[1].is_ours);
+    answer(KIT_DOMAIN, WATCH_DKIM, WATCH_ALARM);
+    kit_await_event("domain.dkim");
+    assert_int_equal(n_events("domain.dkim", EVENT_NOTICE), 1); /* it is being set up */
+    kit_restart();
+    kit->liaison = kit_link(IPC_LIAISON, 1);
+    assert_string_equal(shown_of("example.test", "dkim").class, "alarm");
+    name_selectors(names, 0);
+    /* What the answer that is under way says is of the selectors that there were. */
+    do {
+        next_look(KIT_DOMAIN, &look, a);
+        answer(KIT_DOMAIN, WATCH_DKIM, look.n_selectors ? WATCH_ALARM : WATCH_UNKNOWN);
+    } while (look.n_selectors > 0);
+    kit_await_event("domain.dkim.fine");
+    assert_string_equal(shown_of("example.test", "dkim").class, "unknown");
+    assert_int_equal(n_events("domain.dkim", -1), 1);
+}
+
 static void who_became_worse_is_told_once_and_again_when_it_is_well(void **)
 {
     kit_found((struct kit_company){0});
@@ -372,6 +413,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_domain_is_looked_at_with_what_is_known_of_it),
+        TEST(selectors_are_looked_at_at_once_and_forgotten_when_they_go),
         TEST(who_became_worse_is_told_once_and_again_when_it_is_well),
         TEST(nobody_is_told_while_no_name_can_be_resolved),
         TEST(what_was_found_survives_a_start_and_is_not_told_again),

@@ -49,6 +49,32 @@ static struct directory *company(bool has_catch_all)
     return d;
 }
 
+static void selectors_of_a_domain_come_and_go(void **)
+{
+    struct directory *d = company(false);
+    struct dir_text names[17] = {{SLICE("one")}, {SLICE("two")}};
+    struct dir_selectors some = {names, 2}, many = {names, 17};
+    struct buf b = buf_make(10000);
+    struct errinfo ei;
+    assert_null(directory_selectors(d, 2));
+    dir_selectors_pack(&b, &some);
+    put(d, OBJECT_SELECTORS, 2, "example.test", &b);
+    const struct directory_selectors *s = directory_selectors(d, 2);
+    assert_non_null(s);
+    assert_int_equal(s->domain, 2);
+    assert_int_equal(s->tenant, 1);
+    assert_int_equal(s->facts.n_names, 2);
+    assert_true(slice_eq(s->facts.names[1].text, SLICE("two")));
+    assert_non_null(directory_domain(d, SLICE("example.test"))); /* it has the same id */
+    dir_selectors_pack(&b, &many);
+    assert_true(b.failed); /* more than the ceiling is never written */
+    buf_finish(&b);
+    struct record_object gone = {.kind = OBJECT_SELECTORS, .id = 2, .tenant = 1, .is_removed = 1};
+    assert_int_equal(directory_apply(d, &gone, &ei), ERR_OK);
+    assert_null(directory_selectors(d, 2));
+    directory_destroy(&d);
+}
+
 static void complete_list(struct directory *d, utc_ms at)
 {
     struct buf b = buf_make(100);
@@ -149,6 +175,7 @@ static void networks_are_read_strictly(void **)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(selectors_of_a_domain_come_and_go),
         cmocka_unit_test(addresses_find_their_owner),
         cmocka_unit_test(a_catch_all_takes_what_nobody_owns),
         cmocka_unit_test(unknown_is_said_only_from_a_list_newer_than_the_first_try),
