@@ -7,7 +7,9 @@ static void show_findings(const json_t *list)
 {
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *one = json_array_get(list, i);
-        bool is_stale = json_is_true(json_object_get(one, "stale"));
+        const char *class = json_string_value(json_object_get(one, "class"));
+        bool is_known = class && strcmp(class, "unknown") != 0; /* it says by itself why not */
+        bool is_stale = is_known && json_is_true(json_object_get(one, "stale"));
         if (i > 0)
             printf("\n");
         show_lines("Check=title|Verdict=class|About=name|Since=since@|Found=found|"

@@ -413,11 +413,16 @@ static void fails_when_a_check_fails(void **)
     "{\"about\":\"domain\",\"name\":\"r.example\",\"check\":\"spf\",\"title\":\"SPF\","            \
     "\"class\":\"ok\",\"found\":\"fine\",\"stale\":false}"
 
+#define DKIM_UNKNOWN                                                                               \
+    "{\"about\":\"domain\",\"name\":\"r.example\",\"check\":\"dkim\",\"title\":\"DKIM keys\","     \
+    "\"class\":\"unknown\",\"found\":\"no selector is known\",\"stale\":true}"
+
 static void shows_findings_in_words(void **)
 {
     PLAY({"POST /v1/domains/r.example/check", 200,
           "{\"ok\":false,\"watches\":[" MX_WRONG "," TTL_NOTICE "]}"},
-         {"POST /v1/domains/s.example/check", 200, "{\"ok\":true,\"watches\":[" SPF_WELL "]}"},
+         {"POST /v1/domains/s.example/check", 200,
+          "{\"ok\":true,\"watches\":[" SPF_WELL "," DKIM_UNKNOWN "]}"},
          {"GET /v1/watches?about=r.example", 200, "{\"watches\":[" SPF_WELL "]}"},
          {"GET /v1/watches?about=x", 200, "{\"watches\":[]}"},
          {"GET /v1/watches?class=alarm", 200, "{\"watches\":[" MX_WRONG "]}"});
@@ -428,7 +433,9 @@ static void shows_findings_in_words(void **)
            "Expected  3600\nWhy       Long.\nDo        Lower it.\n"
            "The last look had no answer for this.\n");
     expect("domain check s.example", 0, "POST /v1/domains/s.example/check",
-           "Check    SPF\nVerdict  ok\nAbout    r.example\nFound    fine\n");
+           "Check    SPF\nVerdict  ok\nAbout    r.example\nFound    fine\n\n"
+           "Check    DKIM keys\nVerdict  unknown\nAbout    r.example\n"
+           "Found    no selector is known\n");
     expect("watch show r.example", 0, "GET /v1/watches?about=r.example",
            "Check    SPF\nVerdict  ok\nAbout    r.example\nFound    fine\n");
     expect("watch show x", 1, "GET /v1/watches?about=x",
