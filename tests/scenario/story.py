@@ -48,6 +48,16 @@ def rows(node, *options):
     return node.must("queue", "list", *options)["rows"]
 
 
+def size_offered(node):
+    """By all gates; None as long as they are not of one mind. Who comes meets any of them."""
+    sizes = set()
+    for _ in range(8):
+        with Client(node.at()) as client:
+            client.ehlo()
+            sizes.add(int(client.offers["SIZE"]))
+    return sizes.pop() if len(sizes) == 1 else None
+
+
 def settled(node, seconds=30):
     """Waits until nothing waits and no attempt runs; the sums then."""
     def quiet():

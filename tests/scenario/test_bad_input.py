@@ -184,7 +184,7 @@ def test_damage_is_never_cut_away(stage, stopped, has_index):
                           text=True, timeout=60, check=False)
     assert done.returncode == 1 and path.name in done.stdout + done.stderr
     node.start()
-    assert "store.damaged" in node.log() and path.name in node.log()
+    wait_for(lambda: "store.damaged" in node.log() and path.name in node.log(), "it is said", 5)
     with Client(node.at()) as client:
         client.ehlo()
         reply = client.transaction(STRANGER, ALICE, letter("no"))
@@ -256,7 +256,7 @@ def test_new_store_on_a_full_disk_is_refused_and_leaves_nothing_half(small_disk,
 
 def test_store_on_a_full_disk_starts_and_delivers(stage, stopped, small_disk):
     """New mail is asked to wait; what is there is given back, and written down as given back."""
-    stage.expected += [r"mail\.closed", r"store\.", r"disk\.low"]
+    stage.expected += [r"mail\.closed", r"store\.", r"disk\.low", r"name=primary\.kept "]
     node, sink, story = stopped
     run("cp", "-a", node.data, small_disk / "data")
     node.data = small_disk / "data"

@@ -5,7 +5,6 @@ means: yes is yes; no to this message's content is passed on, so that nobody has
 everything else is 250 and our business. After 20 seconds the sender has its 250 in any case."""
 
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -137,13 +136,13 @@ def test_everybody_is_asked_one_after_the_other_and_answered_in_order(stage):
 def test_sender_that_leaves_while_it_waits_loses_nothing_and_doubles_nothing(stage):
     """It went away before it heard 250. We have the message, the ledger says that the sender may
     come again with it."""
-    node, sink = stage.before("--delay-ms", 1500, cut_through=True)
+    node, sink = stage.before("--delay-ms", 3000, cut_through=True)
     with Client(node.at()) as client:
         client.ehlo()
         client.mail(STRANGER)
         client.rcpt(ALICE)
         assert client.data_raw(letter("gone") + b".\r\n").code == 354
-        time.sleep(0.3)
+        wait_for(lambda: sums(node)["attempting"] == 1, "the primary has it")
         client.abort()
     found = settled(node)
     assert (found["accepted"], found["delivered"]) == (1, 1)
@@ -176,7 +175,7 @@ def test_size_and_abilities_are_judged_before_the_250(stage):
 def test_no_slot_means_no_waiting(stage, tell):
     """All slots of the primary are taken by deliveries that take long: the next sender has its 250
     as soon as the message is on the disk."""
-    node, sink = stage.before("--delay-ms", 3000, cut_through=True,
+    node, sink = stage.before("--delay-ms", 5000, cut_through=True,
                               settings={"queue": {"per_primary": 2}})
     stories = [Story(node) for _ in range(2)]
     with ThreadPoolExecutor() as pool:

@@ -51,7 +51,7 @@ def test_emergency_by_hand_takes_no_5_seconds(scene, tell):
     began = time.time()
     node.must("state", "emergency", "exchange", "--why", "fire in the server room")
     assert state(node) == "emergency"
-    decided = changes(node)[-1]
+    decided = wait_for(lambda: changes(node), "it is in the log", 5)[-1]
     alarm = wait_for(lambda: events(node, "primary.emergency"), "people are told", 5)[0]
     tell(f"by hand: state after {decided.time - began:.2f} s, told after "
          f"{seconds_of(alarm['time']) - began:.2f} s, answered after {time.time() - began:.2f} s")
@@ -134,7 +134,8 @@ def test_approve_only_when_ready(scene):
     node.must("state", "approve", "exchange", "--why", "Luca looked at it")
     assert settled(node)["delivered"] == 3
     wait_state(node, "standby")
-    assert states(node) == ["standby", "suspect", "emergency", "returning", "standby"]
+    way = ["standby", "suspect", "emergency", "returning", "standby"]
+    wait_for(lambda: states(node) == way, "its way is in the log", 5)
 
 
 def test_return_by_itself_where_the_plan_says_so(scene):

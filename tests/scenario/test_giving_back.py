@@ -23,7 +23,7 @@ PEOPLE = [{"address": ALICE, "name": "Alice", "covered": True},
           {"address": BOB, "name": "Bob", "covered": True},
           {"address": BOSS, "name": "Boss", "covered": True, "essential": True}]
 FATES = ("meanwhile", "given_back", "passed_on", "waiting", "held", "returned", "removed", "merged")
-SLOW = ("--delay-ms", "300")
+SLOW = ("--delay-ms", "500")
 
 
 def say(node, *words):
@@ -122,7 +122,7 @@ def test_essential_first_and_a_pause_in_the_middle(stage, tell):
     say(node, "return")
     wait_for(lambda: len(sink.ids()) >= 3, "some of it")
     say(node, "pause")
-    time.sleep(0.5)  # what ran ends
+    wait_for(lambda: not sums(node)["attempting"], "what ran ends")
     came = sink.ids()
     assert len(came) <= 5
     time.sleep(2)
@@ -154,7 +154,9 @@ def test_five_deaths_in_the_middle_are_one_statement(stage, tell):
     """It dies five times while everything is given back, and core is killed as well; one statement
     tells all of it, with each double that is possible."""
     stage.expected.append(r"process\.died.*core|name=primary")
-    node, sink = stage.before("--delay-ms", "30", people=PEOPLE)
+    # So slowly that none of the five deaths comes too late.
+    node, sink = stage.before("--delay-ms", "200", people=PEOPLE,
+                              primary_options=("--connections", "8"))
     story = Story(node)
     say(node, "emergency")
     for number in range(150):

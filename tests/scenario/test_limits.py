@@ -9,7 +9,7 @@ from harness.process import signal_pid, wait_for
 from harness.sender import Client
 from harness.staffetta import yaml_text
 from harness.staffetta import settings as node_settings
-from story import ALICE, BOB, LIMITS, STRANGER, Story, letter
+from story import ALICE, BOB, LIMITS, STRANGER, Story, letter, size_offered
 
 pytestmark = pytest.mark.usefixtures("network")
 
@@ -63,6 +63,7 @@ def test_a_lower_limit_is_told_bites_and_is_remembered(stage):
     told = wait_for(lambda: changed(node, name), "it is told", 5)
     assert "50 MiB -> 1 MiB" in told[0]["text"] and "limits.message" in told[0]["text"]
     assert told[0]["by"] == "settings file" and "limits try" in told[0]["text"]
+    wait_for(lambda: size_offered(node) == MIB, "the gates know it", 5)
     with Client(node.at()) as client:
         client.ehlo()
         assert client.command(f"MAIL FROM:<{STRANGER}> SIZE={3 * MIB}").code == 552
@@ -107,8 +108,8 @@ def test_connections_are_tried_by_the_worst_of_each_hour(stage):
     clients = [Client(node.at()) for _ in range(12)]
     for client in clients:
         client.ehlo()
-    answer = wait_for(lambda: (lambda a: a if a["refused"] else None)(tried(node, name, 10)),
-                      "the gates have told it", 10)
+    wait_for(lambda: tried(node, name, 11)["refused"], "the gates have told it", 10)
+    answer = tried(node, name, 10)
     assert answer["counted"] == "hours" and answer["refused"] >= 1
     assert answer["worst"]["value"] == 12 and answer["worst"]["who"] == "127.0.0.1"
     assert "worst value of each hour" in answer["text"] and answer["in_force"] == 1000

@@ -135,7 +135,8 @@ def test_emergency_by_hand_ends_by_hand(stage):
     node, sink = stage.before()
     company.plan(node, good_for_ready=1, ready_over=0)
     node.must("state", "emergency", "exchange", "--why", "ransomware on the file server")
-    told = next(e for e in node.must("events")["events"] if e["name"] == "primary.emergency")
+    told = wait_for(lambda: [e for e in node.must("events")["events"]
+                             if e["name"] == "primary.emergency"], "it is told", 5)[0]
     assert told["class"] == "alarm" and "ransomware" in told["text"] and told["by"]
     story = Story(node)
     story.send_all("kept", 5)

@@ -28,9 +28,14 @@ def under_load(node, directory, what):
     journal = directory / "journal"
     running = load.Load(node.at(), "--sessions", 10, "--seconds", 60, "--rcpt", ALICE, "--size",
                         2000, "--rate", 400, "--retry-ms", 20, "--journal", journal)
-    time.sleep(0.4)
+
+    def some_more():
+        enough = 100 + len(load.read_journal(journal) if journal.exists() else ())
+        wait_for(lambda: journal.exists() and len(load.read_journal(journal)) > enough, "load")
+
+    some_more()
     what()
-    time.sleep(0.4)
+    some_more()
     running.stop()
     return load.read_journal(journal)
 
@@ -171,9 +176,9 @@ def peers_of_unix_sockets():
 def test_mail_of_a_dead_courier_goes_on_with_the_next(stage, tell):
     """The primary is slow to answer, the courier dies meanwhile: another takes over at once."""
     stage.expected += [r"process\.died"]
-    node, sink = stage.before("--delay-ms", "1500", cut_through=False)
+    node, sink = stage.before("--hang-at", "accepted first 1", cut_through=False)
     assert Story(node).send("carried").code == 250
-    time.sleep(0.5)  # the bytes are there, the answer is not
+    wait_for(sink.records, "the bytes are there, the answer is not")
     began = time.monotonic()
     killed = node.kill9("courier")
     node.wait_role("courier", killed, 20)
