@@ -1,5 +1,7 @@
 /* The supervisor with real processes (this very program again, wiring_echo.c inside): deaths,
  * silence, nonsense, stopping, readiness, reload. */
+#include "base/test/folder.h"
+#include "base/test/run.h"
 #include "daemon/child.h"
 #include "daemon/supervisor.h"
 
@@ -37,6 +39,7 @@ static const char *const names[] = {"gate", "door", "core", "courier", "liaison"
 
 static struct {
     char folder[64], yaml[100], log[100], socket[100];
+    struct folder own;
     uint16_t port;
     int notify;
     pid_t pid;
@@ -525,17 +528,17 @@ static void wrong_settings_leave_the_old_ones_in_effect(void **)
 
 static void certificate_and_key_are_swapped_by_sighup(void **)
 {
-    char command[400], more[300];
+    char key[100], crt[100], more[300];
     start_node();
     assert_int_equal(figure(tell_gate("hello"), "certificate="), 0);
     pid_t gate = pid_of("gate");
-    snprintf(command, sizeof(command),
-             "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=mx.example.com -days 2 "
-             "-keyout %s/key.pem -out %s/crt.pem 2>/dev/null",
-             node.folder, node.folder);
-    assert_int_equal(system(command), 0);
-    snprintf(more, sizeof(more), "tls: {certificate: %s/crt.pem, key: %s/key.pem}\n", node.folder,
-             node.folder);
+    snprintf(key, sizeof(key), "%s/key.pem", node.folder);
+    snprintf(crt, sizeof(crt), "%s/crt.pem", node.folder);
+    const char *const openssl[] = {
+        "openssl", "req", "-x509",   "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=mx.example.com",
+        "-days",   "2",   "-keyout", key,       "-out",     crt,      NULL};
+    assert_int_equal(run_program("/dev/null", openssl), 0);
+    snprintf(more, sizeof(more), "tls: {certificate: %s, key: %s}\n", crt, key);
     write_settings("mx.example.com", node.port, more);
     /* The listener had no TLS: it must say so itself now, or the change would be a listener's. */
     FILE *f = fopen(node.yaml, "re");
@@ -564,7 +567,7 @@ static void certificate_and_key_are_swapped_by_sighup(void **)
 static int set_up(void **)
 {
     snprintf(node.folder, sizeof(node.folder), "/tmp/staffetta-supervisor-XXXXXX");
-    if (!mkdtemp(node.folder) || chmod(node.folder, 0755) != 0)
+    if (!folder_make(&node.own, node.folder) || chmod(node.folder, 0755) != 0)
         return -1;
     snprintf(node.yaml, sizeof(node.yaml), "%s/staffetta.yaml", node.folder);
     snprintf(node.log, sizeof(node.log), "%s/log", node.folder);
@@ -574,11 +577,9 @@ static int set_up(void **)
 
 static int tear_down(void **)
 {
-    char command[100];
     if (node.pid > 0)
         (void)kill(node.pid, SIGKILL);
-    snprintf(command, sizeof(command), "rm -r %s", node.folder);
-    return system(command);
+    return folder_finish(&node.own) ? 0 : -1;
 }
 
 /* A test that failed half-way must not leave its node to the next one. */

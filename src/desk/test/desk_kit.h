@@ -128,7 +128,7 @@ static int kit_setup(void **)
     kit->answer_within = kit_answer_within;
     kit_later = 0;
     snprintf(kit->folder, sizeof(kit->folder), "/tmp/desk-XXXXXX");
-    assert_non_null(mkdtemp(kit->folder));
+    assert_true(folder_make(&kit->own, kit->folder));
     log_init("test", LOG_ERROR);
     disk_set(false, false);
     kit_start();
@@ -137,17 +137,10 @@ static int kit_setup(void **)
     return 0;
 }
 
-static void kit_remove_folder(void)
-{
-    char command[100];
-    snprintf(command, sizeof(command), "rm -r '%s'", kit->folder);
-    assert_int_equal(system(command), 0);
-}
-
 static int kit_teardown(void **)
 {
     kit_stop();
-    kit_remove_folder();
+    assert_true(folder_finish(&kit->own));
     pthread_cond_destroy(&kit->cond);
     pthread_mutex_destroy(&kit->lock);
     mem_free(&kit);

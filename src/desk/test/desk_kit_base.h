@@ -3,6 +3,7 @@
 #define DESK_TEST_DESK_KIT_BASE_H
 
 #include "admin/admin.h"
+#include "base/test/folder.h"
 #include "base/log.h"
 #include "desk/desk.h"
 #include "directory/directory.h"
@@ -212,6 +213,7 @@ void admin_work(const struct admin *, struct store_reader *reader, const struct 
 
 struct kit {
     char folder[64];
+    struct folder own;
     struct net_loop *loop;
     pthread_t thread;
     struct desk *desk;

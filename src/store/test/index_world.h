@@ -6,6 +6,8 @@
 #include "store/index_db_int.h"
 #include "store/store_reader_int.h"
 
+#include "base/test/folder.h"
+
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,13 +61,11 @@ static inline struct world world_make(void)
 
 static inline void world_finish(struct world *w)
 {
-    char command[160];
     store_reader_close(&w->r);
     index_close(&w->x);
     buf_finish(&w->pack);
     arena_destroy(&w->arena);
-    (void)snprintf(command, sizeof(command), "rm -r %s", w->dir);
-    assert_int_equal(system(command), 0);
+    assert_true(folder_remove(w->dir));
 }
 
 /* Applies what is packed in w->pack, in a transaction of its own unless one is open. */

@@ -3,13 +3,14 @@
 #include "store/index_db_int.h"
 #include "store/store_int.h"
 
+#include "base/test/folder.h"
+
 #include <setjmp.h>
 #include <stdio.h>
 #include <cmocka.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -19,24 +20,20 @@
 enum { SMALL = 4 << 20, BODY = 200000 };
 
 static char dir[64];
+static struct folder own;
 static char body[BODY];
-
-static int remove_one(const char *path, const struct stat *, int, struct FTW *)
-{
-    return remove(path);
-}
 
 static int make_dir(void **)
 {
     (void)snprintf(dir, sizeof(dir), "test-store-XXXXXX");
     for (int i = 0; i < BODY; i++)
         body[i] = (char)(i * 31 % 251);
-    return mkdtemp(dir) ? 0 : -1;
+    return folder_make(&own, dir) ? 0 : -1;
 }
 
 static int remove_dir(void **)
 {
-    return nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return folder_finish(&own) ? 0 : -1;
 }
 
 static char told[1000]; /* by the last store: names of events, one after the other */

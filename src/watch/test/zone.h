@@ -125,8 +125,9 @@ static inline void zone_ask(void *self, struct slice name, uint16_t type, struct
             ret->status = WATCH_ANSWER_NONE;
         if (slice_eq(kind, SLICE("BOGUS")))
             ret->status = WATCH_ANSWER_BOGUS;
-        if (slice_eq(kind, SLICE("TTL")))
-            ret->ttl = (uint32_t)atoi(value.p);
+        uint64_t ttl;
+        if (slice_eq(kind, SLICE("TTL")) && slice_u64(slice_trim(value), UINT32_MAX, &ttl))
+            ret->ttl = (uint32_t)ttl;
         ret->is_secure = ret->is_secure || slice_eq(kind, SLICE("SECURE"));
         if (!slice_eq(kind, slice_str(zone_type(type))))
             continue;
