@@ -33,7 +33,8 @@ void process_kill(struct process *p)
 static void log_end(const struct process *p)
 {
     unsigned long lived_ms = (unsigned long)((mono_now() - p->started) / 1000);
-    if (p->is_stopping && !p->is_killed && WIFEXITED(p->status) && WEXITSTATUS(p->status) == 0)
+    /* Also when our kill was already on its way: it was asked to stop, and that is what it did. */
+    if (p->is_stopping && WIFEXITED(p->status) && WEXITSTATUS(p->status) == 0)
         log_event(EV_PROCESS_STOP, "process=%s", process_name(p).s);
     else if (WIFSIGNALED(p->status))
         log_event(EV_PROCESS_DIED, "process=%s signal=%d lived_ms=%lu", process_name(p).s,

@@ -24,8 +24,10 @@ const struct supervisor_times supervisor_times_usual = {
     .again_least = MILLISECONDS(100),
     .again_most = SECONDS(10),
     .again_forget = SECONDS(60),
-    /* gate, door, courier, liaison, core, resolver: fifteen seconds in all */
-    .stop = {SECONDS(5), SECONDS(2), SECONDS(2), SECONDS(1), SECONDS(4), SECONDS(1)},
+    /* gate, door, courier, liaison, core, resolver: fifteen seconds in all. Half a second more than
+     * each gives itself (wiring_*.c), or the kill would meet those that are just leaving. */
+    .stop = {MILLISECONDS(4500), SECONDS(2), MILLISECONDS(2500), SECONDS(1), SECONDS(4),
+             SECONDS(1)},
 };
 
 struct process *supervisor_find(struct supervisor *sv, unsigned role, unsigned number)

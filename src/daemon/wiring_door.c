@@ -67,7 +67,7 @@ static void stopped(void *arg)
 static void door_stop(struct child *c)
 {
     struct door_state *s = child_state(c);
-    web_stop(s->server, SECONDS(2), stopped, c);
+    web_stop(s->server, MILLISECONDS(1500), stopped, c);
 }
 
 static void door_settings_changed(struct child *c)

@@ -485,6 +485,32 @@ static void a_second_signal_kills_at_once(void **)
     assert_true(mono_now() - from < SECONDS(10));
 }
 
+/* The supervisor stands still while the gate leaves, and then hears the second signal before it
+ * hears of that end: signals of one descriptor come with the lowest number first. */
+static void who_left_before_its_kill_came_is_not_called_dead(void **)
+{
+    struct supervisor_times patient = quick;
+    char state = '?';
+    patient.stop[0] = SECONDS(60);
+    start_node_as("mx.example.com", &patient);
+    assert_true(hear("READY=1"));
+    (void)tell_gate("stay");
+    pid_t gate = pid_of("gate");
+    assert_int_equal(kill(node.pid, SIGTERM), 0);
+    while (figure(tell_gate("hello"), "stopping=") == 0)
+        usleep(2000);
+    assert_int_equal(kill(node.pid, SIGSTOP), 0);
+    (void)tell_gate("leave");
+    while (parent_of(gate, &state) == node.pid && state != 'Z')
+        usleep(2000);
+    assert_int_equal(kill(node.pid, SIGTERM), 0);
+    assert_int_equal(kill(node.pid, SIGCONT), 0);
+    assert_int_equal(end_of_node(), 0);
+    assert_true(log_has("process.killed process=gate/1"));
+    assert_true(log_has("process.stop process=gate/1"));
+    assert_false(log_has("process.died process=gate/1"));
+}
+
 /* ---- reload ---- */
 
 static void reload(void)
@@ -613,6 +639,7 @@ int main(int argc, char **argv)
         TEST(stopping_goes_from_the_gates_to_the_resolver),
         TEST(who_does_not_stop_is_killed_at_the_deadline),
         TEST(a_second_signal_kills_at_once),
+        TEST(who_left_before_its_kill_came_is_not_called_dead),
         TEST(good_settings_come_into_effect_by_sighup),
         TEST(wrong_settings_leave_the_old_ones_in_effect),
         TEST(certificate_and_key_are_swapped_by_sighup),

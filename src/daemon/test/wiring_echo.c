@@ -21,7 +21,7 @@ static struct {
     struct peer peers[PEERS_MAX];
     struct net_timer *later;
     int asker; /* the connection whose question is under way to a peer */
-    bool never_stops;
+    bool never_stops, is_stopping;
 } me = {.asker = -1};
 
 static unsigned count_links(void)
@@ -126,10 +126,12 @@ static void obey(struct child *c, char *line, int fd)
             child_progress(c, 50, "a flood");
     if (strcmp(line, "stay") == 0)
         me.never_stops = true;
+    if (strcmp(line, "leave") == 0)
+        child_done(c);
     unsigned *shared = child_shared(c);
-    answer(fd, "pid=%d hops=%u certificate=%zu key=%zu shared=%u\n", (int)getpid(),
+    answer(fd, "pid=%d hops=%u certificate=%zu key=%zu shared=%u stopping=%d\n", (int)getpid(),
            (unsigned)child_settings(c)->limits.hops, child_file(c, CHILD_CERTIFICATE).n,
-           child_file(c, CHILD_KEY).n, ++*shared);
+           child_file(c, CHILD_KEY).n, ++*shared, me.is_stopping);
 }
 
 static void on_peer(void *arg, int fd, const struct sockaddr_storage *)
@@ -160,6 +162,7 @@ static void gate_start(struct child *c)
 
 static void stop(struct child *c)
 {
+    me.is_stopping = true;
     if (!me.never_stops)
         child_done(c);
 }
