@@ -136,6 +136,10 @@ def test_core_dies_at_each_step_of_each_decision(directory):
                 check_history(node)
             go_on_to(node, what, state)
             check_history(node)
+            # The supervisor's turn: it lets a role that dies again and again wait for its start.
+            node.kill9()
+            node.start()
+            check_history(node)
         say(f"{n_killed} kills")
         assert n_killed >= 10
         node.must("primary", "set", "exchange", "--connections", 100)
