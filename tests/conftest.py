@@ -10,6 +10,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from harness import netns  # noqa: E402  pylint: disable=wrong-import-position
 from harness.process import private_dir  # noqa: E402  pylint: disable=wrong-import-position
 
+# Files run side by side (./dev test): those that take minutes begin first, or all would wait for the
+# last of them at the end. Most of their time is waiting.
+LONGEST = ["test_kills.py", "test_moments.py", "test_decision_zoo.py", "test_primary_dies.py",
+           "test_decision_ours.py", "test_cut_through.py", "test_decision_by_hand.py",
+           "test_decision_many.py", "test_watches.py", "test_way_back.py"]
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST
+               else len(LONGEST))
+
 
 @pytest.fixture
 def directory():

@@ -221,6 +221,7 @@ def test_nobody_is_told_twice_and_nothing_is_lost_when_a_process_dies(stage, rol
     tell(node, receiver)
     emergency(node)
     receiver.wait()
+    told_all(node)  # or its answer dies with the process, and it is told again with the same id
     pids = node.kill9(role)
     node.wait_role(role, pids)
     wait_for(lambda: node.cli("incident", "list")[0] == 0, "it answers again")
