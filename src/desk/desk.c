@@ -306,11 +306,12 @@ static bool check_episode(void *arg, const struct record_object *o)
 
 static enum err load(struct desk *d, struct errinfo *ei)
 {
+    /* A watch is compared with what it was of: its domain and selectors come first. */
     static const enum object_kind kinds[] = {
-        OBJECT_TENANT,   OBJECT_PRIMARY,  OBJECT_DOMAIN,   OBJECT_PERSON,   OBJECT_GROUP,
-        OBJECT_SNAPSHOT, OBJECT_KEY,      OBJECT_PLAN,     OBJECT_CALENDAR, OBJECT_ACCESS,
-        OBJECT_EPISODE,  OBJECT_STATE,    OBJECT_BASELINE, OBJECT_WATCH,    OBJECT_LIMIT,
-        OBJECT_AGAIN,    OBJECT_SELECTORS};
+        OBJECT_TENANT,    OBJECT_PRIMARY, OBJECT_DOMAIN, OBJECT_PERSON,   OBJECT_GROUP,
+        OBJECT_SNAPSHOT,  OBJECT_KEY,     OBJECT_PLAN,   OBJECT_CALENDAR, OBJECT_ACCESS,
+        OBJECT_SELECTORS, OBJECT_EPISODE, OBJECT_STATE,  OBJECT_BASELINE, OBJECT_WATCH,
+        OBJECT_LIMIT,     OBJECT_AGAIN};
     struct store_reader *reader;
     enum err err = store_reader_open(d->o.data, &reader, ei);
     if (err != ERR_OK)
