@@ -15,7 +15,6 @@ struct hooking {     /* a webhook without an answer */
 struct desk_hooks {
     struct desk *desk;
     struct map *hooking; /* tag -> struct hooking */
-    uint64_t last_tag;
     /* while alert_test calls back: */
     void (*test_done)(void *cookie, enum err err, const char *text);
     void *test_cookie;
@@ -53,7 +52,8 @@ static bool send_hook(struct desk *d, const struct alert_sending *s)
                             .timeout_ms = HOOK_TIMEOUT_MS};
     SCOPED(buf_finish) struct buf b = buf_make(IPC_FRAME_MAX);
     ipc_hook_pack(&b, &hook);
-    uint64_t tag = ++h->last_tag;
+    /* Larger than any of an earlier core: answers to what that one sent may still come. */
+    uint64_t tag = desk_next_id(d);
     if (!desk_send(d->liaison.link, IPC_T_hook, tag, &b))
         return false;
     struct hooking *w = mem_new(sizeof(*w));

@@ -179,6 +179,27 @@ static void a_start_sends_what_has_no_answer_under_the_same_id(void **)
     expect_no_hook();
 }
 
+/* The process that sends outlives core: its answer may be to what an earlier core sent. */
+static void an_answer_from_before_a_start_is_nobodys(void **)
+{
+    begin();
+    add_target(HOOK, ALERT_WEBHOOK, KIT_TENANT);
+    assert_int_equal(kit_decide(KIT_PRIMARY, EVIDENCE_SAY_EMERGENCY), ERR_OK);
+    take_hook();
+    uint64_t before = hook.tag;
+    kit_restart();
+    kit->liaison = kit_link(IPC_LIAISON, 1);
+    take_hook();
+    uint64_t now = hook.tag;
+    for (hook.tag = before; hook.tag < before + 5; hook.tag++)
+        answer_hook(200); /* to that one, and what it sent next */
+    usleep(50000);
+    assert_int_equal(look_at(KIT_TENANT, primary_key()).told, 0);
+    hook.tag = now;
+    answer_hook(200);
+    (void)await_told(1);
+}
+
 static void a_liaison_that_dies_costs_no_word(void **)
 {
     char id[64];
@@ -410,6 +431,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_emergency_and_its_end_are_told_in_order),
         TEST(a_start_sends_what_has_no_answer_under_the_same_id),
+        TEST(an_answer_from_before_a_start_is_nobodys),
         TEST(a_liaison_that_dies_costs_no_word),
         TEST(without_its_target_nothing_leaves),
         TEST(nonsense_about_webhooks_ends_the_link),
