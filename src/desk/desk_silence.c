@@ -17,7 +17,7 @@
 #include "desk/silence.def"
 #include "base/pack_end.h"
 
-enum { WAY_IN, WAY_OUT, WAYS, LOOK_SECONDS = 60, SAVE_MS = 3600000 };
+enum { WAY_IN, WAY_OUT, WAYS, LOOK_SECONDS = 60, SAVE_MS = 3600000, BASELINE_BYTES = 10000 };
 
 struct silence {
     uint64_t tenant;
@@ -123,9 +123,53 @@ static void report(struct desk *d, const struct silence *s, int way, double expe
 
 /* ---- remembering ---- */
 
-static void saved(void *, enum err, const char *)
+struct baseline_write {
+    struct store_change change;
+    struct buf facts;
+    struct desk *desk;
+    uint64_t tenant;
+    enum err err;
+};
+
+static void saved(void *arg)
 {
-    /* What could not be written is written in an hour. */
+    struct baseline_write *w = arg;
+    struct silence *s = map_get(w->desk->silences, KEY(w->tenant));
+    if (s && w->err != ERR_OK)
+        s->saved = 0; /* the disk refused: with the next look */
+    buf_finish(&w->facts);
+    mem_free(&w);
+}
+
+static void written(struct store_change *change, enum err err, const struct errinfo *)
+{
+    struct baseline_write *w = change->arg;
+    w->err = err;
+    desk_post(w->desk, saved, w);
+}
+
+/* Not one of the changes of the administration, which wait for each other and are few: each company
+ * writes its own in the same minute. */
+static void write_down(struct desk *d, uint64_t tenant, utc_ms now, struct slice body)
+{
+    struct record_object o = {.kind = OBJECT_BASELINE,
+                              .id = tenant,
+                              .tenant = tenant,
+                              .time = now,
+                              .by = SLICE("silence"),
+                              .body = body};
+    struct record_objects objects = {&o, 1};
+    struct baseline_write *w = mem_new(sizeof(*w));
+    *w = (struct baseline_write){
+        .facts = buf_make(BASELINE_BYTES + 1000), .desk = d, .tenant = tenant};
+    record_objects_pack(&w->facts, &objects);
+    must(!w->facts.failed);
+    w->change = (struct store_change){.type = RECORD_OBJECT,
+                                      .is_lazy = true,
+                                      .facts = buf_slice(&w->facts),
+                                      .done = written,
+                                      .arg = w};
+    store_submit(d->store, &w->change);
 }
 
 static void save(struct desk *d, struct silence *s, utc_ms now)
@@ -141,17 +185,11 @@ static void save(struct desk *d, struct silence *s, utc_ms now)
                                                       s->way[w].n_seen[h]};
         }
     }
-    SCOPED(buf_finish) struct buf body = buf_make(10000);
+    SCOPED(buf_finish) struct buf body = buf_make(BASELINE_BYTES);
     desk_baseline_pack(&body, &all);
-    struct record_object o = {.kind = OBJECT_BASELINE,
-                              .id = s->tenant,
-                              .tenant = s->tenant,
-                              .time = now,
-                              .by = SLICE("silence"),
-                              .body = buf_slice(&body)};
-    struct record_objects objects = {&o, 1};
+    must(!body.failed);
     s->saved = now;
-    desk_put(d, &objects, NULL, saved, NULL);
+    write_down(d, s->tenant, now, buf_slice(&body));
 }
 
 void desk_silence_load(struct desk *d, const struct record_object *o)
@@ -189,7 +227,7 @@ static void look(struct desk *d, struct silence *s, utc_ms now)
         if (is_strange)
             look_again(d, s->tenant);
     }
-    if (now - s->saved > SAVE_MS)
+    if (now < s->saved || now - s->saved > SAVE_MS) /* a clock may have been set back */
         save(d, s, now);
 }
 
@@ -201,8 +239,11 @@ void desk_silence_tick(struct desk *d, mono_us now)
     d->next_silence = now + SECONDS(LOOK_SECONDS);
     size_t at = 0;
     void *value;
-    while (map_next(d->silences, &at, NULL, &value))
-        look(d, value, utc_now());
+    while (map_next(d->silences, &at, NULL, &value)) {
+        struct silence *s = value;
+        if (directory_tenant(d->directory, s->tenant)) /* else it was removed */
+            look(d, s, utc_now());
+    }
 }
 
 void desk_silence_clear(struct desk *d)

@@ -126,7 +126,7 @@ static int kit_setup(void **)
     pthread_mutex_init(&kit->lock, NULL);
     pthread_cond_init(&kit->cond, NULL);
     kit->answer_within = kit_answer_within;
-    kit_later = 0;
+    kit_later = kit_utc_later = 0;
     snprintf(kit->folder, sizeof(kit->folder), "/tmp/desk-XXXXXX");
     assert_true(folder_make(&kit->own, kit->folder));
     log_init("test", LOG_ERROR);

@@ -140,24 +140,31 @@ static void disk_wait_for_sync(void)
     pthread_mutex_unlock(&disk.lock);
 }
 
-/* ---- the clock that only goes forward ---- */
+/* ---- clocks ---- */
 
-static _Atomic time_t
-    kit_later; /* seconds, for the desk's loop only: others wait by the kernel's */
+/* Seconds, for the desk's loop only: others wait by the kernel's. */
+static _Atomic time_t kit_later, kit_utc_later;
 static _Thread_local bool kit_is_loop;
 
 int clock_gettime(clockid_t id, struct timespec *ret)
 {
     int failed = (int)syscall(SYS_clock_gettime, id, ret);
-    if (failed == 0 && id == CLOCK_MONOTONIC && kit_is_loop)
-        ret->tv_sec += kit_later;
+    if (failed == 0 && kit_is_loop)
+        ret->tv_sec += id == CLOCK_MONOTONIC ? kit_later : kit_utc_later;
     return failed;
 }
 
-/* Nobody has to wait so long. */
+/* Nobody has to wait so long. Until kit_end_of_waiting. */
 static void kit_let_pass(time_t seconds)
 {
     kit_later += seconds;
+}
+
+/* Also by the time of day. */
+static void kit_let_hours_pass(time_t hours)
+{
+    kit_utc_later += 3600 * hours;
+    kit_later += 3600 * hours;
 }
 
 /* ---- the administration ---- */

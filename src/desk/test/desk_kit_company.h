@@ -214,7 +214,7 @@ static void kit_found(struct kit_company how)
 static void kit_end_of_waiting(void)
 {
     struct kit_objects all = {.n = 0};
-    kit_later = 0;
+    kit_later = kit_utc_later = 0;
     kit_person(&all, 10, "new@hosted.test", NULL, 0);
     assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
 }
