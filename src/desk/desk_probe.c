@@ -110,12 +110,22 @@ static enum continuity_evidence evidence_of_probe(struct desk *d, const struct d
     return queue_waiting_for(d->queue, p->id) == 0 ? EVIDENCE_GOOD : EVIDENCE_GREETS;
 }
 
+/* As certificates can say it, from 1970 to 9999: a reader may subtract. */
+static utc_ms end_of(utc_ms cert_until)
+{
+    const utc_ms most = 253402300799000;
+    if (cert_until < 0)
+        return 1;
+    return cert_until < most ? cert_until : most;
+}
+
 static void note_seen(struct desk *d, struct desk_primary *p, const struct ipc_observed *o)
 {
-    desk_watch_primary(d, p->id, slice_str(p->software), o->software, o->cert_until);
+    utc_ms cert_until = end_of(o->cert_until);
+    desk_watch_primary(d, p->id, slice_str(p->software), o->software, cert_until);
     snprintf(p->software, sizeof(p->software), "%.*s", SLICE_ARG(o->software));
-    if (o->cert_until)
-        p->cert_until = o->cert_until;
+    if (cert_until)
+        p->cert_until = cert_until;
     if (o->abilities & IPC_ABILITIES_KNOWN) {
         p->abilities = o->abilities;
         p->size_max = o->size_max;
@@ -421,6 +431,8 @@ static bool take_controlled(struct desk *d, struct net_frame *f)
     struct ipc_controlled c;
     if (!ipc_controlled_unpack(f->payload, NULL, &c) || c.n_bad > c.n)
         return false;
+    if (!d->control.is_running)
+        return true; /* nobody asked, or nobody waits for it any more */
     d->control.is_running = false;
     if (!c.is_done)
         return true;

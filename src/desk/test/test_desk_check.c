@@ -51,6 +51,8 @@ static void found_company(void)
     kit->liaison = kit_link(IPC_LIAISON, 1);
 }
 
+static utc_ms cert_until; /* of the mail system's certificate */
+
 /* Every probe of the company is answered until this one asks for a look of a check; its tag. */
 static uint64_t next_look(enum ipc_look want, const char *user)
 {
@@ -60,7 +62,8 @@ static uint64_t next_look(enum ipc_look want, const char *user)
     while (tag == 0) {
         if (!kit_get(kit->liaison, &f, KIT_WAIT_MS))
             fail_msg("no look came");
-        struct ipc_observed o = {.primary = f.tag, .phase = SMTP_PHASE_DOT, .code = 250};
+        struct ipc_observed o = {
+            .primary = f.tag, .phase = SMTP_PHASE_DOT, .code = 250, .cert_until = cert_until};
         struct ipc_mailbox_look look;
         SCOPED(buf_finish) struct buf b = buf_make(2000);
         ipc_observed_pack(&b, &o);
@@ -129,6 +132,27 @@ static void each_look_gets_its_own_answer(void **)
         assert_int_equal(c.rows[i].result, CHECK_WELL);
 }
 
+static void a_certificate_that_ended_before_time_began_has_ended(void **)
+{
+    static const struct {
+        utc_ms until;
+        const char *days;
+    } rows[] = {{INT64_MIN, " ends in -2"}, {-1, " ends in -2"}, {INT64_MAX, " ends in 29"}};
+    found_company();
+    for (size_t i = 0; i < 3; i++) {
+        struct check c = {};
+        cert_until = rows[i].until;
+        kit_on_loop(check_now, &c);
+        (void)next_look(IPC_LOOK_LOGIN, "luca");
+        fd_close(&kit->liaison);
+        wait_for_it(&c);
+        if (!strstr(c.rows[CHECK_TLS].text, rows[i].days))
+            fail_msg("%s", c.rows[CHECK_TLS].text);
+        kit->liaison = kit_link(IPC_LIAISON, 1);
+    }
+    cert_until = 0;
+}
+
 static void an_answer_about_something_else_is_nonsense(void **)
 {
     static const struct {
@@ -169,6 +193,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_look_without_an_answer_ends_in_words_and_the_next_one_begins),
         TEST(each_look_gets_its_own_answer),
+        TEST(a_certificate_that_ended_before_time_began_has_ended),
         TEST(an_answer_about_something_else_is_nonsense),
         TEST(who_waits_for_a_primary_that_is_removed_is_told),
     };

@@ -248,9 +248,17 @@ static void what_was_not_asked_is_not_evidence(void **)
     ipc_observed_pack(&b, &o);
     for (int i = 0; i < 5; i++)
         kit_put(kit->liaison, IPC_T_observed, KIT_PRIMARY, &b);
+    struct ipc_controlled c = {.is_done = 1, .n = 1, .n_bad = 1};
+    buf_clear(&b);
+    ipc_controlled_pack(&b, &c);
+    kit_put(kit->liaison, IPC_T_controlled, 0, &b);
     usleep(20000);
     assert_int_equal(state_of(KIT_PRIMARY), STATE_STANDBY);
     assert_int_equal(kit_count_nonsense(), 0);
+    /* What the store had put off goes with it. */
+    assert_int_equal(kit_decide(KIT_PRIMARY, EVIDENCE_SAY_EMERGENCY), ERR_OK);
+    kit_await_event("primary.emergency");
+    assert_false(kit_has_event("node.blind"));
 }
 
 /* ---- orders about rows ---- */
