@@ -10,7 +10,8 @@ enum {
     PORTION = 500,
     PORTION_BYTES = 128 << 10, /* of its ids: all of it has to fit into a frame */
     LOOK_TIMEOUT_MS = 120000,
-    LOOK_TRIES = 3,         /* of one portion, when our own process fails */
+    LOOK_TRIES = 3,         /* of one portion, when our own process dies of it … */
+    BUSY_TRIES = 15,        /* … or has too much to do, or cannot look at all */
     LOOK_PAUSE_SECONDS = 2, /* between them */
     LINK_SECONDS = 60,      /* that process is away for longer: it does not come */
     SHUT_MOST = 10,         /* mailboxes in a row that could not be opened: none can */
@@ -228,9 +229,9 @@ static void note_shut(struct again *a, const char *why)
 }
 
 /* Our own process failed: that says nothing about the mailbox. */
-static void look_failed(struct again *a, const char *why)
+static void look_failed(struct again *a, unsigned tries, const char *why)
 {
-    if (++a->n_tries < LOOK_TRIES) {
+    if (++a->n_tries < tries) {
         wait_for(a, AGAIN_WAITING_TO_LOOK, LOOK_PAUSE_SECONDS);
         return;
     }
@@ -350,7 +351,7 @@ bool desk_again_told(struct desk *d, uint64_t tag, const struct ipc_mailbox_has_
              t->step < IPC_STEP_N ? ipc_look_step_name(t->step) : "?",
              (int)(t->text.n < 120 ? t->text.n : 120), t->text.n ? t->text.p : "");
     if (t->is_ours && !is_any_sure(t)) {
-        look_failed(a, why);
+        look_failed(a, BUSY_TRIES, why);
         return true;
     }
     if (t->n_folders == 0 && !is_any_sure(t)) {
@@ -522,7 +523,7 @@ void desk_again_lost(struct desk *d)
     while (map_next(d->agains, &at, NULL, &value)) {
         struct again *a = value;
         if (a->phase == AGAIN_LOOKING)
-            look_failed(a, "our probing process ended");
+            look_failed(a, LOOK_TRIES, "our probing process ended");
     }
 }
 

@@ -276,6 +276,32 @@ static void who_dies_is_asked_again_and_not_for_ever(void **state)
     kit_end_of_waiting();
 }
 
+static void who_has_too_much_to_do_is_asked_again_later(void **state)
+{
+    found_company(state);
+    (void)delivered("anna@example.test", "a@outside.test");
+    begin(0);
+    for (int i = 0; i < 10; i++) {
+        static struct ipc_mailbox_fact fact;
+        struct look l = next_look();
+        struct ipc_mailbox_has_told t = {.primary = KIT_PRIMARY,
+                                         .is_ours = 1,
+                                         .text = SLICE("too many looks at once"),
+                                         .facts = &fact,
+                                         .n_facts = 1};
+        SCOPED(buf_finish) struct buf b = buf_make(1000);
+        ipc_mailbox_has_told_pack(&b, &t);
+        kit_put(kit->liaison, IPC_T_mailbox_has_told, l.tag, &b);
+        arena_destroy(&l.arena);
+        usleep(20000);
+        kit_let_pass(3);
+    }
+    struct look l = next_look();
+    answer(&l, IPC_HAS_FOUND);
+    assert_int_equal(ended().n_present, 1);
+    kit_end_of_waiting();
+}
+
 static void without_anybody_to_ask_it_ends_in_words(void **state)
 {
     found_company(state);
@@ -545,6 +571,7 @@ int main(void)
         TEST(an_answer_of_another_length_is_nonsense),
         TEST(an_answer_that_never_comes_is_told_in_words),
         TEST(who_dies_is_asked_again_and_not_for_ever),
+        TEST(who_has_too_much_to_do_is_asked_again_later),
         TEST(without_anybody_to_ask_it_ends_in_words),
         TEST(where_no_mailbox_opens_it_does_not_try_all_of_them),
         TEST(a_decision_that_the_disk_refuses_is_tried_again),
