@@ -1,0 +1,403 @@
+/* Removing from the search, and taking the words of what was removed out of the file.
+ *
+ * No text is kept, so which words a removed message had is read from the index itself: all words of
+ * its account pass by once, and those of removed messages get a mark in the index. The marks and
+ * what they mark go when everything is merged into one segment. Free pages and the WAL still hold
+ * what was there before: the first are overwritten, the second is emptied. Each step is noted in
+ * the transaction that does it, so a crash goes on where it was. */
+#include "store/store_search_int.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <stdio.h>
+
+enum {
+    ROWS_MAX = 2048,            /* removed messages whose words are gathered at once */
+    COLUMN_BYTES_MAX = 4 << 20, /* words of one; more cannot be: see STORE_SEARCH_FIELD_MAX */
+    BYTES_MAX = 64 << 20,       /* words of all that are gathered; the rest has to wait */
+    TRUNCATE_WAIT_MS = 100,
+    MERGE_PAGES = 256,     /* a slice */
+    SCRUB_BYTES = 4 << 20, /* a slice */
+    FREE_PAGES_LEFT = 16,  /* what scrubbing itself may leave */
+    COLUMNS = 7,
+};
+
+/* ---- removing ---- */
+
+static enum err remove_message(struct search_file *f, int64_t number, uint64_t message, utc_ms now,
+                               struct errinfo *ei)
+{
+    static const enum search_sql sqls[] = {SEARCH_SQL_REMOVE_NOTE, SEARCH_SQL_REMOVE};
+    enum err err = ERR_OK;
+    for (int i = 0; i < 2 && err == ERR_OK; i++) {
+        sqlite3_stmt *stmt = search_stmt(f, sqls[i]);
+        bind_i64(stmt, 1, number);
+        bind_u64(stmt, 2, message);
+        if (i == 0)
+            bind_i64(stmt, 3, now);
+        err = search_run(f, sqls[i], ei);
+    }
+    return err;
+}
+
+static enum err number_of(struct search_file *f, uint64_t account, int64_t *ret, bool *ret_is_there,
+                          struct errinfo *ei)
+{
+    bind_u64(search_stmt(f, SEARCH_SQL_ACCOUNT_GET), 1, account);
+    return search_numbers(f, SEARCH_SQL_ACCOUNT_GET, ret, 1, ret_is_there, ei);
+}
+
+enum err store_search_remove(struct store_search *s, uint64_t account, const uint64_t *messages,
+                             size_t n, utc_ms now, struct errinfo *ei)
+{
+    int64_t number = 0;
+    bool is_there = false;
+    enum err err = search_begin(s, ei);
+    if (err != ERR_OK)
+        return err;
+    err = number_of(&s->file, account, &number, &is_there, ei);
+    for (size_t i = 0; i < n && is_there && err == ERR_OK; i++)
+        err = remove_message(&s->file, number, messages[i], now, ei);
+    if (err == ERR_OK)
+        return search_commit(s, &s->meta, ei);
+    search_abort(s);
+    return err;
+}
+
+static enum err remove_all(struct search_file *f, uint64_t account, utc_ms now, struct errinfo *ei)
+{
+    int64_t number = 0;
+    bool is_there = false;
+    enum err err = number_of(f, account, &number, &is_there, ei);
+    if (err != ERR_OK || !is_there)
+        return err;
+    sqlite3_stmt *stmt = search_stmt(f, SEARCH_SQL_REMOVE_ALL_NOTE);
+    bind_i64(stmt, 1, number);
+    bind_i64(stmt, 2, now);
+    err = search_run(f, SEARCH_SQL_REMOVE_ALL_NOTE, ei);
+    bind_i64(search_stmt(f, SEARCH_SQL_REMOVE_ALL), 1, number);
+    if (err == ERR_OK)
+        err = search_run(f, SEARCH_SQL_REMOVE_ALL, ei);
+    bind_u64(search_stmt(f, SEARCH_SQL_ACCOUNT_DELETE), 1, account);
+    return err == ERR_OK ? search_run(f, SEARCH_SQL_ACCOUNT_DELETE, ei) : err;
+}
+
+enum err store_search_remove_account(struct store_search *s, uint64_t account, utc_ms now,
+                                     struct errinfo *ei)
+{
+    enum err err = search_begin(s, ei);
+    if (err != ERR_OK)
+        return err;
+    err = remove_all(&s->file, account, now, ei);
+    if (err == ERR_OK)
+        return search_commit(s, &s->meta, ei);
+    search_abort(s);
+    return err;
+}
+
+/* ---- marking the words ---- */
+
+/* Removed messages of one account, and the words that they had: by column, each behind its length,
+ * as the tokenizer reads them raw. */
+struct gone {
+    int64_t row;
+    struct buf words[COLUMNS];
+};
+struct marking {
+    struct gone *gone; /* by row */
+    size_t n, bytes;
+    int64_t number;
+};
+
+static void gone_finish(struct gone *g)
+{
+    for (int i = 0; i < COLUMNS; i++)
+        buf_finish(&g->words[i]);
+}
+
+static int compare_rows(const void *key, const void *member)
+{
+    int64_t row = *(const int64_t *)key;
+    const struct gone *g = member;
+    return row < g->row ? -1 : row > g->row;
+}
+
+static int column_of(struct slice name)
+{
+    static const char *const names[COLUMNS] = {"from",    "to",   "cc",   "bcc",
+                                               "subject", "body", "names"};
+    for (int i = 0; i < COLUMNS; i++)
+        if (slice_eq(name, slice_str(names[i])))
+            return i;
+    return -1;
+}
+
+/* Words come sorted, so a word that a column has several times is the last one that was noted. */
+static bool is_last(const struct buf *b, struct slice term)
+{
+    return b->n > term.n && (unsigned char)b->p[b->n - term.n - 1] == term.n &&
+           memcmp(b->p + b->n - term.n, term.p, term.n) == 0;
+}
+
+static void note_word(struct marking *m, struct slice term, int64_t row, struct slice column)
+{
+    struct gone *g = bsearch(&row, m->gone, m->n, sizeof(*g), compare_rows);
+    int at = column_of(column);
+    if (!g || at < 0 || term.n == 0 || term.n > SEARCH_TERM_MAX || is_last(&g->words[at], term))
+        return;
+    buf_u8(&g->words[at], (uint8_t)term.n);
+    buf_adds(&g->words[at], term);
+    m->bytes += term.n + 1;
+    while (m->bytes > BYTES_MAX && m->n > 1) {
+        g = &m->gone[--m->n];
+        for (int i = 0; i < COLUMNS; i++)
+            m->bytes -= g->words[i].n;
+        gone_finish(g);
+    }
+}
+
+static enum err gather_words(struct store_search *s, struct marking *m, struct errinfo *ei)
+{
+    struct search_tag from, to;
+    search_tag_set(&from, (uint64_t)m->number);
+    search_tag_set(&to, (uint64_t)m->number);
+    to.bytes[SEARCH_TAG_BYTES - 1]++; /* letters behind it are tags of others or nobody's */
+    sqlite3_stmt *stmt = search_stmt(&s->file, SEARCH_SQL_WORDS_OF);
+    (void)sqlite3_bind_text(stmt, 1, from.bytes, SEARCH_TAG_BYTES, SQLITE_STATIC);
+    (void)sqlite3_bind_text(stmt, 2, to.bytes, SEARCH_TAG_BYTES, SQLITE_STATIC);
+    int rc = stmt ? SQLITE_ROW : sqlite3_errcode(s->file.db);
+    while (rc == SQLITE_ROW) {
+        rc = sqlite3_step(stmt);
+        if (rc == SQLITE_ROW)
+            note_word(m, column_slice(stmt, 0), sqlite3_column_int64(stmt, 1),
+                      column_slice(stmt, 2));
+    }
+    enum err err = rc == SQLITE_DONE
+                       ? ERR_OK
+                       : index_db_err(ei, s->file.db, rc, search_sql_text(SEARCH_SQL_WORDS_OF));
+    (void)sqlite3_reset(stmt);
+    return err;
+}
+
+static enum err mark_one(struct search_file *f, const struct gone *g, struct errinfo *ei)
+{
+    sqlite3_stmt *stmt = search_stmt(f, SEARCH_SQL_WORDS_DELETE);
+    bind_i64(stmt, 1, g->row);
+    for (int i = 0; i < COLUMNS; i++) {
+        struct slice words = buf_slice(&g->words[i]);
+        if (g->words[i].failed)
+            return err_set(ei, ERR_CORRUPT, "search: a message has more words than it can have");
+        (void)sqlite3_bind_text64(stmt, 2 + i, words.n ? words.p : "", words.n, SQLITE_STATIC,
+                                  SQLITE_UTF8);
+    }
+    f->tag.is_raw = true;
+    enum err err = search_run(f, SEARCH_SQL_WORDS_DELETE, ei);
+    f->tag.is_raw = false;
+    bind_i64(search_stmt(f, SEARCH_SQL_REMOVED_MARK), 1, g->row);
+    return err == ERR_OK ? search_run(f, SEARCH_SQL_REMOVED_MARK, ei) : err;
+}
+
+static enum err mark_all(struct store_search *s, const struct marking *m, struct errinfo *ei)
+{
+    enum err err = search_begin(s, ei);
+    if (err != ERR_OK)
+        return err;
+    for (size_t i = 0; i < m->n && err == ERR_OK; i++)
+        err = mark_one(&s->file, &m->gone[i], ei);
+    if (err == ERR_OK)
+        return search_commit(s, &s->meta, ei);
+    search_abort(s);
+    return err;
+}
+
+static enum err load_rows(struct search_file *f, struct marking *m, struct errinfo *ei)
+{
+    sqlite3_stmt *stmt = search_stmt(f, SEARCH_SQL_REMOVED_ROWS);
+    bind_i64(stmt, 1, m->number);
+    bind_i64(stmt, 2, ROWS_MAX);
+    int rc = stmt ? SQLITE_ROW : sqlite3_errcode(f->db);
+    while (rc == SQLITE_ROW && m->n < ROWS_MAX) {
+        rc = sqlite3_step(stmt);
+        if (rc != SQLITE_ROW)
+            break;
+        struct gone *g = &m->gone[m->n++];
+        g->row = sqlite3_column_int64(stmt, 0);
+        for (int i = 0; i < COLUMNS; i++)
+            g->words[i] = buf_make(COLUMN_BYTES_MAX);
+    }
+    enum err err = rc == SQLITE_DONE || rc == SQLITE_ROW
+                       ? ERR_OK
+                       : index_db_err(ei, f->db, rc, search_sql_text(SEARCH_SQL_REMOVED_ROWS));
+    (void)sqlite3_reset(stmt);
+    return err;
+}
+
+static void marking_finish(struct marking *m)
+{
+    for (size_t i = 0; i < m->n; i++)
+        gone_finish(&m->gone[i]);
+    mem_free(&m->gone);
+}
+
+/* A batch of removed messages of one account; `*ret_more` false: there was none. */
+static enum err mark_some(struct store_search *s, bool *ret_more, struct errinfo *ei)
+{
+    SCOPED(marking_finish) struct marking m = {};
+    (void)search_stmt(&s->file, SEARCH_SQL_REMOVED_NUMBER);
+    enum err err = search_numbers(&s->file, SEARCH_SQL_REMOVED_NUMBER, &m.number, 1, ret_more, ei);
+    if (err != ERR_OK || !*ret_more)
+        return err;
+    if (m.number < 0 || m.number >= SEARCH_ACCOUNTS_MAX)
+        return err_set(ei, ERR_CORRUPT, "search: number %lld is no account's", (long long)m.number);
+    m.gone = mem_new(ROWS_MAX * sizeof(m.gone[0]));
+    err = load_rows(&s->file, &m, ei);
+    if (err == ERR_OK)
+        err = gather_words(s, &m, ei);
+    return err == ERR_OK ? mark_all(s, &m, ei) : err;
+}
+
+/* ---- merging, scrubbing ---- */
+
+/* `pages` below 0 begins: all segments become one level; then slices until nothing changes. */
+static enum err merge(struct store_search *s, int pages, enum search_step next, bool *ret_changed,
+                      struct errinfo *ei)
+{
+    struct search_meta meta = s->meta;
+    enum err err = search_begin(s, ei);
+    if (err != ERR_OK)
+        return err;
+    int before = sqlite3_total_changes(s->file.db);
+    bind_i64(search_stmt(&s->file, SEARCH_SQL_MERGE), 1, pages);
+    err = search_run(&s->file, SEARCH_SQL_MERGE, ei);
+    *ret_changed = sqlite3_total_changes(s->file.db) - before >= 2; /* one is the command's own */
+    if (err == ERR_OK && (pages < 0 || !*ret_changed))
+        meta.step = next;
+    if (err == ERR_OK)
+        return search_commit(s, &meta, ei);
+    search_abort(s);
+    return err;
+}
+
+/* Takes free pages into a table of zeros; when there are none left, the table goes. */
+static enum err scrub_slice(struct store_search *s, struct search_meta *meta, struct errinfo *ei)
+{
+    int64_t n_free = 0;
+    enum err err =
+        index_db_exec(s->file.db, "CREATE TABLE IF NOT EXISTS scrub (bytes BLOB NOT NULL)", ei);
+    (void)search_stmt(&s->file, SEARCH_SQL_FREE_PAGES);
+    if (err == ERR_OK)
+        err = search_numbers(&s->file, SEARCH_SQL_FREE_PAGES, &n_free, 1, NULL, ei);
+    if (err != ERR_OK)
+        return err;
+    if (n_free > FREE_PAGES_LEFT) {
+        int64_t bytes = n_free * INDEX_PAGE_BYTES;
+        bind_i64(search_stmt(&s->file, SEARCH_SQL_SCRUB_ADD), 1,
+                 bytes < SCRUB_BYTES ? bytes : SCRUB_BYTES);
+        return search_run(&s->file, SEARCH_SQL_SCRUB_ADD, ei);
+    }
+    err = index_db_exec(s->file.db, "DROP TABLE scrub", ei);
+    (void)search_stmt(&s->file, SEARCH_SQL_REMOVED_FORGET);
+    if (err == ERR_OK)
+        err = search_run(&s->file, SEARCH_SQL_REMOVED_FORGET, ei);
+    meta->step = SEARCH_STEP_TRUNCATE;
+    return err;
+}
+
+static enum err scrub(struct store_search *s, struct errinfo *ei)
+{
+    struct search_meta meta = s->meta;
+    enum err err = search_begin(s, ei);
+    if (err != ERR_OK)
+        return err;
+    err = scrub_slice(s, &meta, ei);
+    if (err == ERR_OK)
+        return search_commit(s, &meta, ei);
+    search_abort(s);
+    return err;
+}
+
+static enum err set_step(struct store_search *s, enum search_step step, struct errinfo *ei)
+{
+    struct search_meta meta = s->meta;
+    meta.step = step;
+    enum err err = search_begin(s, ei);
+    return err == ERR_OK ? search_commit(s, &meta, ei) : err;
+}
+
+/* Noted as done only behind it, which puts one small transaction into the empty WAL. A reader in
+ * the middle of a question holds it up; the next call tries again. */
+static enum err truncate_wal(struct store_search *s, bool *ret_more, struct errinfo *ei)
+{
+    (void)sqlite3_busy_timeout(s->file.db, TRUNCATE_WAIT_MS);
+    int rc = sqlite3_wal_checkpoint_v2(s->file.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    (void)sqlite3_busy_timeout(s->file.db, INDEX_BUSY_MS);
+    *ret_more = false;
+    if ((rc & 0xff) == SQLITE_BUSY)
+        return ERR_OK;
+    if (rc != SQLITE_OK)
+        return index_db_err(ei, s->file.db, rc, "empty the WAL");
+    return set_step(s, SEARCH_STEP_IDLE, ei);
+}
+
+static enum err is_due(struct store_search *s, utc_ms now, int64_t wait_ms, bool *ret,
+                       struct errinfo *ei)
+{
+    int64_t v[2];
+    (void)search_stmt(&s->file, SEARCH_SQL_REMOVED_OLDEST);
+    enum err err = search_numbers(&s->file, SEARCH_SQL_REMOVED_OLDEST, v, 2, NULL, ei);
+    *ret = err == ERR_OK && v[1] > 0 && now - v[0] >= wait_ms;
+    return err;
+}
+
+enum err store_search_purge(struct store_search *s, utc_ms now, int64_t wait_ms, bool *ret_more,
+                            struct errinfo *ei)
+{
+    bool is_on = false;
+    enum err err = ERR_OK;
+    *ret_more = true;
+    if (s->is_closed)
+        return err_set(ei, ERR_RETRY, "search: the file is not open");
+    switch (s->meta.step) {
+    case SEARCH_STEP_IDLE:
+        err = is_due(s, now, wait_ms, &is_on, ei);
+        *ret_more = is_on;
+        return err == ERR_OK && is_on ? set_step(s, SEARCH_STEP_MARK, ei) : err;
+    case SEARCH_STEP_MARK:
+        err = mark_some(s, &is_on, ei);
+        if (err != ERR_OK || is_on)
+            return err;
+        return merge(s, -MERGE_PAGES, SEARCH_STEP_MERGE, &is_on, ei);
+    case SEARCH_STEP_MERGE:
+        return merge(s, MERGE_PAGES, SEARCH_STEP_SCRUB, &is_on, ei);
+    case SEARCH_STEP_SCRUB:
+        return scrub(s, ei);
+    case SEARCH_STEP_TRUNCATE:
+        return truncate_wal(s, ret_more, ei);
+    }
+    return ERR_OK;
+}
+
+/* ---- figures ---- */
+
+enum err store_search_figures(struct store_search *s, struct store_search_figures *ret,
+                              struct errinfo *ei)
+{
+    int64_t removed[2], n = 0;
+    struct stat st;
+    char wal[SEARCH_PATH_MAX + 8];
+    if (s->is_closed)
+        return err_set(ei, ERR_RETRY, "search: the file is not open");
+    (void)search_stmt(&s->file, SEARCH_SQL_REMOVED_OLDEST);
+    enum err err = search_numbers(&s->file, SEARCH_SQL_REMOVED_OLDEST, removed, 2, NULL, ei);
+    (void)search_stmt(&s->file, SEARCH_SQL_ENTRIES);
+    if (err == ERR_OK)
+        err = search_numbers(&s->file, SEARCH_SQL_ENTRIES, &n, 1, NULL, ei);
+    if (err != ERR_OK)
+        return err;
+    *ret = (struct store_search_figures){
+        .n_entries = (uint64_t)n, .n_removed = (uint64_t)removed[1], .removed_at = removed[0]};
+    (void)snprintf(wal, sizeof(wal), "%s-wal", s->path);
+    ret->file_bytes += stat(s->path, &st) == 0 ? (uint64_t)st.st_size : 0;
+    ret->file_bytes += stat(wal, &st) == 0 ? (uint64_t)st.st_size : 0;
+    return ERR_OK;
+}
