@@ -63,12 +63,12 @@ enum search_flag {
 };
 
 struct search_node {
-    uint8_t kind;               /* enum search_kind */
-    uint8_t field;              /* enum search_field */
-    uint8_t flag;               /* enum search_flag */
-    uint8_t depth;              /* of what is below it, at most SEARCH_DEPTH_MAX */
-    bool is_prefix;             /* TEXT: its last word is the beginning of one */
-    uint16_t first, last, next; /* children; sibling */
+    uint8_t kind;                       /* enum search_kind */
+    uint8_t field;                      /* enum search_field */
+    uint8_t flag;                       /* enum search_flag */
+    uint8_t depth;                      /* 0: the root */
+    bool is_prefix;                     /* TEXT: its last word is the beginning of one */
+    uint16_t parent, first, last, next; /* first and last child; sibling; or SEARCH_NONE */
     uint16_t text_at, text_n;
     int64_t from, until;
 };
@@ -77,7 +77,7 @@ struct search_node {
 struct search_tree {
     struct search_node nodes[SEARCH_NODES_MAX];
     uint16_t n_nodes, n_text;
-    bool is_cut; /* something did not fit and is left out: finds more than was asked for */
+    bool is_cut; /* something did not fit and is left out; typed: finds more than was asked for */
     char text[SEARCH_TEXT_MAX];
 };
 
@@ -86,7 +86,7 @@ struct search_options {
     /* Seconds east of Greenwich at that instant; NULL: UTC. */
     int32_t (*offset)(void *arg, utc_ms t);
     void *arg;
-    bool is_typing; /* the last word may be unfinished: it finds what begins so */
+    bool is_typing; /* the last word, from two letters on, finds what begins so */
 };
 
 /* ---- making a tree ---- */
@@ -96,7 +96,8 @@ void search_read(struct slice input, const struct search_options *options, struc
 
 /* By hand, for the filters of JMAP: an empty root of that kind, then children below any node. Each
  * gives the new node, or SEARCH_NONE (and is_cut) when there is no room or it would be too deep;
- * a `parent` of SEARCH_NONE gives SEARCH_NONE. */
+ * a `parent` of SEARCH_NONE gives SEARCH_NONE. Refuse the filter then: an OR that lost a child
+ * finds less than was asked for. Text without a letter or digit stands for everything. */
 void search_begin(struct search_tree *tree, enum search_kind root);
 uint16_t search_add(struct search_tree *tree, uint16_t parent, enum search_kind kind);
 uint16_t search_add_text(struct search_tree *tree, uint16_t parent, enum search_field field,
@@ -137,10 +138,10 @@ bool search_next_text(const struct search_tree *tree, uint16_t *at, uint16_t *re
 /* ---- showing ---- */
 
 /* `text` (UTF-8; anything else is shown as U+FFFD) as HTML with <mark> around what was found in
- * that field. `max`: 0: all of it; else the best part, at most so many octets, cut between
- * characters, never inside of a mark (RFC 8621 section 5.1: a preview has at most 255). False, and
- * nothing appended: nothing of it was looked for. `ret` must have room: 6 octets for each of text,
- * 13 for each mark; what does not fit makes it fail. */
+ * that field. `max`: 0: all of it; else (64 or more) the best part, at most so many octets, cut
+ * between characters, never inside of a mark (RFC 8621 section 5.1: a preview has at most 255).
+ * False, and nothing appended: nothing of it was looked for. `ret` must have room: 6 octets for
+ * each of text, 13 for each mark; what does not fit makes it fail. */
 bool search_snippet(const struct search_tree *tree, enum search_field field, struct slice text,
                     size_t max, struct buf *ret);
 

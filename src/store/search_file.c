@@ -17,8 +17,11 @@ static const char *const sql_text[SEARCH_SQL_N] = {
 };
 
 /* `word` keeps no text (content = '') and no lengths (columnsize = 0): hits are not ranked. The
- * prefix indexes are for beginnings of two and three letters, behind the tag; longer ones have few
- * words in one account. Numbers of accounts are never given again while words with their tag may be
+ * prefix index is for beginnings of two letters, behind the tag; longer ones have few words in one
+ * account, so an index of three would cost a third more of everything for little (measured:
+ * docs/disk-format.md). hashsize: words sorted at once, more do not fit the processor's cache.
+ * automerge: each word is rewritten less often than with SQLite's 4, for a few more places to look.
+ * Numbers of accounts are never given again while words with their tag may be
  * there. */
 static const char schema[] =
     "CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), first INTEGER NOT NULL,"
@@ -32,8 +35,9 @@ static const char schema[] =
     "CREATE TABLE removed (row INTEGER PRIMARY KEY, number INTEGER NOT NULL,"
     " time INTEGER NOT NULL, is_marked INTEGER NOT NULL);"
     "CREATE VIRTUAL TABLE word USING fts5 (\"from\", \"to\", cc, bcc, subject, body, names,"
-    " content = '', columnsize = 0, prefix = '6 7', tokenize = 'staffetta');"
-    "INSERT INTO word (word, rank) VALUES ('hashsize', 16777216);";
+    " content = '', columnsize = 0, prefix = '6', tokenize = 'staffetta');"
+    "INSERT INTO word (word, rank) VALUES ('hashsize', 8388608);"
+    "INSERT INTO word (word, rank) VALUES ('automerge', 8);";
 
 static_assert(SEARCH_ROW_MIDDLE == 134217728, "the schema says where rows begin");
 static_assert(SEARCH_TAG_BYTES == 4, "the schema counts the tag's letters in its prefixes");

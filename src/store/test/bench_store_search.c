@@ -29,11 +29,16 @@ struct bench {
     uint64_t seed;
 };
 
-static double seconds(void)
+static double seconds_of(clockid_t clock)
 {
     struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    (void)clock_gettime(clock, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static double seconds(void)
+{
+    return seconds_of(CLOCK_MONOTONIC);
 }
 
 static void check(enum err err, const struct errinfo *ei)
@@ -146,7 +151,7 @@ static void fill(struct bench *b, struct store_search *s, uint64_t n_others, uin
     double longest = 0;
     for (int i = 0; i < BATCH; i++)
         m.bodies[i] = buf_make(1 << 20);
-    double begin = seconds(), in_store = 0;
+    double begin = seconds(), in_store = 0, cpu = 0;
     while (id <= n) {
         size_t k = 0;
         uint64_t first = id;
@@ -155,9 +160,10 @@ static void fill(struct bench *b, struct store_search *s, uint64_t n_others, uin
             make(b, &m, k, id);
         }
         struct store_search_batch batch = {m.texts, k, first, id - 1};
-        double from = seconds();
+        double from = seconds(), cpu_from = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
         check(store_search_add(s, &batch, &ei), &ei);
         double took = seconds() - from;
+        cpu += seconds_of(CLOCK_PROCESS_CPUTIME_ID) - cpu_from;
         in_store += took;
         longest = took > longest ? took : longest;
         if (id % 100000 == 1)
@@ -166,8 +172,8 @@ static void fill(struct bench *b, struct store_search *s, uint64_t n_others, uin
     }
     struct store_search_figures figures;
     check(store_search_figures(s, &figures, &ei), &ei);
-    printf("fill_per_second=%.0f batch_longest_ms=%.0f text_bytes=%llu disk_bytes=%llu\n",
-           (double)n / in_store, longest * 1000, (unsigned long long)(m.bytes / n),
+    printf("fill_per_second=%.0f fill_cpu_ms=%.3f batch_longest_ms=%.0f text_bytes=%llu disk_bytes=%llu\n",
+           (double)n / in_store, cpu * 1000 / (double)n, longest * 1000, (unsigned long long)(m.bytes / n),
            (unsigned long long)(figures.file_bytes / n));
     for (int i = 0; i < BATCH; i++)
         buf_finish(&m.bodies[i]);
