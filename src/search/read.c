@@ -2,7 +2,9 @@
  * items become nodes. */
 #include "search/search_int.h"
 
-enum { ITEMS_MAX = SEARCH_NODES_MAX, TYPING_LETTERS = 2 };
+/* More items than there can be nodes for, however many of them are OR: an OR that is cut at the
+ * last item never becomes nodes. */
+enum { ITEMS_MAX = 2 * SEARCH_NODES_MAX + 2, TYPING_LETTERS = 2 };
 
 struct item {
     enum search_name op; /* NAME_NONE: none */
@@ -280,7 +282,8 @@ static size_t group_length(const struct item *items, size_t n)
     return at;
 }
 
-/* A group that has no room is left out as a whole: half an OR would find less. */
+/* A group that has no room is left out as a whole, with all behind it: half an OR would find less.
+ */
 static bool add_group(struct search_tree *tree, const struct item *items, size_t n,
                       const struct search_options *options)
 {
@@ -305,11 +308,12 @@ void search_read(struct slice input, const struct search_options *options, struc
         continue;
     if (options->is_typing && t.n > 0 && !t.is_cut && is_typing_prefix(&t.items[t.n - 1]))
         t.items[t.n - 1].is_prefix = true;
-    for (size_t i = 0, n; i < t.n; i += n) {
+    bool is_room = true;
+    for (size_t i = 0, n; i < t.n && is_room; i += n) {
         n = group_length(t.items + i, t.n - i);
-        t.is_cut |= !add_group(ret, t.items + i, n, options);
+        is_room = add_group(ret, t.items + i, n, options);
     }
-    ret->is_cut |= t.is_cut;
+    ret->is_cut |= t.is_cut || !is_room;
 }
 
 uint16_t search_add_words(struct search_tree *tree, uint16_t parent, enum search_field field,
