@@ -85,6 +85,7 @@ static enum err make_anew(struct store_search *s, const char *why, struct errinf
 {
     char text[400];
     bool is_empty = false;
+    search_marking_destroy(&s->marking);
     search_file_close(&s->file);
     s->is_closed = true;
     enum err err = remove_files(s, ei);
@@ -137,6 +138,7 @@ void store_search_close(struct store_search **address)
         return;
     if (s->file.db) /* failing is no matter: the WAL has everything */
         (void)sqlite3_wal_checkpoint_v2(s->file.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    search_marking_destroy(&s->marking);
     search_file_close(&s->file);
     mem_free(address);
 }

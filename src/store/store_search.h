@@ -91,8 +91,7 @@ enum err store_search_remove_account(struct store_search *s, uint64_t account, u
  * everything that still held them, then free pages and the WAL. `*ret_more`: call again when
  * nothing is to be filled. Does nothing until what was removed first is `wait` old: whoever calls
  * it with a day, hourly and then until there is no more, keeps STORE_SEARCH_ERASE_DAYS easily. A
- * cycle costs about as much as writing the file once. Slices take some 10 ms, except one a batch of
- * removed messages, which reads the words of an account (measured: docs/disk-format.md). */
+ * cycle costs about as much as writing the file once, in slices of some 10 ms to some 100 ms. */
 enum err store_search_purge(struct store_search *s, utc_ms now, int64_t wait_ms, bool *ret_more,
                             struct errinfo *ei);
 

@@ -7,12 +7,14 @@
  * the transaction that does it, so a crash goes on where it was. */
 #include "store/store_search_int.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <stdio.h>
 
 enum {
-    ROWS_MAX = 2048,            /* removed messages whose words are gathered at once */
+    ROWS_MAX = 4096,            /* removed messages whose words are gathered together */
+    WORDS_A_SLICE = 50000,      /* that pass by */
+    MARKED_A_SLICE = 100,       /* messages */
     COLUMN_BYTES_MAX = 4 << 20, /* words of one; more cannot be: see STORE_SEARCH_FIELD_MAX */
     BYTES_MAX = 64 << 20,       /* words of all that are gathered; the rest has to wait */
     TRUNCATE_WAIT_MS = 100,
@@ -103,10 +105,14 @@ struct gone {
     int64_t row;
     struct buf words[COLUMNS];
 };
-struct marking {
+struct search_marking {
     struct gone *gone; /* by row */
     size_t n, bytes;
+    size_t n_marked;
     int64_t number;
+    char next[SEARCH_TERM_MAX]; /* the word at which gathering goes on */
+    size_t n_next;
+    bool is_gathered;
 };
 
 static void gone_finish(struct gone *g)
@@ -139,7 +145,7 @@ static bool is_last(const struct buf *b, struct slice term)
            memcmp(b->p + b->n - term.n, term.p, term.n) == 0;
 }
 
-static void note_word(struct marking *m, struct slice term, int64_t row, struct slice column)
+static void note_word(struct search_marking *m, struct slice term, int64_t row, struct slice column)
 {
     struct gone *g = bsearch(&row, m->gone, m->n, sizeof(*g), compare_rows);
     int at = column_of(column);
@@ -156,25 +162,38 @@ static void note_word(struct marking *m, struct slice term, int64_t row, struct 
     }
 }
 
-static enum err gather_words(struct store_search *s, struct marking *m, struct errinfo *ei)
+/* Words pass by until enough have and another one begins. */
+static bool is_slice_over(struct search_marking *m, struct slice term, size_t n_seen)
 {
-    struct search_tag from, to;
-    search_tag_set(&from, (uint64_t)m->number);
+    bool is_same = slice_eq(term, slice_of(m->next, m->n_next));
+    if (is_same || term.n > sizeof(m->next))
+        return false;
+    memcpy(m->next, term.p, term.n);
+    m->n_next = term.n;
+    return n_seen >= WORDS_A_SLICE;
+}
+
+static enum err gather_words(struct store_search *s, struct search_marking *m, struct errinfo *ei)
+{
+    struct search_tag to;
+    char from[SEARCH_TERM_MAX];
+    memcpy(from, m->next, m->n_next);
     search_tag_set(&to, (uint64_t)m->number);
-    to.bytes[SEARCH_TAG_BYTES - 1]++; /* letters behind it are tags of others or nobody's */
+    to.bytes[SEARCH_TAG_BYTES - 1]++; /* no digit of a tag lies between */
     sqlite3_stmt *stmt = search_stmt(&s->file, SEARCH_SQL_WORDS_OF);
-    (void)sqlite3_bind_text(stmt, 1, from.bytes, SEARCH_TAG_BYTES, SQLITE_STATIC);
+    (void)sqlite3_bind_text(stmt, 1, from, (int)m->n_next, SQLITE_STATIC);
     (void)sqlite3_bind_text(stmt, 2, to.bytes, SEARCH_TAG_BYTES, SQLITE_STATIC);
     int rc = stmt ? SQLITE_ROW : sqlite3_errcode(s->file.db);
-    while (rc == SQLITE_ROW) {
+    for (size_t n = 0; rc == SQLITE_ROW; n++) {
         rc = sqlite3_step(stmt);
-        if (rc == SQLITE_ROW)
-            note_word(m, column_slice(stmt, 0), sqlite3_column_int64(stmt, 1),
-                      column_slice(stmt, 2));
+        if (rc != SQLITE_ROW || is_slice_over(m, column_slice(stmt, 0), n))
+            break;
+        note_word(m, column_slice(stmt, 0), sqlite3_column_int64(stmt, 1), column_slice(stmt, 2));
     }
-    enum err err = rc == SQLITE_DONE
+    enum err err = rc == SQLITE_DONE || rc == SQLITE_ROW
                        ? ERR_OK
                        : index_db_err(ei, s->file.db, rc, search_sql_text(SEARCH_SQL_WORDS_OF));
+    m->is_gathered = rc == SQLITE_DONE;
     (void)sqlite3_reset(stmt);
     return err;
 }
@@ -197,20 +216,21 @@ static enum err mark_one(struct search_file *f, const struct gone *g, struct err
     return err == ERR_OK ? search_run(f, SEARCH_SQL_REMOVED_MARK, ei) : err;
 }
 
-static enum err mark_all(struct store_search *s, const struct marking *m, struct errinfo *ei)
+static enum err mark_slice(struct store_search *s, struct search_marking *m, struct errinfo *ei)
 {
+    size_t end = m->n - m->n_marked > MARKED_A_SLICE ? m->n_marked + MARKED_A_SLICE : m->n;
     enum err err = search_begin(s, ei);
     if (err != ERR_OK)
         return err;
-    for (size_t i = 0; i < m->n && err == ERR_OK; i++)
-        err = mark_one(&s->file, &m->gone[i], ei);
+    for (; m->n_marked < end && err == ERR_OK; m->n_marked++)
+        err = mark_one(&s->file, &m->gone[m->n_marked], ei);
     if (err == ERR_OK)
         return search_commit(s, &s->meta, ei);
     search_abort(s);
     return err;
 }
 
-static enum err load_rows(struct search_file *f, struct marking *m, struct errinfo *ei)
+static enum err load_rows(struct search_file *f, struct search_marking *m, struct errinfo *ei)
 {
     sqlite3_stmt *stmt = search_stmt(f, SEARCH_SQL_REMOVED_ROWS);
     bind_i64(stmt, 1, m->number);
@@ -232,28 +252,51 @@ static enum err load_rows(struct search_file *f, struct marking *m, struct errin
     return err;
 }
 
-static void marking_finish(struct marking *m)
+void search_marking_destroy(struct search_marking **address)
 {
+    struct search_marking *m = *address;
+    if (!m)
+        return;
     for (size_t i = 0; i < m->n; i++)
         gone_finish(&m->gone[i]);
     mem_free(&m->gone);
+    mem_free(address);
 }
 
-/* A batch of removed messages of one account; `*ret_more` false: there was none. */
+/* A batch of removed messages of one account; none: nothing is left to mark. */
+static enum err begin_marking(struct store_search *s, struct errinfo *ei)
+{
+    int64_t number = 0;
+    bool is_there = false;
+    (void)search_stmt(&s->file, SEARCH_SQL_REMOVED_NUMBER);
+    enum err err = search_numbers(&s->file, SEARCH_SQL_REMOVED_NUMBER, &number, 1, &is_there, ei);
+    if (err != ERR_OK || !is_there)
+        return err;
+    if (number < 0 || number >= SEARCH_ACCOUNTS_MAX)
+        return err_set(ei, ERR_CORRUPT, "search: number %lld is no account's", (long long)number);
+    struct search_marking *m = s->marking = mem_new(sizeof(*m));
+    struct search_tag from;
+    search_tag_set(&from, (uint64_t)number);
+    memcpy(m->next, from.bytes, SEARCH_TAG_BYTES);
+    m->n_next = SEARCH_TAG_BYTES;
+    m->number = number;
+    m->gone = mem_new(ROWS_MAX * sizeof(m->gone[0]));
+    return load_rows(&s->file, m, ei);
+}
+
+/* Gathering is kept in memory only: after a crash, or an error, it begins anew. */
 static enum err mark_some(struct store_search *s, bool *ret_more, struct errinfo *ei)
 {
-    SCOPED(marking_finish) struct marking m = {};
-    (void)search_stmt(&s->file, SEARCH_SQL_REMOVED_NUMBER);
-    enum err err = search_numbers(&s->file, SEARCH_SQL_REMOVED_NUMBER, &m.number, 1, ret_more, ei);
-    if (err != ERR_OK || !*ret_more)
-        return err;
-    if (m.number < 0 || m.number >= SEARCH_ACCOUNTS_MAX)
-        return err_set(ei, ERR_CORRUPT, "search: number %lld is no account's", (long long)m.number);
-    m.gone = mem_new(ROWS_MAX * sizeof(m.gone[0]));
-    err = load_rows(&s->file, &m, ei);
-    if (err == ERR_OK)
-        err = gather_words(s, &m, ei);
-    return err == ERR_OK ? mark_all(s, &m, ei) : err;
+    enum err err = s->marking ? ERR_OK : begin_marking(s, ei);
+    struct search_marking *m = s->marking;
+    *ret_more = m != NULL;
+    if (m && err == ERR_OK)
+        err = m->is_gathered ? ERR_OK : gather_words(s, m, ei);
+    if (m && err == ERR_OK && m->is_gathered)
+        err = mark_slice(s, m, ei);
+    if (m && (err != ERR_OK || (m->is_gathered && m->n_marked == m->n)))
+        search_marking_destroy(&s->marking);
+    return err;
 }
 
 /* ---- merging, scrubbing ---- */

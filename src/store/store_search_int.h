@@ -84,6 +84,9 @@ const char *search_sql_text(enum search_sql sql);
 
 /* ---- the writer (store_search.c) ---- */
 
+struct search_marking;
+void search_marking_destroy(struct search_marking **m); /* takes NULL */
+
 struct store_search {
     struct search_file file;
     struct search_meta meta; /* as committed */
@@ -93,6 +96,7 @@ struct store_search {
     void (*tell)(void *arg, enum event_class class, const char *name, const char *text);
     void *tell_arg;
     int wal_pages;
+    struct search_marking *marking; /* store_search_erase.c; NULL: none is under way */
     bool is_closed; /* making the file anew failed: everything fails until it works */
 };
 
