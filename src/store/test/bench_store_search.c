@@ -172,9 +172,10 @@ static void fill(struct bench *b, struct store_search *s, uint64_t n_others, uin
     }
     struct store_search_figures figures;
     check(store_search_figures(s, &figures, &ei), &ei);
-    printf("fill_per_second=%.0f fill_cpu_ms=%.3f batch_longest_ms=%.0f text_bytes=%llu disk_bytes=%llu\n",
-           (double)n / in_store, cpu * 1000 / (double)n, longest * 1000, (unsigned long long)(m.bytes / n),
-           (unsigned long long)(figures.file_bytes / n));
+    printf("fill_per_second=%.0f fill_cpu_ms=%.3f batch_longest_ms=%.0f text_bytes=%llu "
+           "disk_bytes=%llu\n",
+           (double)n / in_store, cpu * 1000 / (double)n, longest * 1000,
+           (unsigned long long)(m.bytes / n), (unsigned long long)(figures.file_bytes / n));
     for (int i = 0; i < BATCH; i++)
         buf_finish(&m.bodies[i]);
 }
