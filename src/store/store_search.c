@@ -3,7 +3,7 @@
  * The file is worth nothing that could not be made again, so whatever is wrong with it is answered
  * by an empty one. It is never synced but by checkpoints: a power cut takes the last transactions
  * back together with the marks that stand for them. */
-#include "store/store_search_int.h"
+#include "store/words_int.h"
 
 #include "store/store_files.h"
 
@@ -21,14 +21,14 @@ enum {
 
 static int note_wal(void *arg, sqlite3 *, const char *, int n_pages)
 {
-    struct store_search *s = arg;
+    struct store_search_writer *s = arg;
     s->wal_pages = n_pages;
     return SQLITE_OK;
 }
 
 /* secure_delete = FAST: what a page that is written anyhow held before is overwritten; free pages
  * are scrubbed by the purge. */
-static enum err configure(struct store_search *s, struct errinfo *ei)
+static enum err configure(struct store_search_writer *s, struct errinfo *ei)
 {
     char sql[400];
     (void)snprintf(sql, sizeof(sql),
@@ -40,39 +40,39 @@ static enum err configure(struct store_search *s, struct errinfo *ei)
     return index_db_exec(s->file.db, sql, ei);
 }
 
-static enum err prepare(struct store_search *s, bool is_empty, struct errinfo *ei)
+static enum err prepare(struct store_search_writer *s, bool is_empty, struct errinfo *ei)
 {
     enum err err = configure(s, ei);
     if (err == ERR_OK && is_empty)
-        err = search_file_create_tables(&s->file, ei);
+        err = words_file_create_tables(&s->file, ei);
     if (err == ERR_OK)
         err = index_db_exec(s->file.db,
                             "CREATE VIRTUAL TABLE temp.instance USING"
                             " fts5vocab(main, word, instance)",
                             ei);
     if (err == ERR_OK)
-        err = search_meta_get(&s->file, &s->meta, ei);
+        err = words_meta_get(&s->file, &s->meta, ei);
     /* After the pragmas: wal_autocheckpoint = 0 takes the hook away. */
     (void)sqlite3_wal_hook(s->file.db, note_wal, s);
     return err;
 }
 
-static enum err open_file(struct store_search *s, bool *ret_is_empty, struct errinfo *ei)
+static enum err open_file(struct store_search_writer *s, bool *ret_is_empty, struct errinfo *ei)
 {
-    enum err err = search_file_open(&s->file, s->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
-                                    ret_is_empty, ei);
+    enum err err = words_file_open(&s->file, s->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                                   ret_is_empty, ei);
     if (err == ERR_OK)
         err = prepare(s, *ret_is_empty, ei);
     if (err != ERR_OK)
-        search_file_close(&s->file);
+        words_file_close(&s->file);
     s->is_closed = err != ERR_OK;
     return err;
 }
 
-static enum err remove_files(const struct store_search *s, struct errinfo *ei)
+static enum err remove_files(const struct store_search_writer *s, struct errinfo *ei)
 {
     static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
-    char path[SEARCH_PATH_MAX + 16];
+    char path[WORDS_PATH_MAX + 16];
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
         (void)snprintf(path, sizeof(path), "%s%s", s->path, ends[i]);
         if (unlink(path) != 0 && errno != ENOENT)
@@ -81,12 +81,12 @@ static enum err remove_files(const struct store_search *s, struct errinfo *ei)
     return ERR_OK;
 }
 
-static enum err make_anew(struct store_search *s, const char *why, struct errinfo *ei)
+static enum err make_anew(struct store_search_writer *s, const char *why, struct errinfo *ei)
 {
     char text[400];
     bool is_empty = false;
-    search_marking_destroy(&s->marking);
-    search_file_close(&s->file);
+    words_marking_destroy(&s->marking);
+    words_file_close(&s->file);
     s->is_closed = true;
     enum err err = remove_files(s, ei);
     if (err == ERR_OK)
@@ -102,10 +102,10 @@ static enum err make_anew(struct store_search *s, const char *why, struct errinf
     return ERR_OK;
 }
 
-enum err store_search_open(const struct store_search_options *options, struct store_search **ret,
-                           struct errinfo *ei)
+enum err store_search_open(const struct store_search_options *options,
+                           struct store_search_writer **ret, struct errinfo *ei)
 {
-    struct store_search *s = mem_new(sizeof(*s));
+    struct store_search_writer *s = mem_new(sizeof(*s));
     struct errinfo why = {};
     bool is_empty = false;
     s->files = options->files ? options->files : &store_files_real;
@@ -113,7 +113,7 @@ enum err store_search_open(const struct store_search_options *options, struct st
     s->tell = options->tell;
     s->tell_arg = options->tell_arg;
     s->is_closed = true;
-    enum err err = search_path(options->dir, s->path, &why);
+    enum err err = words_path(options->dir, s->path, &why);
     if (err == ERR_OK)
         err = open_file(s, &is_empty, &why);
     if (err == ERR_CORRUPT)
@@ -126,24 +126,24 @@ enum err store_search_open(const struct store_search_options *options, struct st
     return ERR_OK;
 }
 
-enum err store_search_rebuild(struct store_search *s, struct errinfo *ei)
+enum err store_search_rebuild(struct store_search_writer *s, struct errinfo *ei)
 {
     return make_anew(s, "this was asked for", ei);
 }
 
-void store_search_close(struct store_search **address)
+void store_search_close(struct store_search_writer **address)
 {
-    struct store_search *s = *address;
+    struct store_search_writer *s = *address;
     if (!s)
         return;
     if (s->file.db) /* failing is no matter: the WAL has everything */
         (void)sqlite3_wal_checkpoint_v2(s->file.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    search_marking_destroy(&s->marking);
-    search_file_close(&s->file);
+    words_marking_destroy(&s->marking);
+    words_file_close(&s->file);
     mem_free(address);
 }
 
-struct store_search_marks store_search_marks(const struct store_search *s)
+struct store_search_marks store_search_marks(const struct store_search_writer *s)
 {
     return (struct store_search_marks){s->meta.first, s->meta.last};
 }
@@ -151,7 +151,7 @@ struct store_search_marks store_search_marks(const struct store_search *s)
 /* ---- transactions ---- */
 
 /* A file that could not be made anew is tried again with the next change. */
-static enum err make_sure_is_open(struct store_search *s, struct errinfo *ei)
+static enum err make_sure_is_open(struct store_search_writer *s, struct errinfo *ei)
 {
     bool is_empty = false;
     if (!s->is_closed)
@@ -159,34 +159,35 @@ static enum err make_sure_is_open(struct store_search *s, struct errinfo *ei)
     return open_file(s, &is_empty, ei);
 }
 
-enum err search_begin(struct store_search *s, struct errinfo *ei)
+enum err words_begin(struct store_search_writer *s, struct errinfo *ei)
 {
     enum err err = make_sure_is_open(s, ei);
     if (err != ERR_OK)
         return err;
-    (void)search_stmt(&s->file, SEARCH_SQL_BEGIN);
-    return search_run(&s->file, SEARCH_SQL_BEGIN, ei);
+    (void)words_stmt(&s->file, WORDS_SQL_BEGIN);
+    return words_run(&s->file, WORDS_SQL_BEGIN, ei);
 }
 
-static enum err put_meta(struct search_file *f, const struct search_meta *meta, struct errinfo *ei)
+static enum err put_meta(struct words_file *f, const struct words_meta *meta, struct errinfo *ei)
 {
-    sqlite3_stmt *stmt = search_stmt(f, SEARCH_SQL_META_SET);
+    sqlite3_stmt *stmt = words_stmt(f, WORDS_SQL_META_SET);
     bind_u64(stmt, 1, meta->first);
     bind_u64(stmt, 2, meta->last);
     bind_i64(stmt, 3, meta->low);
     bind_i64(stmt, 4, meta->high);
     bind_i64(stmt, 5, meta->step);
-    return search_run(f, SEARCH_SQL_META_SET, ei);
+    return words_run(f, WORDS_SQL_META_SET, ei);
 }
 
-enum err search_commit(struct store_search *s, const struct search_meta *meta, struct errinfo *ei)
+enum err words_commit(struct store_search_writer *s, const struct words_meta *meta,
+                      struct errinfo *ei)
 {
     enum err err = put_meta(&s->file, meta, ei);
-    (void)search_stmt(&s->file, SEARCH_SQL_COMMIT);
+    (void)words_stmt(&s->file, WORDS_SQL_COMMIT);
     if (err == ERR_OK)
-        err = search_run(&s->file, SEARCH_SQL_COMMIT, ei);
+        err = words_run(&s->file, WORDS_SQL_COMMIT, ei);
     if (err != ERR_OK) {
-        search_abort(s);
+        words_abort(s);
         return err;
     }
     s->meta = *meta;
@@ -196,22 +197,22 @@ enum err search_commit(struct store_search *s, const struct search_meta *meta, s
     return ERR_OK;
 }
 
-void search_abort(struct store_search *s)
+void words_abort(struct store_search_writer *s)
 {
-    for (int i = 0; i < SEARCH_SQL_N; i++)
+    for (int i = 0; i < WORDS_SQL_N; i++)
         (void)sqlite3_reset(s->file.stmts[i]);
-    (void)search_stmt(&s->file, SEARCH_SQL_ROLLBACK);
+    (void)words_stmt(&s->file, WORDS_SQL_ROLLBACK);
     if (!sqlite3_get_autocommit(s->file.db)) /* SQLite may have rolled back by itself */
-        (void)search_run(&s->file, SEARCH_SQL_ROLLBACK, NULL);
+        (void)words_run(&s->file, WORDS_SQL_ROLLBACK, NULL);
 }
 
 /* ---- adding ---- */
 
 /* Search must never take the room that mail needs: it stops long before mail does. */
-static enum err check_room(const struct store_search *s, struct errinfo *ei)
+static enum err check_room(const struct store_search_writer *s, struct errinfo *ei)
 {
     uint64_t n_free = 0, total = 0;
-    char folder[SEARCH_PATH_MAX];
+    char folder[WORDS_PATH_MAX];
     int n = (int)(strrchr(s->path, '/') - s->path);
     (void)snprintf(folder, sizeof(folder), "%.*s", n, s->path);
     if (s->files->free_space(s->files->self, folder, &n_free, &total) != 0)
@@ -236,7 +237,7 @@ static bool is_in_order(const struct store_search_batch *b)
 }
 
 /* Where the batch goes: above or below of what is there; the marks as they will be. */
-static bool place(const struct store_search_batch *b, struct search_meta *m, bool *ret_is_below)
+static bool place(const struct store_search_batch *b, struct words_meta *m, bool *ret_is_below)
 {
     *ret_is_below = false;
     if (!is_in_order(b))
@@ -270,23 +271,23 @@ static void bind_text(sqlite3_stmt *stmt, int at, struct slice s)
     (void)sqlite3_bind_text64(stmt, at, s.n ? s.p : "", s.n, SQLITE_STATIC, SQLITE_UTF8);
 }
 
-static enum err number_of(struct search_file *f, uint64_t account, bool is_late, int64_t *ret,
+static enum err number_of(struct words_file *f, uint64_t account, bool is_late, int64_t *ret,
                           struct errinfo *ei)
 {
     int64_t v[2];
     bool is_there = false;
-    bind_u64(search_stmt(f, SEARCH_SQL_ACCOUNT_GET), 1, account);
-    enum err err = search_numbers(f, SEARCH_SQL_ACCOUNT_GET, v, 2, &is_there, ei);
+    bind_u64(words_stmt(f, WORDS_SQL_ACCOUNT_GET), 1, account);
+    enum err err = words_numbers(f, WORDS_SQL_ACCOUNT_GET, v, 2, &is_there, ei);
     if (err == ERR_OK && !is_there) {
-        bind_u64(search_stmt(f, SEARCH_SQL_ACCOUNT_ADD), 1, account);
-        err = search_numbers(f, SEARCH_SQL_ACCOUNT_ADD, v, 1, NULL, ei);
+        bind_u64(words_stmt(f, WORDS_SQL_ACCOUNT_ADD), 1, account);
+        err = words_numbers(f, WORDS_SQL_ACCOUNT_ADD, v, 1, NULL, ei);
         v[1] = 0;
     }
     if (err == ERR_OK && is_late && !v[1]) {
-        bind_u64(search_stmt(f, SEARCH_SQL_ACCOUNT_LATE), 1, account);
-        err = search_run(f, SEARCH_SQL_ACCOUNT_LATE, ei);
+        bind_u64(words_stmt(f, WORDS_SQL_ACCOUNT_LATE), 1, account);
+        err = words_run(f, WORDS_SQL_ACCOUNT_LATE, ei);
     }
-    if (err == ERR_OK && (v[0] < 0 || v[0] >= SEARCH_ACCOUNTS_MAX))
+    if (err == ERR_OK && (v[0] < 0 || v[0] >= WORDS_ACCOUNTS_MAX))
         return err_set(ei, ERR_CORRUPT, "search: no more numbers for accounts");
     if (err == ERR_OK)
         *ret = v[0];
@@ -294,7 +295,7 @@ static enum err number_of(struct search_file *f, uint64_t account, bool is_late,
 }
 
 struct adding {
-    struct store_search *s;
+    struct store_search_writer *s;
     struct buf names; /* with the byte in front that makes the word all have */
     int64_t row;      /* the next */
     bool is_late;
@@ -304,28 +305,28 @@ static enum err add_entry(struct adding *a, int64_t number, const struct store_s
                           struct errinfo *ei)
 {
     const struct slice fields[] = {t->from, t->to, t->cc, t->bcc, t->subject, t->body};
-    struct search_file *f = &a->s->file;
-    sqlite3_stmt *stmt = search_stmt(f, SEARCH_SQL_ENTRY_ADD);
+    struct words_file *f = &a->s->file;
+    sqlite3_stmt *stmt = words_stmt(f, WORDS_SQL_ENTRY_ADD);
     bind_i64(stmt, 1, a->row);
     bind_i64(stmt, 2, number);
     bind_u64(stmt, 3, t->message);
-    enum err err = search_run(f, SEARCH_SQL_ENTRY_ADD, ei);
+    enum err err = words_run(f, WORDS_SQL_ENTRY_ADD, ei);
     if (err != ERR_OK)
         return err;
-    search_tag_set(&f->tag, (uint64_t)number);
-    stmt = search_stmt(f, SEARCH_SQL_WORDS_ADD);
+    words_tag_set(&f->tag, (uint64_t)number);
+    stmt = words_stmt(f, WORDS_SQL_WORDS_ADD);
     bind_i64(stmt, 1, a->row);
     for (int i = 0; i < 6; i++)
         bind_text(stmt, 2 + i, bounded(fields[i]));
     bind_text(stmt, 8, buf_slice(&a->names));
     a->row++;
-    return search_run(f, SEARCH_SQL_WORDS_ADD, ei);
+    return words_run(f, WORDS_SQL_WORDS_ADD, ei);
 }
 
 static enum err add_text(struct adding *a, const struct store_search_text *t, struct errinfo *ei)
 {
     buf_clear(&a->names);
-    buf_addc(&a->names, SEARCH_EVERY);
+    buf_addc(&a->names, WORDS_EVERY);
     buf_adds(&a->names, bounded(t->names));
     for (size_t i = 0; i < t->n_accounts; i++) {
         int64_t number = 0, row = 0;
@@ -333,10 +334,10 @@ static enum err add_text(struct adding *a, const struct store_search_text *t, st
         enum err err = number_of(&a->s->file, t->accounts[i], a->is_late, &number, ei);
         if (err != ERR_OK)
             return err;
-        sqlite3_stmt *stmt = search_stmt(&a->s->file, SEARCH_SQL_ENTRY_HAS);
+        sqlite3_stmt *stmt = words_stmt(&a->s->file, WORDS_SQL_ENTRY_HAS);
         bind_i64(stmt, 1, number);
         bind_u64(stmt, 2, t->message);
-        err = search_numbers(&a->s->file, SEARCH_SQL_ENTRY_HAS, &row, 1, &is_there, ei);
+        err = words_numbers(&a->s->file, WORDS_SQL_ENTRY_HAS, &row, 1, &is_there, ei);
         if (err == ERR_OK && !is_there)
             err = add_entry(a, number, t, ei);
         if (err != ERR_OK)
@@ -346,8 +347,8 @@ static enum err add_text(struct adding *a, const struct store_search_text *t, st
 }
 
 /* Rows ascend within a transaction, also below: FTS5 gathers only those in memory. */
-static enum err add_all(struct store_search *s, const struct store_search_batch *b, bool is_below,
-                        struct search_meta *m, struct errinfo *ei)
+static enum err add_all(struct store_search_writer *s, const struct store_search_batch *b,
+                        bool is_below, struct words_meta *m, struct errinfo *ei)
 {
     int64_t n = 0;
     for (size_t i = 0; i < b->n; i++)
@@ -367,24 +368,24 @@ static enum err add_all(struct store_search *s, const struct store_search_batch 
     return err;
 }
 
-enum err store_search_add(struct store_search *s, const struct store_search_batch *batch,
+enum err store_search_add(struct store_search_writer *s, const struct store_search_batch *batch,
                           struct errinfo *ei)
 {
     bool is_below = false;
     enum err err = make_sure_is_open(s, ei);
-    struct search_meta meta = s->meta;
+    struct words_meta meta = s->meta;
     if (err == ERR_OK && !place(batch, &meta, &is_below))
         return err_set(ei, ERR_INVALID, "search: messages %llu to %llu are not next to what is in",
                        (unsigned long long)batch->first, (unsigned long long)batch->last);
     if (err == ERR_OK)
         err = check_room(s, ei);
     if (err == ERR_OK)
-        err = search_begin(s, ei);
+        err = words_begin(s, ei);
     if (err != ERR_OK)
         return err;
     err = add_all(s, batch, is_below, &meta, ei);
     if (err == ERR_OK)
-        return search_commit(s, &meta, ei);
-    search_abort(s);
+        return words_commit(s, &meta, ei);
+    words_abort(s);
     return err;
 }

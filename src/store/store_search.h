@@ -10,7 +10,7 @@
 
 #include "store/record.h"
 
-struct store_search;        /* the writer: one a store, one thread at a time */
+struct store_search_writer; /* the writer: one a store, one thread at a time */
 struct store_search_reader; /* one a thread */
 struct store_files;
 
@@ -34,12 +34,12 @@ struct store_search_options {
 
 /* A file that is missing, damaged, another program's or another version's is made anew and told.
  * ERR_IO, ERR_FULL the disk: try again later, mail does not need it. ERR_RETRY: it is in use. */
-enum err store_search_open(const struct store_search_options *options, struct store_search **ret,
-                           struct errinfo *ei);
-void store_search_close(struct store_search **s); /* takes NULL */
+enum err store_search_open(const struct store_search_options *options,
+                           struct store_search_writer **ret, struct errinfo *ei);
+void store_search_close(struct store_search_writer **s); /* takes NULL */
 /* Throw the file away and begin with an empty one; for ERR_CORRUPT from anywhere here. Readers move
  * over to it by themselves. */
-enum err store_search_rebuild(struct store_search *s, struct errinfo *ei);
+enum err store_search_rebuild(struct store_search_writer *s, struct errinfo *ei);
 
 /* ---- filling ---- */
 
@@ -49,7 +49,7 @@ enum err store_search_rebuild(struct store_search *s, struct errinfo *ei);
 struct store_search_marks {
     uint64_t first, last;
 };
-struct store_search_marks store_search_marks(const struct store_search *s);
+struct store_search_marks store_search_marks(const struct store_search_writer *s);
 
 /* The text of one message, the same in all accounts that have it. UTF-8; what is not is read as
  * best as it can be. Addresses with their names; body: plain text of all its text parts; names: of
@@ -74,17 +74,17 @@ struct store_search_batch {
     size_t n;
     uint64_t first, last;
 };
-enum err store_search_add(struct store_search *s, const struct store_search_batch *batch,
+enum err store_search_add(struct store_search_writer *s, const struct store_search_batch *batch,
                           struct errinfo *ei);
 
 /* ---- erasing ---- */
 
 /* Not found from the commit on. `messages` that are not there are ignored. `now` begins the time
  * after which their words must be gone. */
-enum err store_search_remove(struct store_search *s, uint64_t account, const uint64_t *messages,
-                             size_t n, utc_ms now, struct errinfo *ei);
+enum err store_search_remove(struct store_search_writer *s, uint64_t account,
+                             const uint64_t *messages, size_t n, utc_ms now, struct errinfo *ei);
 /* All of an account. */
-enum err store_search_remove_account(struct store_search *s, uint64_t account, utc_ms now,
+enum err store_search_remove_account(struct store_search_writer *s, uint64_t account, utc_ms now,
                                      struct errinfo *ei);
 
 /* One slice of the work that takes removed words out of the file: index entries, then the merge of
@@ -92,8 +92,8 @@ enum err store_search_remove_account(struct store_search *s, uint64_t account, u
  * nothing is to be filled. Does nothing until what was removed first is `wait` old: whoever calls
  * it with a day, hourly and then until there is no more, keeps STORE_SEARCH_ERASE_DAYS easily. A
  * cycle costs about as much as writing the file once, in slices of some 10 ms to some 100 ms. */
-enum err store_search_purge(struct store_search *s, utc_ms now, int64_t wait_ms, bool *ret_more,
-                            struct errinfo *ei);
+enum err store_search_purge(struct store_search_writer *s, utc_ms now, int64_t wait_ms,
+                            bool *ret_more, struct errinfo *ei);
 
 struct store_search_figures {
     uint64_t n_entries;  /* messages in accounts that can be found */
@@ -101,7 +101,7 @@ struct store_search_figures {
     utc_ms removed_at;   /* the oldest of them; 0: none */
     uint64_t file_bytes; /* with the WAL */
 };
-enum err store_search_figures(struct store_search *s, struct store_search_figures *ret,
+enum err store_search_figures(struct store_search_writer *s, struct store_search_figures *ret,
                               struct errinfo *ei);
 
 /* ---- asking ---- */

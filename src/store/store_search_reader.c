@@ -1,6 +1,6 @@
 /* Questions to the search: a read-only connection a thread, which moves over to a new file when the
  * writer has made one. */
-#include "store/store_search_int.h"
+#include "store/words_int.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -8,8 +8,8 @@
 enum { CACHE_KIB = 4 << 10 };
 
 struct store_search_reader {
-    struct search_file file;
-    char path[SEARCH_PATH_MAX];
+    struct words_file file;
+    char path[WORDS_PATH_MAX];
     dev_t device; /* of the file that is open, as it was found before opening */
     ino_t inode;
     bool is_open;
@@ -19,7 +19,7 @@ static enum err open_reading(struct store_search_reader *r, struct errinfo *ei)
 {
     bool is_empty = false;
     char sql[80];
-    enum err err = search_file_open(&r->file, r->path, SQLITE_OPEN_READONLY, &is_empty, ei);
+    enum err err = words_file_open(&r->file, r->path, SQLITE_OPEN_READONLY, &is_empty, ei);
     if (err != ERR_OK)
         return err;
     r->is_open = true;
@@ -33,7 +33,7 @@ static enum err open_reading(struct store_search_reader *r, struct errinfo *ei)
 static void close_file(struct store_search_reader *r)
 {
     if (r->is_open)
-        search_file_close(&r->file);
+        words_file_close(&r->file);
     r->is_open = false;
 }
 
@@ -61,7 +61,7 @@ enum err store_search_reader_open(const char *dir, struct store_search_reader **
                                   struct errinfo *ei)
 {
     struct store_search_reader *r = mem_new(sizeof(*r));
-    enum err err = search_path(dir, r->path, ei);
+    enum err err = words_path(dir, r->path, ei);
     if (err == ERR_OK)
         err = follow(r, ei);
     if (err != ERR_OK)
@@ -82,10 +82,10 @@ void store_search_reader_close(struct store_search_reader **address)
 enum err store_search_reader_marks(struct store_search_reader *r, struct store_search_marks *ret,
                                    struct errinfo *ei)
 {
-    struct search_meta meta;
+    struct words_meta meta;
     enum err err = follow(r, ei);
     if (err == ERR_OK)
-        err = search_meta_get(&r->file, &meta, ei);
+        err = words_meta_get(&r->file, &meta, ei);
     if (err == ERR_OK)
         *ret = (struct store_search_marks){meta.first, meta.last};
     return err;
@@ -100,18 +100,18 @@ struct bounds {
     bool is_nothing;      /* no such account, or nothing in the interval */
 };
 
-static enum err bound(struct search_file *f, enum search_sql sql, const struct bounds *b,
+static enum err bound(struct words_file *f, enum words_sql sql, const struct bounds *b,
                       int64_t message, int64_t *ret, bool *ret_is_there, struct errinfo *ei)
 {
-    sqlite3_stmt *stmt = search_stmt(f, sql);
+    sqlite3_stmt *stmt = words_stmt(f, sql);
     bind_i64(stmt, 1, b->number);
     bind_i64(stmt, 2, message);
-    return search_numbers(f, sql, ret, 1, ret_is_there, ei);
+    return words_numbers(f, sql, ret, 1, ret_is_there, ei);
 }
 
 /* Rows are in the order of messages, so an interval of messages is one of rows: unless something
  * was added to the account late. */
-static enum err find_bounds(struct search_file *f, const struct store_search_question *q,
+static enum err find_bounds(struct words_file *f, const struct store_search_question *q,
                             struct bounds *b, struct errinfo *ei)
 {
     int64_t v[2], row = 0;
@@ -120,33 +120,33 @@ static enum err find_bounds(struct search_file *f, const struct store_search_que
     b->below = q->before ? (int64_t)q->before : INT64_MAX;
     b->min = (int64_t)q->min;
     b->max = q->max && q->max < INT64_MAX ? (int64_t)q->max : INT64_MAX;
-    bind_u64(search_stmt(f, SEARCH_SQL_ACCOUNT_GET), 1, q->account);
-    enum err err = search_numbers(f, SEARCH_SQL_ACCOUNT_GET, v, 2, &is_there, ei);
+    bind_u64(words_stmt(f, WORDS_SQL_ACCOUNT_GET), 1, q->account);
+    enum err err = words_numbers(f, WORDS_SQL_ACCOUNT_GET, v, 2, &is_there, ei);
     b->is_nothing = !is_there;
     if (err != ERR_OK || !is_there)
         return err;
     b->number = v[0];
-    if (v[0] < 0 || v[0] >= SEARCH_ACCOUNTS_MAX)
+    if (v[0] < 0 || v[0] >= WORDS_ACCOUNTS_MAX)
         return err_set(ei, ERR_CORRUPT, "search: number %lld is no account's", (long long)v[0]);
     if (v[1])
         return ERR_OK;
     if (q->min) {
-        err = bound(f, SEARCH_SQL_ROW_FROM, b, b->min, &row, &is_there, ei);
+        err = bound(f, WORDS_SQL_ROW_FROM, b, b->min, &row, &is_there, ei);
         b->is_nothing = !is_there;
         b->above = row - 1;
     }
     if (err == ERR_OK && q->max && !b->is_nothing) {
-        err = bound(f, SEARCH_SQL_ROW_TO, b, b->max, &row, &is_there, ei);
+        err = bound(f, WORDS_SQL_ROW_TO, b, b->max, &row, &is_there, ei);
         b->is_nothing = !is_there;
         b->below = row < b->below ? row + 1 : b->below;
     }
     return err;
 }
 
-static enum err read_hits(struct search_file *f, const struct store_search_question *q,
+static enum err read_hits(struct words_file *f, const struct store_search_question *q,
                           struct store_search_hit *ret, size_t *ret_n, struct errinfo *ei)
 {
-    sqlite3_stmt *stmt = f->stmts[SEARCH_SQL_ASK];
+    sqlite3_stmt *stmt = f->stmts[WORDS_SQL_ASK];
     size_t n = 0;
     int rc = stmt ? SQLITE_ROW : sqlite3_errcode(f->db);
     while (rc == SQLITE_ROW) {
@@ -165,10 +165,10 @@ static enum err read_hits(struct search_file *f, const struct store_search_quest
     /* The statement was tested: what is left is the expression. */
     if (stmt && (rc & 0xff) == SQLITE_ERROR)
         return err_set(ei, ERR_INVALID, "search: %s", sqlite3_errmsg(f->db));
-    return index_db_err(ei, f->db, rc, search_sql_text(SEARCH_SQL_ASK));
+    return index_db_err(ei, f->db, rc, words_sql_text(WORDS_SQL_ASK));
 }
 
-static enum err ask(struct search_file *f, const struct store_search_question *q,
+static enum err ask(struct words_file *f, const struct store_search_question *q,
                     struct store_search_hit *ret, size_t *ret_n, struct errinfo *ei)
 {
     struct bounds b = {};
@@ -179,8 +179,8 @@ static enum err ask(struct search_file *f, const struct store_search_question *q
         *ret_n = 0;
         return ERR_OK;
     }
-    search_tag_set(&f->tag, (uint64_t)b.number);
-    sqlite3_stmt *stmt = search_stmt(f, SEARCH_SQL_ASK);
+    words_tag_set(&f->tag, (uint64_t)b.number);
+    sqlite3_stmt *stmt = words_stmt(f, WORDS_SQL_ASK);
     (void)sqlite3_bind_text64(stmt, 1, q->expression.p, q->expression.n, SQLITE_STATIC,
                               SQLITE_UTF8);
     bind_i64(stmt, 2, b.above);

@@ -143,7 +143,7 @@ static void make(struct bench *b, struct made *m, size_t i, uint64_t id)
     m->bytes += t->from.n + t->to.n + t->subject.n + t->body.n + t->names.n;
 }
 
-static void fill(struct bench *b, struct store_search *s, uint64_t n_others, uint64_t n_own)
+static void fill(struct bench *b, struct store_search_writer *s, uint64_t n_others, uint64_t n_own)
 {
     static struct made m;
     struct errinfo ei;
@@ -230,7 +230,7 @@ static void ask_all(const struct bench *b)
 
 /* ---- erasing ---- */
 
-static void erase(struct store_search *s, uint64_t n)
+static void erase(struct store_search_writer *s, uint64_t n)
 {
     struct errinfo ei;
     uint64_t ids[1000];
@@ -266,7 +266,7 @@ int main(int argc, char **argv)
                              .seed = 0x9e3779b97f4a7c15};
     uint64_t n_others = argc > 2 ? strtoull(argv[2], NULL, 10) : 20000;
     uint64_t n_own = argc > 3 ? strtoull(argv[3], NULL, 10) : 2000;
-    struct store_search *s = NULL;
+    struct store_search_writer *s = NULL;
     struct errinfo ei;
     if (argc > 1)
         (void)snprintf(b.folder, sizeof(b.folder), "%s", argv[1]);

@@ -18,7 +18,7 @@
 
 struct world {
     char dir[64], path[160];
-    struct store_search *s;
+    struct store_search_writer *s;
     struct store_search_reader *r;
     char told[400];
     int n_told;

@@ -1,19 +1,19 @@
 /* The file of the search: its tables, opening it, its statements. docs/disk-format.md, "Search".
  *
  * Not here: what is written into it (store_search.c) or asked of it (store_search_reader.c). */
-#include "store/store_search_int.h"
+#include "store/words_int.h"
 
 #include <stdio.h>
 
 enum {
-    SEARCH_APPLICATION_ID = 0x53544653, /* "STFS" */
-    SEARCH_VERSION = 1,
+    WORDS_APPLICATION_ID = 0x53544653, /* "STFS" */
+    WORDS_VERSION = 1,
 };
 
-static const char *const sql_text[SEARCH_SQL_N] = {
-#define SEARCH_SQL(id, text) [SEARCH_SQL_##id] = text,
-#include "store/store_search_sql.def"
-#undef SEARCH_SQL
+static const char *const sql_text[WORDS_SQL_N] = {
+#define WORDS_SQL(id, text) [WORDS_SQL_##id] = text,
+#include "store/words_sql.def"
+#undef WORDS_SQL
 };
 
 /* `word` keeps no text (content = '') and no lengths (columnsize = 0): hits are not ranked. The
@@ -39,18 +39,18 @@ static const char schema[] =
     "INSERT INTO word (word, rank) VALUES ('hashsize', 8388608);"
     "INSERT INTO word (word, rank) VALUES ('automerge', 8);";
 
-static_assert(SEARCH_ROW_MIDDLE == 134217728, "the schema says where rows begin");
-static_assert(SEARCH_TAG_BYTES == 4, "the schema counts the tag's letters in its prefixes");
+static_assert(WORDS_ROW_MIDDLE == 134217728, "the schema says where rows begin");
+static_assert(WORDS_TAG_BYTES == 4, "the schema counts the tag's letters in its prefixes");
 
-const char *search_sql_text(enum search_sql sql)
+const char *words_sql_text(enum words_sql sql)
 {
     return sql_text[sql];
 }
 
-enum err search_path(const char *dir, char ret[SEARCH_PATH_MAX], struct errinfo *ei)
+enum err words_path(const char *dir, char ret[WORDS_PATH_MAX], struct errinfo *ei)
 {
-    int n = snprintf(ret, SEARCH_PATH_MAX, "%s/index/search.db", dir);
-    if (n < 0 || n >= SEARCH_PATH_MAX - 8) /* "-wal" comes behind it */
+    int n = snprintf(ret, WORDS_PATH_MAX, "%s/index/search.db", dir);
+    if (n < 0 || n >= WORDS_PATH_MAX - 8) /* "-wal" comes behind it */
         return err_set(ei, ERR_INVALID, "the path of the store is too long");
     return ERR_OK;
 }
@@ -67,40 +67,40 @@ static enum err check_version(sqlite3 *db, bool *ret_is_empty, struct errinfo *e
     if (err != ERR_OK)
         return err;
     *ret_is_empty = version == 0 && application == 0 && n_tables == 0;
-    if (*ret_is_empty || (application == SEARCH_APPLICATION_ID && version == SEARCH_VERSION))
+    if (*ret_is_empty || (application == WORDS_APPLICATION_ID && version == WORDS_VERSION))
         return ERR_OK;
-    if (application != SEARCH_APPLICATION_ID)
+    if (application != WORDS_APPLICATION_ID)
         return err_set(ei, ERR_CORRUPT, "it is no search file of Staffetta");
     return err_set(ei, ERR_CORRUPT, "another version of Staffetta wrote it (%lld, this one has %d)",
-                   (long long)version, SEARCH_VERSION);
+                   (long long)version, WORDS_VERSION);
 }
 
-enum err search_file_open(struct search_file *f, const char *path, int flags, bool *ret_is_empty,
-                          struct errinfo *ei)
+enum err words_file_open(struct words_file *f, const char *path, int flags, bool *ret_is_empty,
+                         struct errinfo *ei)
 {
     enum err err = index_db_open(path, flags, &f->db, ei);
     if (err == ERR_OK)
         err = check_version(f->db, ret_is_empty, ei);
     if (err == ERR_OK)
-        err = search_words_register(f->db, &f->tag, ei);
+        err = words_register(f->db, &f->tag, ei);
     if (err != ERR_OK)
-        search_file_close(f);
+        words_file_close(f);
     return err;
 }
 
-void search_file_close(struct search_file *f)
+void words_file_close(struct words_file *f)
 {
-    for (int i = 0; i < SEARCH_SQL_N; i++)
+    for (int i = 0; i < WORDS_SQL_N; i++)
         index_db_finalize(&f->stmts[i]);
     index_db_close(&f->db);
 }
 
-enum err search_file_create_tables(struct search_file *f, struct errinfo *ei)
+enum err words_file_create_tables(struct words_file *f, struct errinfo *ei)
 {
     char last[128];
     (void)snprintf(last, sizeof(last),
                    "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
-                   SEARCH_APPLICATION_ID, SEARCH_VERSION);
+                   WORDS_APPLICATION_ID, WORDS_VERSION);
     enum err err = index_db_exec(f->db, "BEGIN IMMEDIATE", ei);
     if (err == ERR_OK)
         err = index_db_exec(f->db, schema, ei);
@@ -111,7 +111,7 @@ enum err search_file_create_tables(struct search_file *f, struct errinfo *ei)
     return err;
 }
 
-sqlite3_stmt *search_stmt(struct search_file *f, enum search_sql sql)
+sqlite3_stmt *words_stmt(struct words_file *f, enum words_sql sql)
 {
     if (!f->stmts[sql] && sqlite3_prepare_v3(f->db, sql_text[sql], -1, SQLITE_PREPARE_PERSISTENT,
                                              &f->stmts[sql], NULL) != SQLITE_OK)
@@ -119,18 +119,18 @@ sqlite3_stmt *search_stmt(struct search_file *f, enum search_sql sql)
     return f->stmts[sql];
 }
 
-static int step(struct search_file *f, enum search_sql sql)
+static int step(struct words_file *f, enum words_sql sql)
 {
     return f->stmts[sql] ? sqlite3_step(f->stmts[sql]) : sqlite3_errcode(f->db);
 }
 
-static void done(struct search_file *f, enum search_sql sql)
+static void done(struct words_file *f, enum words_sql sql)
 {
     (void)sqlite3_reset(f->stmts[sql]); /* repeats the error of the step */
     (void)sqlite3_clear_bindings(f->stmts[sql]);
 }
 
-enum err search_run(struct search_file *f, enum search_sql sql, struct errinfo *ei)
+enum err words_run(struct words_file *f, enum words_sql sql, struct errinfo *ei)
 {
     int rc = step(f, sql);
     enum err err =
@@ -139,8 +139,8 @@ enum err search_run(struct search_file *f, enum search_sql sql, struct errinfo *
     return err;
 }
 
-enum err search_numbers(struct search_file *f, enum search_sql sql, int64_t *ret, int n,
-                        bool *ret_is_row, struct errinfo *ei)
+enum err words_numbers(struct words_file *f, enum words_sql sql, int64_t *ret, int n,
+                       bool *ret_is_row, struct errinfo *ei)
 {
     int rc = step(f, sql);
     bool is_row = rc == SQLITE_ROW;
@@ -158,21 +158,21 @@ enum err search_numbers(struct search_file *f, enum search_sql sql, int64_t *ret
     return err;
 }
 
-enum err search_meta_get(struct search_file *f, struct search_meta *ret, struct errinfo *ei)
+enum err words_meta_get(struct words_file *f, struct words_meta *ret, struct errinfo *ei)
 {
     int64_t v[5];
-    (void)search_stmt(f, SEARCH_SQL_META_GET);
-    enum err err = search_numbers(f, SEARCH_SQL_META_GET, v, 5, NULL, ei);
+    (void)words_stmt(f, WORDS_SQL_META_GET);
+    enum err err = words_numbers(f, WORDS_SQL_META_GET, v, 5, NULL, ei);
     if (err != ERR_OK)
         return err;
-    if (v[4] < SEARCH_STEP_IDLE || v[4] > SEARCH_STEP_TRUNCATE)
+    if (v[4] < WORDS_STEP_IDLE || v[4] > WORDS_STEP_TRUNCATE)
         return err_set(ei, ERR_CORRUPT, "search: step %lld is none", (long long)v[4]);
-    *ret = (struct search_meta){
+    *ret = (struct words_meta){
         .first = (uint64_t)v[0],
         .last = (uint64_t)v[1],
         .low = v[2],
         .high = v[3],
-        .step = (enum search_step)v[4],
+        .step = (enum words_step)v[4],
     };
     return ERR_OK;
 }

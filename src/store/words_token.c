@@ -2,14 +2,14 @@
  * the account. So one table holds all accounts, and the words of one lie together in it: nobody
  * else's can be found, and none of them is read for a question, not even for the beginning of a
  * word. Words are cut at STORE_SEARCH_TOKEN_MAX: nobody types the rest of a line of base64. */
-#include "store/store_search_int.h"
+#include "store/words_int.h"
 
 enum { TAG_DIGIT_BITS = 6, TAG_FIRST = '0' };
 
-void search_tag_set(struct search_tag *tag, uint64_t number)
+void words_tag_set(struct words_tag *tag, uint64_t number)
 {
-    must(number < SEARCH_ACCOUNTS_MAX);
-    for (int i = SEARCH_TAG_BYTES - 1; i >= 0; i--, number >>= TAG_DIGIT_BITS)
+    must(number < WORDS_ACCOUNTS_MAX);
+    for (int i = WORDS_TAG_BYTES - 1; i >= 0; i--, number >>= TAG_DIGIT_BITS)
         tag->bytes[i] = (char)(TAG_FIRST + (number & ((1 << TAG_DIGIT_BITS) - 1)));
     tag->is_raw = false;
 }
@@ -18,7 +18,7 @@ void search_tag_set(struct search_tag *tag, uint64_t number)
 struct words {
     fts5_tokenizer inner;
     void *inner_arg;
-    struct search_tag *tag;
+    struct words_tag *tag;
 };
 
 /* One a table. */
@@ -31,7 +31,7 @@ typedef int token_fn(void *arg, int flags, const char *p, int n, int from, int t
 
 /* One call of tokenize. */
 struct tagging {
-    const struct search_tag *tag;
+    const struct words_tag *tag;
     void *arg;
     token_fn *token;
     int skipped; /* bytes of the text before what the inner one sees */
@@ -71,11 +71,11 @@ static int cut(const char *p, int n)
 static int give(void *arg, int flags, const char *p, int n, int from, int to)
 {
     const struct tagging *t = arg;
-    char term[SEARCH_TERM_MAX];
+    char term[WORDS_TERM_MAX];
     n = cut(p, n);
-    memcpy(term, t->tag->bytes, SEARCH_TAG_BYTES);
-    memcpy(term + SEARCH_TAG_BYTES, p, (size_t)n);
-    return t->token(t->arg, flags, term, SEARCH_TAG_BYTES + n, from + t->skipped, to + t->skipped);
+    memcpy(term, t->tag->bytes, WORDS_TAG_BYTES);
+    memcpy(term + WORDS_TAG_BYTES, p, (size_t)n);
+    return t->token(t->arg, flags, term, WORDS_TAG_BYTES + n, from + t->skipped, to + t->skipped);
 }
 
 static int give_raw(const struct tagging *t, const char *p, int n)
@@ -99,8 +99,8 @@ static int tokenize(Fts5Tokenizer *tokenizer, void *arg, int flags, const char *
         return SQLITE_OK;
     if (t->words->tag->is_raw)
         return give_raw(&tagging, p, n);
-    if (p[0] == SEARCH_EVERY) {
-        int rc = token(arg, 0, tagging.tag->bytes, SEARCH_TAG_BYTES, 0, 1);
+    if (p[0] == WORDS_EVERY) {
+        int rc = token(arg, 0, tagging.tag->bytes, WORDS_TAG_BYTES, 0, 1);
         if (rc != SQLITE_OK)
             return rc;
         tagging.skipped = 1;
@@ -125,7 +125,7 @@ static fts5_api *api_of(sqlite3 *db)
     return api;
 }
 
-enum err search_words_register(sqlite3 *db, struct search_tag *tag, struct errinfo *ei)
+enum err words_register(sqlite3 *db, struct words_tag *tag, struct errinfo *ei)
 {
     static fts5_tokenizer ours = {create, delete, tokenize};
     fts5_api *api = api_of(db);
