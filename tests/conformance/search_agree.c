@@ -3,6 +3,7 @@
  * it. Usage: search_agree [ROUNDS] */
 #include "search/search.h"
 #include "store/store_search.h"
+#include "base/test/folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,7 +135,8 @@ int main(int argc, char **argv)
 {
     static struct search_tree tree;
     static struct buf texts[TEXTS];
-    char dir[] = "/tmp/search_agree.XXXXXX", path[80], command[80];
+    char dir[] = "/tmp/search_agree.XXXXXX", path[80];
+    struct folder folder;
     long n_rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 3000;
     struct store_search_writer *s = NULL;
     struct store_search_reader *r = NULL;
@@ -142,7 +144,7 @@ int main(int argc, char **argv)
     bool is_hit[TEXTS];
     unsigned n_odd = 0;
     size_t n_hits = 0;
-    if (!mkdtemp(dir))
+    if (!folder_make(&folder, dir))
         return 1;
     (void)snprintf(path, sizeof(path), "%s/index", dir);
     (void)mkdir(path, 0700);
@@ -172,6 +174,5 @@ int main(int argc, char **argv)
         buf_finish(&texts[i]);
     store_search_reader_close(&r);
     store_search_close(&s);
-    (void)snprintf(command, sizeof(command), "rm -r %s", dir);
-    return system(command) == 0 && n_odd == 0 && n_hits > 0 ? 0 : 1;
+    return folder_finish(&folder) && n_odd == 0 && n_hits > 0 ? 0 : 1;
 }

@@ -1,5 +1,6 @@
 /* The search's file: what is found by whom, filling in both directions, erasing down to the bytes,
  * and that nothing happens to it that time does not mend: kill, garbage, a full disk. */
+#include "base/test/folder.h"
 #include "store/index_db_int.h"
 #include "store/store_files.h"
 #include "store/store_search.h"
@@ -18,6 +19,7 @@
 
 struct world {
     char dir[64], path[160];
+    struct folder folder;
     struct store_search_writer *s;
     struct store_search_reader *r;
     char told[400];
@@ -51,7 +53,7 @@ static struct world *world_make(void)
     struct world *w = mem_new(sizeof(*w));
     char folder[80];
     (void)snprintf(w->dir, sizeof(w->dir), "/tmp/test_store_search.XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
+    assert_true(folder_make(&w->folder, w->dir));
     (void)snprintf(folder, sizeof(folder), "%s/index", w->dir);
     assert_int_equal(mkdir(folder, 0700), 0);
     (void)snprintf(w->path, sizeof(w->path), "%s/search.db", folder);
@@ -62,11 +64,9 @@ static struct world *world_make(void)
 
 static void world_finish(struct world *w)
 {
-    char command[160];
     store_search_reader_close(&w->r);
     store_search_close(&w->s);
-    (void)snprintf(command, sizeof(command), "rm -r %s", w->dir);
-    assert_int_equal(system(command), 0);
+    assert_true(folder_finish(&w->folder));
     mem_free(&w);
 }
 
