@@ -154,7 +154,7 @@ static bool is_candidate(const struct mime_structure *s, size_t i, int round)
            !is_in_message(s, i);
 }
 
-unsigned preview_make(struct slice message, const struct mime_structure *s, struct buf *ret)
+unsigned mime_preview(struct slice message, const struct mime_structure *s, struct buf *ret)
 {
     SCOPED(buf_finish) struct buf utf8 = buf_make(PREVIEW_UTF8_MAX);
     unsigned n_tried = 0;

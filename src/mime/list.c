@@ -242,7 +242,7 @@ static void look_at_parts(struct listing *l)
         ret->kind |= part_kind(l, i);
     ret->has_attachment = ret->kind & MIME_HAS_ATTACHMENT;
     SCOPED(buf_finish) struct buf preview = buf_make(MIME_PREVIEW_MAX);
-    ret->odd |= preview_make(l->message, &ret->structure, &preview);
+    ret->odd |= mime_preview(l->message, &ret->structure, &preview);
     if (!arena_try_copy(l->a, buf_slice(&preview), &ret->preview))
         ret->odd |= MIME_ODD_MEMORY;
 }

@@ -149,6 +149,10 @@ unsigned mime_part_decode(struct slice message, const struct mime_part *part, st
  * HTML stripped, white space folded, up to the ceiling of `ret`. Returns odd bits. */
 unsigned mime_text(struct slice message, const struct mime_structure *s, struct buf *ret);
 
+/* The first words of the message for a person, one line, appended to `ret` up to its ceiling: of a
+ * plain text, else of an HTML one. Returns odd bits. */
+unsigned mime_preview(struct slice message, const struct mime_structure *s, struct buf *ret);
+
 /* ---- what a list of mail shows ----------------------------------------------------------- */
 
 /* Bits: what the structure holds. */

@@ -93,8 +93,6 @@ enum mime_walk_state structure_parse(struct slice message, struct arena *a, fiel
 /* A part's text: at most `raw_max` bytes of its encoded body are looked at. */
 unsigned part_decode(struct slice message, const struct mime_part *part, size_t raw_max,
                      struct buf *ret);
-/* The preview of a message, appended to `ret`, whose ceiling cuts it. */
-unsigned preview_make(struct slice message, const struct mime_structure *s, struct buf *ret);
 
 /* `type` and `subtype` are literals in lower case, whose lengths the compiler knows. */
 static inline bool part_is(const struct mime_part *part, const char *type, const char *subtype)

@@ -82,6 +82,11 @@ size_t mime_utf8_cut(struct slice s, size_t max);
  * charset, control characters to blanks, blanks at both ends removed. Returns odd bits. */
 unsigned mime_header_text(struct slice raw, struct buf *ret);
 
+/* The same, but encoded words only where RFC 2047 allows them: between blanks or the ends of the
+ * value, without blanks inside, in a charset that we know. Everything else stays as written, as
+ * RFC 8621 section 4.1.2.2 demands; what it hides in control characters is dropped. */
+unsigned mime_header_text_strict(struct slice raw, struct buf *ret);
+
 /* ---- HTML -------------------------------------------------------------------------------- */
 
 /* The words of an HTML text (valid UTF-8): tags, comments, script, style and title dropped,

@@ -11,6 +11,7 @@ struct words {
     struct buf run; /* decoded bytes of adjacent words in `charset`, not yet converted */
     struct buf *ret;
     unsigned odd;
+    bool is_strict; /* words only where RFC 2047 allows them; encoded controls are dropped */
 };
 
 struct word {
@@ -54,10 +55,25 @@ static bool word_parse(struct words *w, size_t at, struct word *ret)
     return true;
 }
 
+/* What is behind `start` without control characters; a TAB may stay that was written as such. */
+static void drop_controls(struct buf *b, size_t start, bool is_tab_kept)
+{
+    size_t n = start;
+    for (size_t i = start; i < b->n; i++) {
+        unsigned char c = (unsigned char)b->p[i];
+        if ((c >= ' ' && c != 127) || (c == '\t' && is_tab_kept))
+            b->p[n++] = b->p[i];
+    }
+    b->n = n;
+}
+
 static void flush_run(struct words *w)
 {
+    size_t start = w->ret->n;
     if (w->run.n)
         w->odd |= mime_charset_decode(w->charset, buf_slice(&w->run), w->ret);
+    if (w->is_strict)
+        drop_controls(w->ret, start, false);
     buf_clear(&w->run);
 }
 
@@ -126,7 +142,10 @@ static void add_plain(struct words *w, struct slice s)
         if (!is_fold)
             buf_addc(&w->run, c);
     }
+    size_t start = w->ret->n;
     w->odd |= mime_charset_decode(slice_of("", 0), buf_slice(&w->run), w->ret);
+    if (w->is_strict)
+        drop_controls(w->ret, start, true);
     buf_clear(&w->run);
 }
 
@@ -147,33 +166,62 @@ static void clean_from(struct buf *b, size_t start)
     b->n -= first - start;
 }
 
-unsigned mime_header_text(struct slice raw, struct buf *ret)
+/* RFC 2047 section 5: an encoded word stands between blanks, and holds none. */
+static bool is_allowed(const struct words *w, size_t at, const struct word *word)
 {
-    struct words w = {.s = slice_trim(raw), .ret = ret};
-    size_t start = ret->n, plain = 0, at = 0;
+    bool is_apart = (at == 0 || is_blank(w->s.p[at - 1])) &&
+                    (word->end == w->s.n || is_blank(w->s.p[word->end]));
+    for (size_t i = 0; i < word->text.n && is_apart; i++)
+        if ((unsigned char)word->text.p[i] <= ' ' || (unsigned char)word->text.p[i] >= 127)
+            return false;
+    return is_apart && mime_charset_is_known(word->charset);
+}
+
+static void decode_words(struct words *w)
+{
+    size_t plain = 0, at = 0;
     bool is_behind_word = false;
-    w.run = buf_make(w.s.n + 1);
-    while (at < w.s.n && !(w.odd & MIME_ODD_CUT)) {
-        const char *p = memchr(w.s.p + at, '=', w.s.n - at);
-        if (!p || p + 1 == w.s.p + w.s.n)
+    while (at < w->s.n && !(w->odd & MIME_ODD_CUT)) {
+        const char *p = memchr(w->s.p + at, '=', w->s.n - at);
+        if (!p || p + 1 == w->s.p + w->s.n)
             break;
-        at = (size_t)(p - w.s.p);
+        at = (size_t)(p - w->s.p);
         struct word word;
-        if (p[1] != '?' || !word_parse(&w, at, &word)) {
+        if (p[1] != '?' || !word_parse(w, at, &word) ||
+            (w->is_strict && !is_allowed(w, at, &word))) {
             at++;
             continue;
         }
-        struct slice between = slice_from_to(w.s, plain, at);
+        struct slice between = slice_from_to(w->s, plain, at);
         if (between.n && !(is_behind_word && is_blank_only(between)))
-            add_plain(&w, between);
-        add_word(&w, &word);
+            add_plain(w, between);
+        add_word(w, &word);
         is_behind_word = true;
         plain = at = word.end;
     }
-    if (plain < w.s.n && !(w.odd & MIME_ODD_CUT))
-        add_plain(&w, slice_skip(w.s, plain));
-    flush_run(&w);
+    if (plain < w->s.n && !(w->odd & MIME_ODD_CUT))
+        add_plain(w, slice_skip(w->s, plain));
+    flush_run(w);
+}
+
+unsigned mime_header_text(struct slice raw, struct buf *ret)
+{
+    struct words w = {.s = slice_trim(raw), .ret = ret};
+    size_t start = ret->n;
+    w.run = buf_make(w.s.n + 1);
+    decode_words(&w);
     buf_finish(&w.run);
     clean_from(ret, start);
+    return w.odd;
+}
+
+unsigned mime_header_text_strict(struct slice raw, struct buf *ret)
+{
+    while (raw.n && is_blank(raw.p[0])) /* the value starts behind its blanks and folding */
+        raw = slice_skip(raw, 1);
+    struct words w = {.s = raw, .ret = ret, .is_strict = true};
+    w.run = buf_make(w.s.n + 1);
+    decode_words(&w);
+    buf_finish(&w.run);
     return w.odd;
 }

@@ -255,6 +255,34 @@ static void header_text_becomes_one_line_of_utf8(void **)
     }
 }
 
+static void strict_header_text_decodes_only_where_it_is_allowed(void **)
+{
+    static const struct {
+        const char *raw, *text;
+    } cases[] = {
+        {" plain", "plain"},
+        {"  a  b ", "a  b "},
+        {" a\r\n\tb", "a\tb"},
+        {" =?utf-8?q?caf=C3=A9?= x", "caf\xc3\xa9 x"},
+        {" =?utf-8?q?a?= =?utf-8?b?Yg==?=", "ab"},
+        {" =?utf-8?q?a?=\r\n =?iso-8859-1?q?=E9?=", "a\xc3\xa9"},
+        {"x=?utf-8?q?a?=", "x=?utf-8?q?a?="},
+        {"=?utf-8?q?a?=x", "=?utf-8?q?a?=x"},
+        {"=?utf-8?q?a b?=", "=?utf-8?q?a b?="},
+        {"(=?utf-8?q?a?=)", "(=?utf-8?q?a?=)"},
+        {"=?x-never?q?a?=", "=?x-never?q?a?="},
+        {"=?utf-8?q?a=00=0Ab=09?= c", "ab c"},
+        {"a\x01z", "az"},
+        {"r\xe9sum\xe9", "r\xc3\xa9sum\xc3\xa9"},
+    };
+    SCOPED(buf_finish) struct buf out = buf_make(1000);
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        buf_clear(&out);
+        (void)mime_header_text_strict(slice_str(cases[i].raw), &out); /* odd or not */
+        check_slice(buf_slice(&out), cases[i].text, cases[i].raw);
+    }
+}
+
 static void long_header_text_is_cut_at_a_character(void **)
 {
     static const char *const cases[] = {"=?utf-8?q?1234567=E2=82=AC?=", "1234567\xe2\x82\xac",
@@ -327,6 +355,7 @@ int main(void)
         cmocka_unit_test(text_is_cut_between_characters),
         cmocka_unit_test(a_text_that_is_not_its_charset_at_all_costs_little),
         cmocka_unit_test(header_text_becomes_one_line_of_utf8),
+        cmocka_unit_test(strict_header_text_decodes_only_where_it_is_allowed),
         cmocka_unit_test(long_header_text_is_cut_at_a_character),
         cmocka_unit_test(html_gives_its_words),
         cmocka_unit_test(plain_text_is_folded_and_its_marks_stay),
