@@ -248,7 +248,8 @@ static void blob_ids_lead_to_the_bytes_of_their_part(void **)
         const char *id = json_string_value(json_object_get(part, "blobId"));
         assert_true(email_blob_parse(slice_str(id), &blob));
         buf_clear(&out);
-        assert_int_equal(email_blob_decode(slice_str(EXAMPLE), blob.steps, blob.n_steps, &out), ERR_OK);
+        assert_int_equal(email_blob_decode(slice_str(EXAMPLE), blob.steps, blob.n_steps, &out),
+                         ERR_OK);
         assert_string_equal(buf_cstr(&out), expected[i]);
     }
     json_decref(got);
