@@ -86,6 +86,12 @@ enum ipc_has {
     IPC_HAS_FOUND = 1,
     IPC_HAS_ABSENT = 2,
 };
+enum ipc_parse_what {
+    IPC_PARSE_FIELDS = 1, /* what lists show */
+    IPC_PARSE_EMAIL = 2,  /* properties of a JMAP Email, as JSON */
+    IPC_PARSE_TEXT = 3,   /* words for the search index */
+};
+enum { IPC_PARSED_MAX = 16 << 20 }; /* bytes of an answer */
 enum ipc_name_status {
     IPC_NAME_OK = 1,
     IPC_NAME_NO_NAME = 2, /* NXDOMAIN */
@@ -99,6 +105,13 @@ enum ipc_name_status {
 #include "ipc/ipc.def"
 #include "base/pack_end.h"
 #undef IPC_PARTS
+
+/* Content goes both ways between a gate and core: a session's tag ends in its place in a table, one
+ * of core's questions in what is no place. */
+static inline bool ipc_is_parse_tag(uint64_t tag)
+{
+    return (uint32_t)tag == UINT32_MAX;
+}
 
 const char *ipc_type_name(uint16_t type);
 /* May `from` send this type to `to`? The first check on arrival. */

@@ -176,7 +176,7 @@ static struct slice references_text(struct arena *a, const struct mime_list_fiel
     return arena_copy(a, buf_slice(&b));
 }
 
-static void fill_fields(struct arena *a, const struct mime_list_fields *f, struct ipc_fields *ret)
+void smtp_fields_fill(struct arena *a, const struct mime_list_fields *f, struct ipc_fields *ret)
 {
     *ret = (struct ipc_fields){
         .subject = at_most(f->subject, 600),
@@ -233,7 +233,7 @@ static bool send_take(struct smtp_session *x, const struct hand_over *h, uint64_
 {
     struct smtp_transaction *t = x->t;
     struct ipc_fields fields;
-    fill_fields(h->arena, &h->fields, &fields);
+    smtp_fields_fill(h->arena, &h->fields, &fields);
     struct ipc_rcpt *rcpts = ARENA_ARRAY(h->arena, struct ipc_rcpt, t->n_rcpts);
     uint32_t n = 0;
     LIST_FOREACH (node, &t->rcpts) {

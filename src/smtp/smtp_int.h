@@ -81,6 +81,8 @@ struct smtp_session {
 
 struct smtp_limiter;
 struct smtp_checker;
+struct smtp_parser;
+struct mime_list_fields;
 
 struct smtp_server {
     struct smtp_options o;
@@ -90,6 +92,7 @@ struct smtp_server {
     struct net_timer *tick;
     struct smtp_limiter *limiter;
     struct smtp_checker *checker; /* NULL: senders are not checked */
+    struct smtp_parser *parser;
     struct list sessions;
     size_t n_sessions;
     struct smtp_session **slots; /* by ticket */
@@ -176,6 +179,16 @@ struct smtp_checker *smtp_checker_create(struct smtp_server *s);
 void smtp_checker_destroy(struct smtp_checker **checker);
 /* True: a worker has the content now; smtp_message_hand_over follows when it is done. */
 bool smtp_check_begin(struct smtp_session *x);
+
+/* ---- smtp_parse.c: core's questions about the bytes of stored messages ---- */
+struct smtp_parser *smtp_parser_create(struct smtp_server *s);
+void smtp_parser_destroy(struct smtp_parser **parser);
+/* Frames of core; false: nonsense. */
+bool smtp_parse_content(struct smtp_parser *p, const struct net_frame *f);
+bool smtp_parse_ask(struct smtp_parser *p, const struct net_frame *f);
+void smtp_parse_core_lost(struct smtp_parser *p); /* nobody waits for answers any more */
+/* What lists show of a message, as it travels; also smtp_hand_over.c's. Borrows from both. */
+void smtp_fields_fill(struct arena *a, const struct mime_list_fields *f, struct ipc_fields *ret);
 
 /* ---- core ---- */
 void smtp_core_lost(struct smtp_server *s);

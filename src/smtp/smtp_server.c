@@ -160,6 +160,10 @@ static void on_frame(void *arg, struct net_link *, struct net_frame *f)
         is_good = take_rcpt_told(s, f);
     else if (f->type == IPC_T_taken)
         is_good = take_taken(s, f);
+    else if (f->type == IPC_T_content)
+        is_good = smtp_parse_content(s->parser, f);
+    else if (f->type == IPC_T_parse)
+        is_good = smtp_parse_ask(s->parser, f);
     if (!is_good) {
         s->o.nonsense(s->o.arg, ipc_type_name(f->type));
         smtp_core_lost(s);
@@ -178,6 +182,7 @@ void smtp_core_lost(struct smtp_server *s)
     if (!s->core)
         return;
     net_link_close(&s->core);
+    smtp_parse_core_lost(s->parser);
     s->has_facts = false;
     log_event(EV_CORE_AWAY, "sessions=%zu", s->n_sessions);
     LIST_FOREACH (node, &s->sessions) {
@@ -260,6 +265,7 @@ struct smtp_server *smtp_server_create(const struct smtp_options *o)
     s->limiter = smtp_limiter_create(o->shared, o->number);
     if (o->resolve)
         s->checker = smtp_checker_create(s);
+    s->parser = smtp_parser_create(s);
     s->tick = net_timer_create(o->loop, on_tick, s);
     net_timer_set(s->tick, SECONDS(1));
     return s;
@@ -271,6 +277,7 @@ void smtp_server_destroy(struct smtp_server **server)
     if (!s)
         return;
     smtp_checker_destroy(&s->checker);
+    smtp_parser_destroy(&s->parser);
     LIST_FOREACH (node, &s->sessions)
         smtp_session_end(container_of(node, struct smtp_session, node));
     for (size_t i = 0; i < s->n_listenings; i++)

@@ -14,7 +14,7 @@ static const struct {
     enum ipc_type type;
     int from, to;
 } table[] = {
-    {"content", IPC_T_content, G | D | C, C | K | D},
+    {"content", IPC_T_content, G | D | C, C | K | D | G},
     {"facts", IPC_T_facts, C, G},
     {"rcpt_ask", IPC_T_rcpt_ask, G, C},
     {"rcpt_told", IPC_T_rcpt_told, C, G},
@@ -53,6 +53,8 @@ static const struct {
     {"domain_look", IPC_T_domain_look, C, L},
     {"domain_seen", IPC_T_domain_seen, L, C},
     {"highs", IPC_T_highs, G | D | K | L | R, C},
+    {"parse", IPC_T_parse, C, G},
+    {"parsed", IPC_T_parsed, G, C},
 };
 enum { TABLE = sizeof(table) / sizeof(table[0]) };
 
