@@ -1,4 +1,5 @@
 /* The desk's life: recovery, links, the tick, gathering what is written at the end of a turn. */
+#include "desk/desk_parse_int.h"
 #include "desk/desk_state_int.h"
 #include "desk/desk_watch_int.h"
 
@@ -225,6 +226,7 @@ static void on_tick(void *arg)
     mono_us now = mono_now();
     queue_tick(d->queue);
     desk_pending_tick(d, now);
+    desk_parse_tick(d, now);
     if (d->n_ticks % 5 == 0) {
         desk_state_tick(d, now);
         desk_episode_tick(d, now);
@@ -401,6 +403,7 @@ static void init_memory(struct desk *d)
     d->waiting = map_create();
     d->notices = map_create();
     desk_alerts_create(d);
+    desk_parse_create(d);
     list_init(&d->pending);
     list_init(&d->changes);
     list_init(&d->events);
@@ -495,6 +498,7 @@ static void link_gate(struct desk *d, unsigned number, int fd)
     SCOPED(buf_finish) struct buf b = buf_make(1 << 20);
     if (make_facts(d, &b))
         (void)desk_send(g->link, IPC_T_facts, 0, &b);
+    desk_parse_gate_up(d);
 }
 
 void desk_link(struct desk *d, enum ipc_role peer, unsigned number, int fd)
@@ -594,6 +598,7 @@ void desk_destroy(struct desk **desk)
     desk_write_answered(d);
     desk_workers_stop(d);
     queue_stop(d->queue);
+    desk_parse_clear(d);
     settle(d);
     store_close(&d->store);
     /* From here on it is memory only. */

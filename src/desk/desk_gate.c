@@ -1,5 +1,6 @@
 /* What gates ask: is this recipient ours, take this message; and what they report: the reply has
  * been handed to its connection. */
+#include "desk/desk_parse_int.h"
 #include "desk/desk_state_int.h"
 
 #include "wire/wire.h"
@@ -154,6 +155,8 @@ static bool take_rcpt_ask(struct gate *g, struct net_frame *f)
 static bool take_content(struct gate *g, struct net_frame *f)
 {
     struct desk *d = g->desk;
+    if (ipc_is_parse_tag(f->tag))
+        return desk_parse_content(g, f);
     /* The gate keeps to these limits itself; one that does not is broken. */
     if (f->payload.n == 0 || f->payload.n > IPC_CONTENT_MAX ||
         g->bytes_uploading + f->payload.n > d->o.limits.bytes_in_flight + UPLOAD_SLACK)
@@ -281,11 +284,17 @@ static bool take_report(struct gate *g, struct net_frame *f)
     return desk_take_report(g->desk, process, f);
 }
 
+static bool take_parsed(struct gate *g, struct net_frame *f)
+{
+    return desk_parse_told(g, f);
+}
+
 static bool (*const handlers[IPC_T_N])(struct gate *g, struct net_frame *f) = {
     [IPC_T_content] = take_content,   [IPC_T_rcpt_ask] = take_rcpt_ask,
     [IPC_T_take] = take_take,         [IPC_T_drop] = take_drop,
     [IPC_T_answered] = take_answered, [IPC_T_refusals] = take_report,
     [IPC_T_figures] = take_report,    [IPC_T_highs] = take_report,
+    [IPC_T_parsed] = take_parsed,
 };
 
 void desk_gate_frame(void *arg, struct net_link *, struct net_frame *f)
@@ -316,6 +325,7 @@ void desk_gate_lost(struct gate *g)
     struct slice key;
     net_link_close(&g->link);
     g->turn++;
+    desk_parse_gate_lost(g);
     while (map_next(g->told, &at, &key, NULL)) {
         uint64_t message;
         memcpy(&message, key.p, sizeof(message));

@@ -93,7 +93,8 @@ struct worker_job {
     struct desk *desk;
 };
 
-struct change; /* of the administration, waiting its turn: desk_change.c */
+struct desk_parses; /* desk_parse.c */
+struct change;      /* of the administration, waiting its turn: desk_change.c */
 
 struct desk {
     struct desk_options o;
@@ -158,6 +159,7 @@ struct desk {
     bool is_changing;
     struct desk_alerts *alerts;
     struct desk_hooks *hooks;
+    struct desk_parses *parses;
     struct map *notices; /* sender -> how many notices since then */
     utc_ms notices_since;
     bool is_retaining;
