@@ -266,7 +266,7 @@ static void take_blob(struct reading *r)
         if (slice_eq(fault->not_found[i], r->blob_id))
             return;
     if (fault->n_not_found < EMAIL_BLOBS_MAX)
-        fault->not_found[fault->n_not_found++] = r->blob_id;
+        fault->not_found[fault->n_not_found++] = arena_copy(r->c->a, r->blob_id);
 }
 
 static void take_subs(struct reading *r)

@@ -26,16 +26,19 @@ static bool find_blob(void *, struct slice id, struct slice *ret)
     return true;
 }
 
+static struct arena *memory; /* of the last one: what its fault names */
+
 static bool compose(const json_t *create, size_t max, struct buf *out, struct email_composed *told,
                     struct email_fault *fault)
 {
-    SCOPED(arena_destroy) struct arena *a = arena_create(8 << 20);
+    arena_destroy(&memory);
+    memory = arena_create(8 << 20);
     struct email_compose_options o = {.domain = SLICE("node.example"),
                                       .now = 1795297207000,
                                       .random = "0123456789abcdefghij",
                                       .blob = find_blob};
     *out = buf_make(max);
-    bool is_good = email_compose(create, &o, a, out, told, fault);
+    bool is_good = email_compose(create, &o, memory, out, told, fault);
     assert_true(is_good == (fault->kind == EMAIL_FINE));
     return is_good;
 }
@@ -133,6 +136,10 @@ static void a_domain_of_other_letters_becomes_an_a_label(void **)
     json_decref(got);
 }
 
+#define LONG_LINE                                                                                  \
+    "'a line that is longer than what a line should be so that it has to be broken somewhere, "    \
+    "softly, and come back whole'"
+
 static void texts_come_back_byte_by_byte(void **)
 {
     static const char *const TEXTS[] = {
@@ -146,8 +153,7 @@ static void texts_come_back_byte_by_byte(void **)
         "'a=b=C3=A9\\n'",
         "'a\\rb\\n'",
         "'\xd0\xbf\xd0\xb8\xd1\x81\xd1\x8c\xd0\xbc\xd0\xb0 \xd0\xbf\xd0\xb8\xd1\x81'",
-        "'a line that is longer than what a line should be so that it has to be broken somewhere, "
-        "softly, and come back whole'",
+        LONG_LINE,
         "'--=_x\\n--=_\\n'",
         "'\\u0001\\u007f'",
     };
@@ -439,5 +445,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_too_large),
         cmocka_unit_test(letters_that_only_smtputf8_carries_are_told),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
+    arena_destroy(&memory);
+    return n_failed;
 }
