@@ -47,6 +47,7 @@ bool compose_bad(struct compose *c, struct slice property, const char *format, .
 struct fold {
     struct buf *b;
     size_t column;
+    bool is_first; /* nothing stands behind the name yet */
 };
 struct fold fold_begin(struct buf *b, struct slice name); /* "Name:" */
 void fold_end(struct fold *f);

@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 enum {
-    ENCODED_Q_MAX = 63, /* of an encoded word of 75 with "=?utf-8?q?" and "?=" */
-    ENCODED_B_MAX = 45, /* bytes, which give 60 letters */
+    ENCODED_MAX = 63,   /* letters in an encoded word of 75 with "=?utf-8?q?" and "?=" */
+    ENCODED_LEAST = 16, /* and what is worth one in the rest of a line; any character fits */
     PARAM_PIECE_MAX = 54,
 };
 
@@ -14,7 +14,7 @@ struct fold fold_begin(struct buf *b, struct slice name)
 {
     buf_adds(b, name);
     buf_addc(b, ':');
-    return (struct fold){.b = b, .column = name.n + 1};
+    return (struct fold){.b = b, .column = name.n + 1, .is_first = true};
 }
 
 void fold_end(struct fold *f)
@@ -24,7 +24,10 @@ void fold_end(struct fold *f)
 
 void fold_word(struct fold *f, struct slice blanks, struct slice word)
 {
-    if (word.n && blanks.n && f->column + blanks.n + word.n > LINE_USUAL) {
+    /* Not right behind the field's name: many readers stumble over an empty first line. */
+    size_t most = f->is_first ? LINE_MAX_BYTES : LINE_USUAL;
+    f->is_first = f->is_first && word.n == 0;
+    if (word.n && blanks.n && f->column + blanks.n + word.n > most) {
         buf_addf(f->b, "\r\n");
         f->column = 0;
     }
@@ -68,13 +71,13 @@ static bool is_tail(char c)
     return ((unsigned char)c & 0xc0) == 0x80;
 }
 
-/* Length of the longest start of whole characters that one word holds. */
-static size_t word_len(struct slice s, bool is_q)
+/* Length of the longest start of whole characters that one word of so many letters holds. */
+static size_t word_len(struct slice s, bool is_q, size_t letters)
 {
-    size_t cost = 0, n = 0, whole = 0;
+    size_t cost = 0, n = 0, whole = 0, most = is_q ? letters : letters / 4 * 3;
     while (n < s.n) {
         cost += is_q ? q_cost(s.p[n]) : 1;
-        if (cost > (is_q ? ENCODED_Q_MAX : ENCODED_B_MAX))
+        if (cost > most)
             return whole;
         n++;
         if (n == s.n || !is_tail(s.p[n]))
@@ -109,6 +112,16 @@ void compose_base64(struct buf *b, struct slice s)
     }
 }
 
+/* The first word stays on the line of the field's name, so it may have to be shorter. */
+static size_t letters_left(const struct fold *f)
+{
+    size_t used = f->column + 1 + strlen("=?utf-8?q?") + 2;
+    size_t left = used < LINE_USUAL ? LINE_USUAL - used : 0;
+    if (!f->is_first || left > ENCODED_MAX)
+        return ENCODED_MAX;
+    return left < ENCODED_LEAST ? ENCODED_LEAST : left;
+}
+
 static void add_encoded(struct fold *f, struct slice blanks, struct slice text)
 {
     size_t cost = 0;
@@ -117,7 +130,7 @@ static void add_encoded(struct fold *f, struct slice blanks, struct slice text)
     bool is_q = cost <= (text.n + 2) / 3 * 4;
     char word[80];
     while (text.n) {
-        size_t n = word_len(text, is_q);
+        size_t n = word_len(text, is_q, letters_left(f));
         must(n > 0); /* a character is at most 12 letters */
         struct buf b = {.p = word, .cap = sizeof(word), .max = sizeof(word)};
         buf_addf(&b, "=?utf-8?%c?", is_q ? 'q' : 'b');
@@ -287,8 +300,10 @@ void fold_param(struct fold *f, const char *name, struct slice value)
 {
     buf_addc(f->b, ';');
     f->column++;
-    bool is_simple =
-        is_ascii(value) && value.n <= PARAM_PIECE_MAX && !memchr(value.p, '\t', value.n);
+    /* "=?" would be decoded by nearly everybody, quotes and "<>" be taken away by some. */
+    bool is_simple = is_ascii(value) && value.n <= PARAM_PIECE_MAX &&
+                     !memchr(value.p, '\t', value.n) && !memmem(value.p, value.n, "=?", 2) &&
+                     value.p[0] != '<' && value.p[0] != '"';
     if (is_simple) {
         put_quoted_param(f, name, value);
         return;

@@ -246,6 +246,34 @@ static void blobs_come_back_byte_by_byte(void **)
     json_decref(got);
 }
 
+static void file_names_come_back_as_they_were_set(void **)
+{
+    static const char *const NAMES[] = {
+        "'a.pdf'",
+        "'two words.pdf'",
+        "'q\\\"uote\\\\.pdf'",
+        "'<t>'",
+        "'\\\"q\\\"'",
+        "'=?utf-8?q?x?='",
+        "'\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e.pdf'",
+        "'100% *.pdf'",
+        "'a\xcc\x88 "
+        "\xf0\x9f\x8e\x89\xf0\x9f\x8e\x89\xf0\x9f\x8e\x89\xf0\x9f\x8e\x89\xf0\x9f\x8e\x89"
+        "\xf0\x9f\x8e\x89\xf0\x9f\x8e\x89.pdf'",
+    };
+    for (size_t i = 0; i < N_OF(NAMES); i++) {
+        char create[500];
+        SCOPED(buf_finish) struct buf out = {0};
+        snprintf(create, sizeof(create), "{'attachments':[{'blobId':'Ujpeg','name':%s}]}",
+                 NAMES[i]);
+        json_t *got = compose_and_render(
+            create, "{'properties':['attachments'],'bodyProperties':['name']}", &out);
+        json_t *part = json_array_get(json_object_get(got, "attachments"), 0);
+        check_json(json_object_get(part, "name"), NAMES[i], create);
+        json_decref(got);
+    }
+}
+
 static void a_structure_of_the_client_is_kept(void **)
 {
     SCOPED(buf_finish) struct buf out = {0};
@@ -438,6 +466,7 @@ int main(void)
         cmocka_unit_test(texts_come_back_byte_by_byte),
         cmocka_unit_test(texts_pictures_and_attachments_nest_as_they_should),
         cmocka_unit_test(blobs_come_back_byte_by_byte),
+        cmocka_unit_test(file_names_come_back_as_they_were_set),
         cmocka_unit_test(a_structure_of_the_client_is_kept),
         cmocka_unit_test(what_must_stand_there_is_added),
         cmocka_unit_test(what_breaks_a_rule_is_refused_by_name),
