@@ -336,12 +336,16 @@ static bool is_on_disk(const struct world *w, const char *what)
 static void erase_words(bool is_reopening)
 {
     struct world *w = world_make();
-    char body[200];
+    SCOPED(buf_finish) struct buf body = buf_make(1 << 20);
     for (uint64_t id = 1; id <= 300; id++) {
-        (void)snprintf(body, sizeof(body), "common%s the of and %llu x%llux",
-                       id % 10 == 0 ? " qzsecretword qzsecretword" : "", (unsigned long long)id % 7,
-                       (unsigned long long)id);
-        add(w, 1 + id % 3, id, body);
+        /* Enough of them for a merge of several slices that leaves pages free. */
+        buf_clear(&body);
+        buf_addf(&body, "common%s the of and x%llux", id % 10 == 0 ? " qzsecretword" : "",
+                 (unsigned long long)id);
+        for (uint64_t i = 0; i < 400; i++)
+            buf_addf(&body, " %llu%s", (unsigned long long)(i * 7919 * id % 1000003),
+                     id % 10 == 0 ? "secretword" : "plain");
+        add(w, 1 + id % 3, id, buf_cstr(&body));
     }
     /* In the middle of a word: how it begins may be shared with its neighbour. */
     assert_true(is_on_disk(w, "secretword"));
