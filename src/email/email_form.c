@@ -34,6 +34,26 @@ void email_local_add(struct buf *b, struct slice local)
     buf_addc(b, '"');
 }
 
+/* Text of people, in normalization form C (section 4.1.2.2). */
+static void put_composed(struct render *r, struct slice s)
+{
+    if (mime_utf8_is_composed(s) || !mime_utf8_is_valid(s)) {
+        email_put_text(r->ret, s);
+        return;
+    }
+    SCOPED(buf_finish) struct buf composed = buf_make(3 * s.n + 16);
+    mime_utf8_compose(s, &composed);
+    email_put_text(r->ret, buf_slice(&composed));
+}
+
+static void put_name(struct render *r, struct slice name)
+{
+    if (name.n)
+        put_composed(r, name);
+    else
+        buf_addf(r->ret, "null");
+}
+
 static void put_address(struct render *r, const struct mime_address *m)
 {
     SCOPED(buf_finish) struct buf email = buf_make(3 * MIME_ADDRESS_PART_MAX + 8);
@@ -44,7 +64,7 @@ static void put_address(struct render *r, const struct mime_address *m)
     }
     email_put_comma(r->ret);
     buf_addf(r->ret, "{\"name\":");
-    email_put_text_or_null(r->ret, m->name);
+    put_name(r, m->name);
     buf_addf(r->ret, ",\"email\":");
     email_put_text(r->ret, buf_slice(&email));
     buf_addc(r->ret, '}');
@@ -81,7 +101,7 @@ static void put_groups(struct render *r, struct slice value)
         if (i == 0 || !is_same_group(&list.v[i - 1], &list.v[i])) {
             buf_addf(r->ret, i ? "]}," : "");
             buf_addf(r->ret, "{\"name\":");
-            email_put_text_or_null(r->ret, list.v[i].group);
+            put_name(r, list.v[i].group);
             buf_addf(r->ret, ",\"addresses\":[");
         }
         if (!is_empty_group(&list.v[i]))
@@ -110,7 +130,7 @@ static void put_header_text(struct render *r, struct slice value)
 {
     SCOPED(buf_finish) struct buf text = buf_make(3 * value.n + 16);
     (void)mime_header_text_strict(value, &text); /* the best that can be read */
-    email_put_text(r->ret, buf_slice(&text));
+    put_composed(r, buf_slice(&text));
 }
 
 static void put_ids(struct render *r, struct slice value)

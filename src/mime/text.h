@@ -75,6 +75,12 @@ bool mime_utf8_is_valid(struct slice s);
 /* Length <= max, cut at a character of valid UTF-8. */
 size_t mime_utf8_cut(struct slice s, size_t max);
 
+/* Valid UTF-8 in normalization form C (UAX #15), appended to `ret`, up to its ceiling. Letters with
+ * more than 64 marks are composed in pieces. */
+void mime_utf8_compose(struct slice s, struct buf *ret);
+/* Is it so for certain? A quick look: false says only that it may not be. */
+bool mime_utf8_is_composed(struct slice s);
+
 /* ---- header text ------------------------------------------------------------------------- */
 
 /* An unstructured field's value as one line: unfolded, encoded words decoded (also where RFC 2047

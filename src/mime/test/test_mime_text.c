@@ -283,6 +283,37 @@ static void strict_header_text_decodes_only_where_it_is_allowed(void **)
     }
 }
 
+static void letters_and_marks_are_composed(void **)
+{
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"", ""},
+        {"plain", "plain"},
+        {"e\xcc\x81", "\xc3\xa9"},
+        {"\xc3\xa9", "\xc3\xa9"},
+        {"a\xcc\xa3\xcc\x82", "\xe1\xba\xad"},                    /* dot below, circumflex */
+        {"a\xcc\x82\xcc\xa3", "\xe1\xba\xad"},                    /* the other way round */
+        {"a\xcc\x81\xcc\x81", "\xc3\xa1\xcc\x81"},                /* the second one is blocked */
+        {"\xcc\x81x", "\xcc\x81x"},                               /* a mark of nothing */
+        {"\xe2\x84\xab", "\xc3\x85"},                             /* the Angstrom sign */
+        {"\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8", "\xea\xb0\x81"}, /* Hangul */
+        {"\xe0\xa5\x98", "\xe0\xa4\x95\xe0\xa4\xbc"},             /* excluded from composition */
+        {"\xe0\xaf\x86\xe0\xae\xbe", "\xe0\xaf\x8a"},             /* Tamil: no mark, but composed */
+        {"\xcc\xa0\xe0\xbd\xb5", "\xe0\xbd\xb1\xe0\xbd\xb4\xcc\xa0"}, /* Tibet */
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        SCOPED(buf_finish) struct buf out = buf_make(1000);
+        mime_utf8_compose(slice_str(cases[i].in), &out);
+        check_slice(buf_slice(&out), cases[i].out, cases[i].in);
+    }
+    SCOPED(buf_finish) struct buf many = buf_make(5000), out = buf_make(5000);
+    for (int i = 0; i < 1000; i++)
+        buf_addf(&many, "\xcc\x81");
+    mime_utf8_compose(buf_slice(&many), &out);
+    assert_true(slice_eq(buf_slice(&many), buf_slice(&out)));
+}
+
 static void long_header_text_is_cut_at_a_character(void **)
 {
     static const char *const cases[] = {"=?utf-8?q?1234567=E2=82=AC?=", "1234567\xe2\x82\xac",
@@ -356,6 +387,7 @@ int main(void)
         cmocka_unit_test(a_text_that_is_not_its_charset_at_all_costs_little),
         cmocka_unit_test(header_text_becomes_one_line_of_utf8),
         cmocka_unit_test(strict_header_text_decodes_only_where_it_is_allowed),
+        cmocka_unit_test(letters_and_marks_are_composed),
         cmocka_unit_test(long_header_text_is_cut_at_a_character),
         cmocka_unit_test(html_gives_its_words),
         cmocka_unit_test(plain_text_is_folded_and_its_marks_stay),
