@@ -11,6 +11,7 @@ enum message_flags {
     MESSAGE_FROM_PRIMARY = 8,   /* came from the tenant's primary: never offered to it again */
     MESSAGE_SENDER_PROVED = 16, /* return path passed SPF or aligned DKIM: notices may go there */
     MESSAGE_CUT_THROUGH = 32,   /* the sender waits for the primary's answer */
+    MESSAGE_IS_BLOB = 64,       /* bytes that a person uploaded, no mail */
 };
 
 /* Ids of messages as people see them: 13 letters of base32, and back (0: not one). */

@@ -26,8 +26,16 @@ const char *record_type_name(uint16_t type)
         [RECORD_INTERRUPTED] = "interrupted",
         [RECORD_EVIDENCE] = "evidence",
         [RECORD_HIGH] = "high",
+        [RECORD_EMAIL] = "email",
+        [RECORD_ITEM] = "item",
+        [RECORD_PURGED] = "purged",
     };
     return type > 0 && type < sizeof(names) / sizeof(names[0]) ? names[type] : "unknown";
+}
+
+uint16_t record_version(uint16_t type)
+{
+    return type == RECORD_MAILBOX || type == RECORD_DROPPED ? 2 : 1;
 }
 
 const char *disposition_name(enum disposition d)

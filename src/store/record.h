@@ -21,6 +21,10 @@ enum record_type {
     RECORD_INTERRUPTED = 13,
     RECORD_EVIDENCE = 14,
     RECORD_HIGH = 15,
+    RECORD_EMAIL = 16,
+    RECORD_ITEM = 17,
+    RECORD_PURGED = 18,
+    RECORD_N,
 };
 
 /* A ledger row's fate. accepted = waiting + delivered + held + returned + removed + merged, over
@@ -66,6 +70,31 @@ enum object_kind {
     OBJECT_SELECTORS = 20, /* of a domain: of the DKIM keys of the company's mail system */
 };
 
+/* Keywords of RFC 8621 section 4.1.1 and their neighbours, and what is derived. */
+enum email_flags {
+    EMAIL_SEEN = 1,
+    EMAIL_ANSWERED = 2,
+    EMAIL_FLAGGED = 4,
+    EMAIL_DRAFT = 8,
+    EMAIL_FORWARDED = 16, /* $forwarded */
+    EMAIL_PHISHING = 32,  /* $phishing */
+    EMAIL_JUNK = 64,      /* $junk */
+    EMAIL_NOTJUNK = 128,  /* $notjunk */
+    EMAIL_MDNSENT = 256,  /* $mdnsent */
+    EMAIL_KEYWORDS = 0xffff,
+    EMAIL_HAS_ATTACHMENT = 1 << 16, /* no keyword: from the message */
+};
+
+/* What an account has beside emails and mailboxes; the numbers stay. */
+enum item_kind {
+    ITEM_IDENTITY = 1,
+    ITEM_SUBMISSION = 2,
+    ITEM_VACATION = 3,
+    ITEM_PUSH = 4,
+    ITEM_BLOB = 5, /* an upload: id is that of its message */
+    ITEM_LOGIN = 6,
+};
+
 enum event_class { EVENT_INFO = 1, EVENT_NOTICE = 2, EVENT_ALARM = 3 };
 
 #include "base/pack_struct_begin.h"
@@ -73,6 +102,7 @@ enum event_class { EVENT_INFO = 1, EVENT_NOTICE = 2, EVENT_ALARM = 3 };
 #include "base/pack_end.h"
 
 const char *record_type_name(uint16_t type);      /* "message"; "unknown" */
+uint16_t record_version(uint16_t type);           /* of the payload, as it is written today */
 const char *disposition_name(enum disposition d); /* "waiting" … */
 
 #endif
