@@ -184,5 +184,8 @@ void person_mailboxes(struct admin_call *c, uint64_t tenant, uint64_t person, ui
             /* RFC 9051 section 2.3.1.1: must grow when a name is used again. */
             .uid_validity = (uint32_t)(utc_now() / 1000),
             .modseq = 1,
+            .created = 1,
+            .sort_order = (uint32_t)i + 1,
+            .is_subscribed = 1,
         };
 }

@@ -283,16 +283,6 @@ static bool load_object(void *arg, const struct record_object *o)
     return true;
 }
 
-static bool load_mailbox(void *arg, const struct record_mailbox *m, uint32_t uid_next,
-                         uint64_t modseq)
-{
-    struct desk *d = arg;
-    struct mailbox *box = mem_new(sizeof(*box));
-    *box = (struct mailbox){.id = m->id, .uid_next = uid_next, .modseq = modseq};
-    map_put(d->mailboxes, KEY(m->id), box);
-    return true;
-}
-
 static bool load_row(void *arg, const struct store_row *row)
 {
     struct desk *d = arg;
@@ -321,7 +311,7 @@ static enum err load(struct desk *d, struct errinfo *ei)
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && err == ERR_OK; i++)
         err = store_each_object(reader, kinds[i], load_object, d, ei);
     if (err == ERR_OK)
-        err = store_each_mailbox(reader, load_mailbox, d, ei);
+        err = desk_accounts_load(d, reader, ei);
     struct store_row_filter waiting = {.disposition = DISPOSITION_WAITING};
     if (err == ERR_OK)
         err = store_each_row(reader, &waiting, load_row, d, ei);
@@ -394,7 +384,7 @@ void desk_limits(struct desk *d, const struct desk_limits *limits)
 static void init_memory(struct desk *d)
 {
     d->directory = directory_create();
-    d->mailboxes = map_create();
+    d->accounts = map_create();
     d->primaries = map_create();
     d->silences = map_create();
     d->checks = map_create();
@@ -608,6 +598,7 @@ void desk_destroy(struct desk **desk)
     queue_destroy(&d->queue);
     for (struct list *node; (node = list_pop(&d->pending));) {
         struct accept *a = container_of(node, struct accept, node);
+        mem_free(&a->put);
         mem_free(&a);
     }
     desk_change_clear(d);
@@ -623,7 +614,7 @@ void desk_destroy(struct desk **desk)
     map_destroy(&d->notices);
     map_destroy(&d->waiting);
     map_destroy(&d->group_ranks);
-    free_values(&d->mailboxes);
+    free_values(&d->accounts);
     directory_destroy(&d->directory);
     mem_free(&d->answered);
     mem_free(&d->unanswered);

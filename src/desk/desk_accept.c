@@ -89,6 +89,20 @@ static void announce_held(const struct accept *a)
                buf_slice(&text), SLICE("desk"));
 }
 
+/* The record goes, and the answer is still to come. */
+static void keep_places(struct accept *a)
+{
+    const struct record_message *m = a->record;
+    a->put = mem_new(m->n_rcpts * sizeof(*a->put));
+    for (uint32_t i = 0; i < m->n_rcpts; i++)
+        if (m->rcpts[i].mailbox)
+            a->put[a->n_put++] = (struct put_place){
+                .account = m->rcpts[i].person,
+                .mailbox = m->rcpts[i].mailbox,
+                .uid = m->rcpts[i].uid,
+            };
+}
+
 /* Its sender's reply, if one waits for it, or none yet. True: `a` goes on waiting. */
 static bool answer(struct accept *a)
 {
@@ -127,6 +141,8 @@ static void accepted(void *arg)
         log_accept(a);
         announce_held(a);
         desk_delivered(d, a->record, body);
+        if (a->is_waiting)
+            keep_places(a);
     } else if (a->has_chunks) {
         desk_give_up(d, a->id);
     }

@@ -74,18 +74,8 @@ static void take_over(struct change *c)
     struct record_objects objects;
     struct record_mailboxes mailboxes;
     if (c->mailboxes.n && record_mailboxes_unpack(buf_slice(&c->mailboxes), c->arena, &mailboxes))
-        for (uint32_t i = 0; i < mailboxes.n_mailboxes; i++) {
-            const struct record_mailbox *m = &mailboxes.mailboxes[i];
-            if (m->is_removed) {
-                void *old = map_del(d->mailboxes, KEY(m->id));
-                mem_free(&old);
-            }
-            if (m->is_removed || map_get(d->mailboxes, KEY(m->id)))
-                continue;
-            struct mailbox *box = mem_new(sizeof(*box));
-            *box = (struct mailbox){.id = m->id, .uid_next = 1, .modseq = m->modseq};
-            map_put(d->mailboxes, KEY(m->id), box);
-        }
+        for (uint32_t i = 0; i < mailboxes.n_mailboxes; i++)
+            desk_account_mailbox(d, &mailboxes.mailboxes[i]);
     must(!c->objects.n || record_objects_unpack(buf_slice(&c->objects), c->arena, &objects));
     for (uint32_t i = 0; c->objects.n && i < objects.n_objects; i++) {
         struct errinfo ei;

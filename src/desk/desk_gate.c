@@ -381,7 +381,26 @@ static void end_pending(struct accept *a)
     struct desk *d = a->desk;
     map_del(d->waiting, KEY(a->id));
     list_remove(&a->node);
+    mem_free(&a->put);
     mem_free(&a);
+}
+
+/* The result takes it out of the mailboxes; these tell those who saw it there. */
+static void take_back(const struct accept *a)
+{
+    struct record_email *emails = mem_new(a->n_put * sizeof(*emails));
+    struct record_place *places = mem_new(a->n_put * sizeof(*places));
+    for (uint32_t i = 0; i < a->n_put; i++) {
+        places[i] = (struct record_place){.mailbox = a->put[i].mailbox, .uid = a->put[i].uid};
+        emails[i] = (struct record_email){.account = a->put[i].account,
+                                          .message = a->id,
+                                          .received = utc_now(),
+                                          .places = &places[i],
+                                          .n_places = 1};
+    }
+    desk_emails_gone(a->desk, emails, a->n_put);
+    mem_free(&emails);
+    mem_free(&places);
 }
 
 void desk_queue_answer(void *arg, const struct queue_answer *answer)
@@ -390,6 +409,8 @@ void desk_queue_answer(void *arg, const struct queue_answer *answer)
     struct accept *a = map_get(d->waiting, KEY(answer->message));
     if (!a)
         return; /* its 20 seconds are over: it has its 250 */
+    if (answer->is_refused)
+        take_back(a);
     desk_tell(a, answer->is_refused ? 1 + REFUSE_CONTENT_REFUSED : 0, answer);
     end_pending(a);
 }

@@ -41,10 +41,17 @@ struct peer {
     unsigned n_requests; /* door: that have no answer yet */
 };
 
-struct mailbox {
-    uint64_t id;
-    uint32_t uid_next;
-    uint64_t modseq;
+/* Of a person: desk_account.c. */
+struct desk_account {
+    uint64_t person;
+    uint64_t modseq; /* the largest number that was given */
+    uint64_t inbox;  /* 0: removed */
+};
+
+/* Where a message went whose sender still waits for an answer. */
+struct put_place {
+    uint64_t account, mailbox;
+    uint32_t uid;
 };
 
 /* One message on its way from a gate (or from ourselves) into the store. */
@@ -64,7 +71,9 @@ struct accept {
     size_t n_chunks, n_chunks_left;
     bool has_chunks; /* at least one is in the log */
     enum err err;
-    bool is_waiting; /* cut-through: the reply depends on the primary's */
+    bool is_waiting;       /* cut-through: the reply depends on the primary's */
+    struct put_place *put; /* is_waiting: out of these again when it is refused */
+    uint32_t n_put;
     mono_us deadline;
     void (*done)(void *arg, enum err err); /* of ourselves */
     void *done_arg;
@@ -105,7 +114,7 @@ struct desk {
     struct gate gates[GATES_MAX];
     struct peer courier, liaison, door, resolver;
     uint64_t last_id;
-    struct map *mailboxes;   /* id -> struct mailbox */
+    struct map *accounts;    /* person -> struct desk_account */
     struct map *primaries;   /* id -> struct desk_primary */
     struct map *agains;      /* primary -> struct again: desk_again.c */
     struct map *checks;      /* tag -> struct desk_check: people who asked for one */
@@ -162,8 +171,8 @@ struct desk {
     struct desk_parses *parses;
     struct map *notices; /* sender -> how many notices since then */
     utc_ms notices_since;
-    bool is_retaining;
-    mono_us next_retention;
+    bool is_retaining, is_expiring;
+    mono_us next_retention, next_expiry;
     bool is_forgetting;
     mono_us next_forgetting;
     struct record_id *loose; /* messages that failed behind their chunks */
@@ -217,9 +226,17 @@ uint32_t desk_add_prefix(struct taking *t, struct queue_body **body);
 /* ---- desk_rows.c: rows and deliveries of a message ---- */
 void desk_fill_rows(struct taking *t, struct record_message *m);
 void desk_plan(struct taking *t, struct record_message *m);
-/* When the record goes to the store: numbers in the mailboxes where its rows lie. */
+/* When the record goes to the store: numbers in the accounts where its rows lie. */
 void desk_assign_places(struct desk *d, struct record_message *m);
 struct slice desk_domain_of(struct slice address);
+
+/* ---- desk_account.c: accounts and their numbers ---- */
+enum err desk_accounts_load(struct desk *d, struct store_reader *reader, struct errinfo *ei);
+struct desk_account *desk_account(struct desk *d, uint64_t person);             /* NULL: has none */
+void desk_account_mailbox(struct desk *d, const struct record_mailbox *m); /* it is durable */
+/* Writes tombstones: numbers are given here, flags and places as they were. `emails` and their
+ * places are changed. */
+void desk_emails_gone(struct desk *d, struct record_email *emails, uint32_t n);
 
 /* ---- desk_accept.c: a message becomes durable ---- */
 void desk_take(struct gate *g, uint64_t tag, const struct ipc_take *take,

@@ -7,17 +7,12 @@ enum { ROWS_MAX = 2000 }; /* of a message in the log */
 
 /* ---- places in mailboxes ---- */
 
-static struct mailbox *inbox_of(struct desk *d, const struct directory_person *p)
-{
-    if (!p || !p->facts.is_covered || !p->facts.inbox)
-        return NULL;
-    return map_get(d->mailboxes, KEY(p->facts.inbox));
-}
-
 static uint64_t inbox_id(struct desk *d, const struct directory_person *p)
 {
-    const struct mailbox *box = inbox_of(d, p);
-    return box ? box->id : 0;
+    if (!p || !p->facts.is_covered || !p->facts.inbox)
+        return 0;
+    const struct desk_account *account = desk_account(d, p->id);
+    return account ? account->inbox : 0;
 }
 
 /* Numbers in the order of the log: a large message, whose chunks are written first, must not come
@@ -27,14 +22,15 @@ void desk_assign_places(struct desk *d, struct record_message *m)
 {
     for (uint32_t i = 0; i < m->n_rcpts; i++) {
         struct record_rcpt *row = &m->rcpts[i];
-        struct mailbox *box = row->mailbox ? map_get(d->mailboxes, KEY(row->mailbox)) : NULL;
-        if (row->mailbox && !box && row->disposition == DISPOSITION_DELIVERED) {
+        struct desk_account *account = row->mailbox ? desk_account(d, row->person) : NULL;
+        bool is_there = account && account->inbox == row->mailbox;
+        if (row->mailbox && !is_there && row->disposition == DISPOSITION_DELIVERED) {
             row->disposition = DISPOSITION_HELD; /* hosted, and removed this moment */
             row->refusal = 1 + REFUSE_HOLD_NO_MAILBOX;
         }
-        row->mailbox = box ? box->id : 0;
-        row->uid = box ? box->uid_next++ : 0;
-        row->modseq = box ? ++box->modseq : 0;
+        row->mailbox = is_there ? account->inbox : 0;
+        row->modseq = is_there ? ++account->modseq : 0;
+        row->uid = (uint32_t)row->modseq;
     }
 }
 

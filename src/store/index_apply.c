@@ -13,22 +13,24 @@ enum err index_unreadable(const struct index_record *r, struct errinfo *ei)
 
 /* ---- message ---- */
 
-/* Where its recipients' entries go; decided before the message's own row is written, which counts
- * them. Nobody finds a message that was refused to its sender. */
-static enum err find_mailboxes(struct index *x, const struct record_message *m, uint64_t *persons,
-                               bool *has_entry, uint32_t *ret_n, struct errinfo *ei)
+/* Whose accounts get it; decided before the message's own row is written, which counts them. Nobody
+ * finds a message that was refused to its sender. 0: nobody's. */
+static enum err find_accounts(struct index *x, const struct record_message *m, uint64_t *accounts,
+                              uint32_t *ret_n, struct errinfo *ei)
 {
     bool is_refused = true;
     *ret_n = 0;
     for (uint32_t i = 0; i < m->n_rcpts; i++)
         is_refused = is_refused && m->rcpts[i].disposition == DISPOSITION_REFUSED;
     for (uint32_t i = 0; i < m->n_rcpts && !is_refused; i++) {
+        struct index_mailbox box;
         if (!m->rcpts[i].mailbox)
             continue;
-        enum err err = index_mailbox_person(x, m->rcpts[i].mailbox, &has_entry[i], &persons[i], ei);
+        enum err err = index_mailbox_get(x, m->rcpts[i].mailbox, &box, ei);
         if (err != ERR_OK)
             return err;
-        if (has_entry[i])
+        accounts[i] = box.is_removed ? 0 : box.person;
+        if (accounts[i])
             (*ret_n)++;
         else
             x->n_odd++;
@@ -44,7 +46,7 @@ static uint32_t count_accepted(const struct record_message *m)
     return n;
 }
 
-static enum err add_message(struct index *x, const struct record_message *m, uint32_t n_entries,
+static enum err add_message(struct index *x, const struct record_message *m, uint32_t n_holders,
                             const struct record_extent *extents, size_t n_extents, int *ret_n,
                             struct errinfo *ei)
 {
@@ -58,7 +60,7 @@ static enum err add_message(struct index *x, const struct record_message *m, uin
     bind_u64(stmt, 1, m->id);
     bind_u64(stmt, 2, m->tenant);
     bind_i64(stmt, 3, count_accepted(m));
-    bind_i64(stmt, 4, n_entries);
+    bind_i64(stmt, 4, n_holders);
     bind_i64(stmt, 5, m->received);
     bind_blob(stmt, 6, buf_slice(&x->pack));
     bind_blob(stmt, 7, buf_slice(&x->pack2));
@@ -87,17 +89,13 @@ static struct record_extent *extents_of(struct index *x, const struct record_mes
     return extents;
 }
 
-static enum err add_rows(struct index *x, const struct record_message *m, const uint64_t *persons,
-                         const bool *has_entry, uint32_t n_entries, struct errinfo *ei)
+static enum err add_rows(struct index *x, const struct record_message *m, const uint64_t *accounts,
+                         const struct index_delivery *d, struct errinfo *ei)
 {
-    static const struct record_fields none;
-    struct index_thread_key key;
-    if (n_entries)
-        index_thread_key(m->n_fields ? &m->fields[0] : &none, &key);
     for (uint32_t i = 0; i < m->n_rcpts; i++) {
         enum err err = index_row_add(x, m, (uint16_t)i, ei);
-        if (err == ERR_OK && has_entry[i])
-            err = index_entry_add(x, m->id, &m->rcpts[i], persons[i], &key, ei);
+        if (err == ERR_OK && accounts[i])
+            err = index_email_deliver(x, d, i, accounts[i], ei);
         if (err != ERR_OK)
             return err;
     }
@@ -106,34 +104,38 @@ static enum err add_rows(struct index *x, const struct record_message *m, const 
 
 static enum err apply_message(struct index *x, const struct index_record *r, struct errinfo *ei)
 {
+    static const struct record_fields none;
     struct record_message m = {};
     if (!record_message_unpack(r->facts, x->arena, &m))
         return index_unreadable(r, ei);
-    uint64_t *persons = ARENA_ARRAY(x->arena, uint64_t, m.n_rcpts);
-    bool *has_entry = ARENA_ARRAY(x->arena, bool, m.n_rcpts);
-    uint32_t n_entries = 0;
-    enum err err = find_mailboxes(x, &m, persons, has_entry, &n_entries, ei);
+    uint64_t *accounts = ARENA_ARRAY(x->arena, uint64_t, m.n_rcpts);
+    uint32_t n_accounts = 0;
+    enum err err = find_accounts(x, &m, accounts, &n_accounts, ei);
     if (err != ERR_OK)
         return err;
     size_t n_extents = 0;
     struct record_extent *extents = extents_of(x, &m, r, &n_extents);
     int n_new = 0;
-    err = add_message(x, &m, n_entries, extents, n_extents, &n_new, ei);
+    err = add_message(x, &m, n_accounts, extents, n_extents, &n_new, ei);
     if (err != ERR_OK)
         return err;
+    struct index_thread_key key;
+    struct index_delivery d = {.message = &m, .key = &key, .is_newest = m.id > x->last_id};
     index_saw_id(x, m.id);
     if (n_new == 0) { /* an id twice: the first one stands */
         x->n_odd++;
         return ERR_OK;
     }
+    if (n_accounts)
+        index_thread_key(m.n_fields ? &m.fields[0] : &none, &key);
     if (m.n_fields)
         err = add_fields(x, &m, ei);
     if (err == ERR_OK)
-        err = add_rows(x, &m, persons, has_entry, n_entries, ei);
+        err = add_rows(x, &m, accounts, &d, ei);
     if (err == ERR_OK)
         err = index_place_message(x, m.id, extents, n_extents, ei);
-    /* Our own notices have no sender who waits for an answer. */
-    if (err == ERR_OK && m.direction != DIRECTION_NOTICE)
+    /* Neither our own notices nor what a person makes here has a sender who waits for an answer. */
+    if (err == ERR_OK && m.direction != DIRECTION_NOTICE && m.n_rcpts > 0)
         err = index_answer_begin(x, m.id, ei);
     return err;
 }
@@ -306,15 +308,21 @@ enum err index_apply(struct index *x, const struct index_record *r, struct errin
         [RECORD_INTERRUPTED] = index_apply_interrupted,
         [RECORD_EVIDENCE] = apply_evidence,
         [RECORD_HIGH] = apply_highs,
+        [RECORD_EMAIL] = index_apply_emails,
+        [RECORD_ITEM] = index_apply_items,
+        [RECORD_PURGED] = index_apply_purged,
     };
+    static_assert(sizeof(fns) / sizeof(fns[0]) == RECORD_N, "each type has its function");
     must(x->is_begun);
     if (x->failed != ERR_OK)
         return err_set(ei, x->failed == ERR_CORRUPT ? ERR_IO : x->failed,
                        "index: this transaction has failed");
-    if (r->type == 0 || r->type >= sizeof(fns) / sizeof(fns[0]))
+    if (r->type == 0 || r->type >= RECORD_N)
         return err_set(ei, ERR_CORRUPT,
                        "index: the record at position %llu has no type that we know",
                        (unsigned long long)r->pos);
+    if (r->version > record_version(r->type))
+        return index_unreadable(r, ei);
     enum err err = fns[r->type](x, r, ei);
     arena_reset(x->arena);
     /* ERR_CORRUPT is said of records only: a good one must not be set aside for a damaged index. */

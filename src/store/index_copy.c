@@ -9,6 +9,7 @@
 static const struct {
     const char *name, *dump; /* dump: columns and order; NULL: not compared */
     int since;               /* the version that brought it; 0: the first one */
+    int until;               /* the last one that had it; 0: there is none */
 } tables[] = {
     {"meta", "* FROM meta"},
     {"message", "* FROM message ORDER BY id"},
@@ -18,8 +19,11 @@ static const struct {
     {"history", "* FROM history ORDER BY message, pos, n"},
     {"unanswered", "* FROM unanswered ORDER BY message"},
     {"object", "* FROM object ORDER BY kind, id"},
+    {"account", "* FROM account ORDER BY person", 3},
     {"mailbox", "* FROM mailbox ORDER BY id"},
-    {"entry", "* FROM entry ORDER BY mailbox, uid"},
+    {"entry", "* FROM entry ORDER BY mailbox, uid", 0, 2},
+    {"email", "* FROM email ORDER BY account, message", 3},
+    {"item", "* FROM item ORDER BY account, kind, id", 3},
     {"thread", "* FROM (SELECT * FROM thread UNION ALL SELECT * FROM thread_new)"
                " ORDER BY person, hash"},
     {"thread_new", NULL,
@@ -35,13 +39,19 @@ static const struct {
 };
 enum { N_TABLES = sizeof(tables) / sizeof(tables[0]) };
 
+static bool is_in_version(int table, int version)
+{
+    return tables[table].since <= version &&
+           (tables[table].until == 0 || version <= tables[table].until);
+}
+
 enum err index_db_check_tables(sqlite3 *db, int version, struct errinfo *ei)
 {
     for (int i = 0; i < N_TABLES; i++) {
         SCOPED(index_db_finalize) sqlite3_stmt *stmt = NULL;
         char sql[80];
         (void)snprintf(sql, sizeof(sql), "SELECT 1 FROM %s", tables[i].name);
-        if (tables[i].since > version)
+        if (!is_in_version(i, version))
             continue;
         int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
         if (rc != SQLITE_OK)
@@ -123,7 +133,7 @@ static enum err count_rows(const struct reading *r, int64_t n[N_TABLES], struct 
     for (int i = 0; i < N_TABLES; i++) {
         char sql[80];
         n[i] = 0;
-        if (tables[i].since > r->version)
+        if (!is_in_version(i, r->version))
             continue;
         (void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", tables[i].name);
         enum err err = index_db_number(r->db, sql, &n[i], ei);
@@ -260,7 +270,7 @@ enum err index_dump(const char *path, void (*line)(void *arg, struct slice text)
     if (err == ERR_OK)
         err = index_db_exec(r.db, "BEGIN", ei); /* all tables at one moment */
     for (int i = 0; i < N_TABLES && err == ERR_OK; i++)
-        if (tables[i].dump && tables[i].since <= r.version)
+        if (tables[i].dump && is_in_version(i, r.version))
             err = dump_table(r.db, i, line, arg, ei);
     return err == ERR_OK ? ERR_OK : err_prefix(ei, err, "%s", path);
 }

@@ -1,10 +1,11 @@
 /* Inside of the index: the writing connection, its statements, and what all its files use.
  *
- * index_schema.c  tables, opening, errors         index_open.c   life cycle, transactions
- * index_apply.c   the record types, messages      index_ledger.c rows, attempts, results
- * index_mail.c    mailboxes, entries              index_thread.c threads
- * index_place.c   where bytes lie                 index_answer.c which senders know
- * index_copy.c    copy, verify, dump */
+ * index_schema.c  tables, opening, errors         index_open.c    life cycle, transactions
+ * index_apply.c   the record types, messages      index_ledger.c  rows, attempts, results
+ * index_account.c mailboxes, items, purge         index_email.c   emails of accounts
+ * index_place.c   where bytes lie                 index_thread.c  threads
+ * index_answer.c  which senders know              index_copy.c    copy, verify, dump
+ * index_migrate.c from older versions             index_check.c   do the tables agree */
 #ifndef STORE_INDEX_DB_INT_H
 #define STORE_INDEX_DB_INT_H
 
@@ -58,6 +59,9 @@ static inline struct slice column_slice(sqlite3_stmt *stmt, int at)
     return slice_of(p, p ? (size_t)sqlite3_column_bytes(stmt, at) : 0);
 }
 
+/* Version 3: emails of accounts from entries of mailboxes (index_migrate.c). */
+enum err index_migrate_accounts(sqlite3 *db, struct errinfo *ei);
+
 /* The extents of a message, one after the other. */
 void index_extents_pack(struct buf *b, const struct record_extent *extents, size_t n);
 bool index_extents_unpack(struct slice s, struct arena *a, struct record_extent **ret,
@@ -78,6 +82,7 @@ enum {
     INDEX_CACHE_KIB = 16 << 10,  /* of the writing connection */
     INDEX_PAGE_BYTES = 4096,
     INDEX_ARENA_BYTES = 64 << 20, /* the lists of the largest record take less */
+    INDEX_ROW_BYTES = 4 << 20,    /* the largest row unpacked takes much less */
     INDEX_PACKED_MAX = 2 << 20,   /* as a record's payload */
 };
 
@@ -85,6 +90,7 @@ struct index {
     sqlite3 *db;
     sqlite3_stmt *stmts[SQL_N];
     struct arena *arena; /* of one record */
+    struct arena *row;   /* of one row that is read meanwhile */
     struct buf pack;     /* of one field */
     struct buf pack2;
     bool is_begun;
@@ -157,14 +163,53 @@ enum err index_thread_load(struct index *x, struct errinfo *ei);
 enum err index_thread_commit(struct index *x, struct errinfo *ei);
 void index_thread_forget(struct index *x);
 
-/* index_mail.c */
-enum err index_mailbox_person(struct index *x, uint64_t mailbox, bool *ret_is_there,
-                              uint64_t *ret_person, struct errinfo *ei);
-enum err index_entry_add(struct index *x, uint64_t message, const struct record_rcpt *rcpt,
-                         uint64_t person, const struct index_thread_key *key, struct errinfo *ei);
-/* All entries that acceptance made for the message. */
-enum err index_entry_remove_of(struct index *x, uint64_t message, struct errinfo *ei);
+/* index_account.c */
+/* The account has seen this change number; makes its row if there is none. */
+enum err index_account_reach(struct index *x, uint64_t account, uint64_t tenant, uint64_t modseq,
+                             struct errinfo *ei);
+struct index_mailbox {
+    uint64_t person;
+    bool is_there, is_removed;
+};
+enum err index_mailbox_get(struct index *x, uint64_t mailbox, struct index_mailbox *ret,
+                           struct errinfo *ei);
+/* There is such a message, and its bytes are not given up. */
+enum err index_has_bytes(struct index *x, uint64_t message, bool *ret, struct errinfo *ei);
+/* One more or one less that needs the bytes of a message. */
+enum err index_holders(struct index *x, uint64_t message, int change, struct errinfo *ei);
 enum err index_apply_mailbox(struct index *x, const struct index_record *r, struct errinfo *ei);
+enum err index_apply_items(struct index *x, const struct index_record *r, struct errinfo *ei);
+enum err index_apply_purged(struct index *x, const struct index_record *r, struct errinfo *ei);
+void index_mailbox_from_v1(const struct record_mailbox_v1 *old, struct record_mailbox *ret);
+
+/* index_email.c. In a row of `email`, 0 stands for what is mostly so: the thread of its own message
+ * id, and `created` and `counted` that are its modseq. Its lists are a number where it has nothing
+ * but a place in that mailbox with its modseq as uid. */
+static inline uint64_t column_or(sqlite3_stmt *stmt, int at, uint64_t otherwise)
+{
+    uint64_t v = column_u64(stmt, at);
+    return v ? v : otherwise;
+}
+/* Copied into `a`. False: unreadable. */
+bool index_email_lists(sqlite3_stmt *stmt, int at, uint64_t modseq, struct arena *a,
+                       struct record_email_lists *ret);
+/* `b` is empty and lasts as long as the binding. */
+void index_email_bind_place(sqlite3_stmt *stmt, int at, const struct record_place *place,
+                            struct buf *b);
+struct index_delivery {
+    const struct record_message *message;
+    const struct index_thread_key *key;
+    bool is_newest; /* its id is larger than any that was seen before */
+};
+/* Recipient `number` of the message has it in its mailbox. The row of the message counts it. */
+enum err index_email_deliver(struct index *x, const struct index_delivery *d, uint32_t number,
+                             uint64_t account, struct errinfo *ei);
+/* Out of the mailboxes into which acceptance put it. What is forgotten leaves no tombstone. */
+enum err index_email_take_back(struct index *x, uint64_t message, bool is_forgotten,
+                               struct errinfo *ei);
+enum err index_apply_emails(struct index *x, const struct index_record *r, struct errinfo *ei);
+/* All emails out of a mailbox that is removed, with its number. */
+enum err index_email_leave(struct index *x, const struct record_mailbox *m, struct errinfo *ei);
 
 /* index_place.c */
 enum err index_place_message(struct index *x, uint64_t message, const struct record_extent *extents,

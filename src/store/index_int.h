@@ -9,7 +9,7 @@
 
 struct index;
 
-enum { INDEX_VERSION = 2 };
+enum { INDEX_VERSION = 3 };
 
 /* How long events stay in the index, and how many at most: docs/disk-format.md, "Retention". */
 enum { INDEX_EVENT_DAYS = 400, INDEX_EVENTS_MAX = 500000 };
@@ -57,6 +57,7 @@ void index_abort(struct index *x); /* nothing, when no transaction is open */
  * indexes, in whatever transactions, gives equal ones (index_dump). */
 struct index_record {
     uint16_t type;
+    uint16_t version; /* of the payload; 0: as it is written today */
     uint64_t id;
     uint64_t pos; /* of the record */
     struct slice facts;
@@ -76,6 +77,10 @@ enum err index_copy(const char *from, const char *path, uint64_t *ret_applied, s
  * says where not.
  */
 enum err index_verify(const char *path, uint64_t *ret_applied, struct errinfo *ei);
+/* What the tables say of each other: each contradiction is told in words (the first few of a kind);
+ * `*ret_n` is their number. Nothing is said of an older version's. */
+enum err index_check(const char *path, void (*say)(void *arg, const char *text), void *arg,
+                     unsigned *ret_n, struct errinfo *ei);
 /* All rows of all tables in a fixed order as text lines, without what may differ; for comparing. */
 enum err index_dump(const char *path, void (*line)(void *arg, struct slice text), void *arg,
                     struct errinfo *ei);

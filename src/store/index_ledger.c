@@ -171,7 +171,7 @@ static enum err refuse_row(struct index *x, const struct record_result *result,
     if (err != ERR_OK)
         return err;
     index_done(x, SQL_ROW_UNREFUSED);
-    return is_row ? ERR_OK : index_entry_remove_of(x, result->message, ei);
+    return is_row ? ERR_OK : index_email_take_back(x, result->message, false, ei);
 }
 
 static enum err apply_later_result(struct index *x, const struct record_result *result, uint32_t n,

@@ -183,6 +183,7 @@ enum err index_open(const char *path, struct index **ret, struct errinfo *ei)
 {
     struct index *x = mem_new(sizeof(*x));
     x->arena = arena_create(INDEX_ARENA_BYTES);
+    x->row = arena_create(INDEX_ROW_BYTES);
     x->pack = buf_make(INDEX_PACKED_MAX);
     x->pack2 = buf_make(INDEX_PACKED_MAX);
     x->zones = map_create();
@@ -215,6 +216,7 @@ void index_close(struct index **address)
     buf_finish(&x->pack);
     buf_finish(&x->pack2);
     arena_destroy(&x->arena);
+    arena_destroy(&x->row);
     mem_free(&x->unanswered);
     mem_free(address);
 }

@@ -191,7 +191,7 @@ enum err index_place_message(struct index *x, uint64_t message, const struct rec
 
 struct place {
     bool is_there, is_kept, is_moved;
-    int64_t n_entries;
+    int64_t n_holders;
     struct record_extent *extents;
     size_t n;
 };
@@ -208,7 +208,7 @@ static enum err get_place(struct index *x, uint64_t message, struct place *ret, 
     if (is_row) {
         ret->is_kept = sqlite3_column_int(stmt, 0) != 0;
         ret->is_moved = sqlite3_column_int(stmt, 1) != 0;
-        ret->n_entries = sqlite3_column_int64(stmt, 2);
+        ret->n_holders = sqlite3_column_int64(stmt, 2);
         if (!index_extents_unpack(column_slice(stmt, 3), x->arena, &ret->extents, &ret->n)) {
             x->failed = ERR_CORRUPT;
             err = err_set(ei, ERR_CORRUPT, "index: the place of a message is unreadable");
@@ -280,7 +280,8 @@ enum err index_apply_moved(struct index *x, const struct index_record *r, struct
     return index_run(x, SQL_MESSAGE_MOVE, NULL, ei);
 }
 
-static enum err drop(struct index *x, uint64_t message, struct errinfo *ei)
+/* `is_forced`: what is in mailboxes goes out of them (version 1). */
+static enum err drop(struct index *x, uint64_t message, bool is_forced, struct errinfo *ei)
 {
     struct place place;
     enum err err = get_place(x, message, &place, ei);
@@ -291,10 +292,12 @@ static enum err drop(struct index *x, uint64_t message, struct errinfo *ei)
         x->n_odd += place.is_there;
         return ERR_OK;
     }
+    if (err == ERR_OK && place.n_holders > 0 && !is_forced)
+        return ERR_OK; /* somebody has it since */
     if (err == ERR_OK)
         err = leave(x, message, &place, ei);
-    if (err == ERR_OK && place.n_entries > 0)
-        err = index_entry_remove_of(x, message, ei);
+    if (err == ERR_OK && place.n_holders > 0)
+        err = index_email_take_back(x, message, true, ei);
     if (err != ERR_OK)
         return err;
     bind_u64(index_stmt(x, SQL_MESSAGE_DROP), 1, message);
@@ -307,7 +310,7 @@ enum err index_apply_dropped(struct index *x, const struct index_record *r, stru
     if (!record_ids_unpack(r->facts, x->arena, &ids))
         return index_unreadable(r, ei);
     for (uint32_t i = 0; i < ids.n_ids; i++) {
-        enum err err = ids.ids[i].id ? drop(x, ids.ids[i].id, ei) : ERR_OK;
+        enum err err = ids.ids[i].id ? drop(x, ids.ids[i].id, r->version == 1, ei) : ERR_OK;
         if (err != ERR_OK)
             return err;
     }

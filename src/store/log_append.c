@@ -117,7 +117,7 @@ bool seglog_add(struct seglog *l, struct store_change *c)
     struct record_head h = {.bytes = (uint32_t)payload,
                             .crc = seed,
                             .type = c->type,
-                            .version = SEGLOG_VERSION,
+                            .version = record_version(c->type),
                             .id = c->id,
                             .epoch = l->epoch};
     if (has_body) {

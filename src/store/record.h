@@ -81,8 +81,8 @@ enum email_flags {
     EMAIL_JUNK = 64,      /* $junk */
     EMAIL_NOTJUNK = 128,  /* $notjunk */
     EMAIL_MDNSENT = 256,  /* $mdnsent */
-    EMAIL_KEYWORDS = 0xffff,
-    EMAIL_HAS_ATTACHMENT = 1 << 16, /* no keyword: from the message */
+    EMAIL_KEYWORD_BITS = 0xffff,
+    EMAIL_ATTACHED = 1 << 16, /* no keyword: from the message */
 };
 
 /* What an account has beside emails and mailboxes; the numbers stay. */

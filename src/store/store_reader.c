@@ -1,5 +1,6 @@
 /* The readers' connection: opening, questions, and what is read as it was written: objects,
- * mailboxes, events. Messages and ledger rows: store_reader_message.c, store_reader_ledger.c. */
+ * events, evidence. Messages and ledger rows: store_reader_message.c,
+ * store_reader_ledger.c, store_reader_account.c. */
 #include "store/store_reader_int.h"
 
 #include <stdio.h>
@@ -141,6 +142,11 @@ bool store_query_next(struct store_query *q, struct errinfo *ei)
     return rc == SQLITE_ROW;
 }
 
+void store_query_again(struct store_query *q)
+{
+    (void)sqlite3_reset(q->stmt); /* repeats the error of the step */
+}
+
 void store_query_end(struct store_query *q)
 {
     give_back(q->r, q->sql, q->stmt);
@@ -155,7 +161,7 @@ enum err store_query_unreadable(struct store_query *q, struct errinfo *ei)
     return q->err;
 }
 
-/* ---- objects, mailboxes, events ---- */
+/* ---- objects, events, evidence ---- */
 
 enum err store_each_object(struct store_reader *r, enum object_kind kind, store_object_fn *fn,
                            void *arg, struct errinfo *ei)
@@ -167,23 +173,6 @@ enum err store_each_object(struct store_reader *r, enum object_kind kind, store_
         if (!record_object_unpack(column_slice(q.stmt, 0), q.arena, &o))
             return store_query_unreadable(&q, ei);
         if (!fn(arg, &o))
-            break;
-    }
-    return q.err;
-}
-
-enum err store_each_mailbox(struct store_reader *r, store_mailbox_fn *fn, void *arg,
-                            struct errinfo *ei)
-{
-    SCOPED(store_query_end) struct store_query q = store_query_begin(r, READ_MAILBOXES);
-    while (store_query_next(&q, ei)) {
-        struct record_mailbox m = {};
-        if (!record_mailbox_unpack(column_slice(q.stmt, 0), q.arena, &m))
-            return store_query_unreadable(&q, ei);
-        uint64_t uid_next = column_u64(q.stmt, 1);
-        if (uid_next > UINT32_MAX)
-            uid_next = UINT32_MAX;
-        if (!fn(arg, &m, (uint32_t)uid_next, column_u64(q.stmt, 2)))
             break;
     }
     return q.err;

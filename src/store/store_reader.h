@@ -1,9 +1,10 @@
 /* Reading the index: read-only connections, one a thread, never checkpointing.
  *
  * Rows come through callbacks that return false to stop; slices in a row are borrowed for that
- * call. A callback may ask the same reader further questions: all see the same moment. Lists are
- * bounded by `limit` (0: all). Everything sees at least what store_wait_applied waited for.
- * Errors of all: ERR_CORRUPT the index is damaged, ERR_IO the disk, ERR_RETRY the deadline passed.
+ * call. What accounts have: store_account.h. A callback may ask the same reader further questions:
+ * all see the same moment. Lists are bounded by `limit` (0: all). Everything sees at least what
+ * store_wait_applied waited for. Errors of all: ERR_CORRUPT the index is damaged, ERR_IO the disk,
+ * ERR_RETRY the deadline passed.
  */
 #ifndef STORE_STORE_READER_H
 #define STORE_STORE_READER_H
@@ -23,11 +24,6 @@ typedef bool store_object_fn(void *arg, const struct record_object *o);
 /* All of a kind, by id. */
 enum err store_each_object(struct store_reader *r, enum object_kind kind, store_object_fn *fn,
                            void *arg, struct errinfo *ei);
-/* `uid_next`: smaller than every UID to come; `modseq`: the largest change number used so far. */
-typedef bool store_mailbox_fn(void *arg, const struct record_mailbox *m, uint32_t uid_next,
-                              uint64_t modseq);
-enum err store_each_mailbox(struct store_reader *r, store_mailbox_fn *fn, void *arg,
-                            struct errinfo *ei);
 
 /* ---- messages and ledger rows ---- */
 struct store_message {
@@ -123,19 +119,6 @@ enum err store_sums_span(struct store_reader *r, const struct store_span *span,
 void store_reader_hold(struct store_reader *r);
 void store_reader_let_go(struct store_reader *r);
 
-/* ---- entries of a mailbox, newest first (the doors of later read these) ---- */
-struct store_entry {
-    uint64_t message;
-    uint32_t uid;
-    uint64_t modseq, thread;
-    uint32_t flags;
-    struct store_message m;
-};
-/* Only UIDs below `below_uid`; 0: from the newest. */
-typedef bool store_entry_fn(void *arg, const struct store_entry *e);
-enum err store_each_entry(struct store_reader *r, uint64_t mailbox, uint32_t below_uid,
-                          uint32_t limit, store_entry_fn *fn, void *arg, struct errinfo *ei);
-
 /* ---- events, newest first; numbers grow ---- */
 typedef bool store_event_fn(void *arg, uint64_t number, const struct record_event *e);
 /* `tenant` 0: all; `since`: not older. */
@@ -166,9 +149,10 @@ enum err store_each_arrival(struct store_reader *r, utc_ms since, store_arrival_
                             struct errinfo *ei);
 
 /* ---- retention ---- */
-/* Messages whose bytes nobody needs any more: every row final and none attempting, and either in no
- * mailbox or received before `before`; at most `limit` ids into ret, oldest first of each kind. */
-enum err store_droppable(struct store_reader *r, utc_ms before, uint32_t limit, struct arena *a,
+/* Messages whose bytes nobody needs any more: every row final and none attempting, and no account
+ * holds it; at most `limit` ids into ret, oldest first. One without recipients (a draft, an upload)
+ * has an hour until something holds it. */
+enum err store_droppable(struct store_reader *r, uint32_t limit, struct arena *a,
                          struct record_ids *ret, struct errinfo *ei);
 
 #endif

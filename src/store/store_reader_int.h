@@ -38,9 +38,17 @@ struct store_query {
 struct store_query store_query_begin(struct store_reader *r, enum reader_sql sql);
 /* The next row, and its arena empty; false: the end or an error. */
 bool store_query_next(struct store_query *q, struct errinfo *ei);
+void store_query_again(struct store_query *q); /* to be bound and stepped anew */
 void store_query_end(struct store_query *q);
 /* ERR_CORRUPT: a packed column cannot be unpacked. */
 enum err store_query_unreadable(struct store_query *q, struct errinfo *ei);
+
+/* Ids begin with the time at which they were given: the smallest of that time. */
+static inline uint64_t store_id_at(utc_ms time)
+{
+    const utc_ms most = (utc_ms)1 << 42;
+    return time <= 0 ? 0 : (uint64_t)(time < most ? time : most) << 20;
+}
 
 /* The functions row_primary and row_changed of this connection. */
 enum err store_span_functions(struct store_reader *r, struct errinfo *ei);

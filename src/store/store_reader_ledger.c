@@ -166,47 +166,19 @@ enum err store_sums(struct store_reader *r, uint64_t tenant, struct store_sums *
 
 /* ---- retention ---- */
 
-static enum err gather_ids(struct store_query *q, uint32_t limit, struct record_ids *ids,
-                           struct errinfo *ei)
-{
-    while (ids->n_ids < limit && store_query_next(q, ei))
-        ids->ids[ids->n_ids++].id = column_u64(q->stmt, 0);
-    return q->err;
-}
+enum { HOLD_MS = 3600 * 1000 };
 
-static enum err gather_relayed(struct store_reader *r, uint32_t limit, struct record_ids *ids,
-                               struct errinfo *ei)
-{
-    SCOPED(store_query_end) struct store_query q = store_query_begin(r, READ_DROPPABLE_RELAYED);
-    bind_i64(q.stmt, 1, limit);
-    return gather_ids(&q, limit, ids, ei);
-}
-
-static enum err gather_old(struct store_reader *r, utc_ms before, uint32_t limit,
-                           struct record_ids *ids, struct errinfo *ei)
-{
-    const utc_ms most = (utc_ms)1 << 42;
-    if (before <= 0)
-        return ERR_OK;
-    SCOPED(store_query_end) struct store_query q = store_query_begin(r, READ_DROPPABLE_OLD);
-    bind_i64(q.stmt, 1, limit);
-    /* Ids begin with the time at which they were given, shortly after the arrival: a bound for the
-     * walk, which may leave a message for the next time. */
-    bind_u64(q.stmt, 2, (uint64_t)(before < most ? before : most) << 20);
-    bind_i64(q.stmt, 3, before);
-    return gather_ids(&q, limit, ids, ei);
-}
-
-enum err store_droppable(struct store_reader *r, utc_ms before, uint32_t limit, struct arena *a,
+enum err store_droppable(struct store_reader *r, uint32_t limit, struct arena *a,
                          struct record_ids *ret, struct errinfo *ei)
 {
-    struct record_ids ids = {.time = utc_now(), .ids = ARENA_ARRAY(a, struct record_id, limit)};
-    SCOPED(store_query_end) struct store_query moment = store_query_begin(r, READ_MESSAGE);
-    (void)moment; /* clang does not count its end as a use */
-    enum err err = gather_relayed(r, limit, &ids, ei);
-    if (err == ERR_OK)
-        err = gather_old(r, before, limit, &ids, ei);
-    if (err == ERR_OK)
+    utc_ms now = utc_now();
+    struct record_ids ids = {.time = now, .ids = ARENA_ARRAY(a, struct record_id, limit)};
+    SCOPED(store_query_end) struct store_query q = store_query_begin(r, READ_DROPPABLE);
+    bind_i64(q.stmt, 1, limit);
+    bind_u64(q.stmt, 2, store_id_at(now - HOLD_MS));
+    while (ids.n_ids < limit && store_query_next(&q, ei))
+        ids.ids[ids.n_ids++].id = column_u64(q.stmt, 0);
+    if (q.err == ERR_OK)
         *ret = ids;
-    return err;
+    return q.err;
 }

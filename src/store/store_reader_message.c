@@ -1,4 +1,4 @@
-/* Reading messages: one, where its bytes lie, its history, lists of a mailbox, search. */
+/* Reading messages: one, where its bytes lie, its history, search. */
 #include "store/store_reader_int.h"
 
 #include <stdlib.h>
@@ -89,29 +89,6 @@ enum err store_get_extents(struct store_reader *r, uint64_t id, struct arena *a,
     if (!index_extents_unpack(column_slice(q.stmt, 0), a, ret, ret_n))
         return store_query_unreadable(&q, ei);
     return ERR_OK;
-}
-
-/* ---- a mailbox ---- */
-
-enum err store_each_entry(struct store_reader *r, uint64_t mailbox, uint32_t below_uid,
-                          uint32_t limit, store_entry_fn *fn, void *arg, struct errinfo *ei)
-{
-    SCOPED(store_query_end) struct store_query q = store_query_begin(r, READ_ENTRIES);
-    bind_u64(q.stmt, 1, mailbox);
-    bind_i64(q.stmt, 2, below_uid ? (int64_t)below_uid : INT64_MAX);
-    for (uint32_t n = 0; (limit == 0 || n < limit) && store_query_next(&q, ei); n++) {
-        struct store_entry e = {.message = column_u64(q.stmt, 0),
-                                .uid = (uint32_t)column_u64(q.stmt, 5),
-                                .modseq = column_u64(q.stmt, 6),
-                                .thread = column_u64(q.stmt, 7),
-                                .flags = (uint32_t)column_u64(q.stmt, 8)};
-        enum err err = store_query_message(&q, &e.m, ei);
-        if (err != ERR_OK)
-            return err;
-        if (!fn(arg, &e))
-            break;
-    }
-    return q.err;
 }
 
 /* ---- history ---- */
@@ -304,10 +281,7 @@ static enum err is_match(struct store_reader *r, const struct store_message *m, 
 static uint64_t first_id_since(utc_ms since)
 {
     enum { DAY_MS = 86400 * 1000 };
-    const utc_ms most = (utc_ms)1 << 42;
-    if (since <= DAY_MS)
-        return 0;
-    return (uint64_t)((since > most ? most : since) - DAY_MS) << 20;
+    return store_id_at(since - DAY_MS);
 }
 
 /* What people copy from a screen is mostly an id: then no other message is looked at. */

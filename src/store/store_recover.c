@@ -80,6 +80,7 @@ static enum err apply_one(struct replay *r, const struct log_record *rec, struct
 {
     struct index_record x = {
         .type = rec->type,
+        .version = rec->version,
         .id = rec->id,
         .pos = rec->pos,
         .facts = rec->facts,

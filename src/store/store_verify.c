@@ -130,6 +130,27 @@ static void check_use(void *arg, uint64_t segment, uint64_t bytes)
         problem(v, &ei);
 }
 
+static void tell_contradiction(void *arg, const char *text)
+{
+    struct errinfo ei;
+    (void)err_set(&ei, ERR_CORRUPT, "index: %s", text);
+    problem(arg, &ei);
+}
+
+static void check_index(struct verify *v, uint64_t *ret_applied)
+{
+    struct errinfo ei;
+    unsigned n = 0, before = v->n;
+    if (index_verify(v->s->index_path, ret_applied, &ei) != ERR_OK) {
+        problem(v, &ei);
+        return;
+    }
+    if (index_check(v->s->index_path, tell_contradiction, v, &n, &ei) != ERR_OK)
+        problem(v, &ei);
+    else if (v->n < before + n)
+        v->n = before + n; /* not all of a kind are told */
+}
+
 unsigned store_verify_with(const struct store_files *files, const char *dir,
                            void (*say)(void *arg, const char *text), void *arg)
 {
@@ -140,8 +161,7 @@ unsigned store_verify_with(const struct store_files *files, const char *dir,
     store_path(s, "index/index.db", s->index_path);
     s->files = files;
     uint64_t applied = 0;
-    if (index_verify(s->index_path, &applied, &ei) != ERR_OK)
-        problem(&v, &ei);
+    check_index(&v, &applied);
     if (check_end(&v, applied, &ei) != ERR_OK) {
         problem(&v, &ei);
         if (s->log)

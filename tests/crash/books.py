@@ -47,7 +47,7 @@ class Message:
     id: int
     name: str
     n_accepted: int
-    n_entries: int
+    n_holders: int
     is_kept: bool
     is_unanswered: bool
     rcpts: list
@@ -109,7 +109,7 @@ def read(data):
              for message, facts in db.execute("SELECT message, facts FROM fields")}
     unanswered = {row[0] for row in db.execute("SELECT message FROM unanswered")}
     messages = {}
-    for row in db.execute("SELECT id, n_accepted, n_entries, is_kept FROM message"):
+    for row in db.execute("SELECT id, n_accepted, n_holders, is_kept FROM message"):
         messages[row[0]] = Message(row[0], names.get(row[0], "?"), row[1], row[2], bool(row[3]),
                                    row[0] in unanswered, [])
     rows = {}

@@ -222,8 +222,8 @@ def check_mailboxes(by_name):
     for name, message in by_name.items():
         wanted = sum(1 for rcpt in message.rcpts
                      if rcpt.address in covered and rcpt.disposition != "refused")
-        if message.n_entries != wanted:
-            wrong.append(f"{name} has {message.n_entries} entries instead of {wanted}")
+        if message.n_holders != wanted:
+            wrong.append(f"{name} is in {message.n_holders} accounts instead of {wanted}")
     assert not wrong, f"mailboxes: {_few(wrong)}"
 
 

@@ -115,7 +115,23 @@ def test_index_of_an_older_version_gets_what_it_lacks(stopped):
 
     def become_old():
         with sqlite3.connect(path) as db:
-            db.executescript("INSERT OR IGNORE INTO thread SELECT * FROM thread_new;"
+            db.executescript("ALTER TABLE message RENAME COLUMN has_holder TO in_mailbox;"
+                             "ALTER TABLE message RENAME COLUMN n_holders TO n_entries;"
+                             "CREATE TABLE entry (mailbox INTEGER NOT NULL, uid INTEGER NOT NULL,"
+                             "message INTEGER NOT NULL, modseq INTEGER NOT NULL,"
+                             "flags INTEGER NOT NULL, thread INTEGER NOT NULL,"
+                             "PRIMARY KEY (mailbox, uid)) WITHOUT ROWID;"
+                             "INSERT INTO entry SELECT a.inbox, e.modseq, e.message, e.modseq, 0,"
+                             "e.thread FROM email e JOIN account a ON a.person = e.account;"
+                             "DROP TABLE account; DROP TABLE email; DROP TABLE item;"
+                             "ALTER TABLE mailbox RENAME TO m; DROP INDEX mailbox_person;"
+                             "CREATE TABLE mailbox (id INTEGER PRIMARY KEY,"
+                             "person INTEGER NOT NULL, tenant INTEGER NOT NULL,"
+                             "uid_next INTEGER NOT NULL, modseq INTEGER NOT NULL,"
+                             "facts BLOB NOT NULL);"
+                             "INSERT INTO mailbox SELECT id, person, tenant, 1, modseq,"
+                             "substr(facts, 1, length(facts) - 21) FROM m; DROP TABLE m;"
+                             "INSERT OR IGNORE INTO thread SELECT * FROM thread_new;"
                              "DROP TABLE thread_new; DROP TABLE evidence; DROP TABLE high;"
                              "PRAGMA user_version = 1")
         db.close()

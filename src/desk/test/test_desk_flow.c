@@ -1,5 +1,6 @@
 /* Mail through the desk: taken, durable, delivered, answered; and again after a start. */
 #include "desk/desk_int.h"
+#include "store/store_account.h"
 #include "desk_kit.h"
 
 #include <sqlite3.h>
@@ -70,6 +71,31 @@ static void a_refusal_of_the_content_goes_to_the_sender(void **)
     kit_await(j.job.message, 1, DISPOSITION_REFUSED); /* her alias goes with it */
     kit_check_sums();
     assert_true(kit_is_answered(j.job.message)); /* nobody waits to hear of it */
+    kit_job_free(&j);
+}
+
+/* Somebody may have seen it while its sender waited. */
+static void a_message_that_is_refused_goes_out_of_the_account_with_a_number_of_its_own(void **)
+{
+    kit_found((struct kit_company){.is_cut_through = true});
+    uint64_t tag = kit_send(kit->gate, &to_anna);
+    struct store_email e = {};
+    struct errinfo ei;
+    struct kit_job j;
+    kit_job(&j);
+    kit_result(&j, kit_content);
+    assert_int_equal(kit_taken(kit->gate, tag).message, 0);
+    kit_await(j.job.message, 0, DISPOSITION_REFUSED);
+    for (int i = 0; i < 500 && e.modseq <= e.created; i++) {
+        struct store_reader *reader = kit_reader();
+        SCOPED(arena_destroy) struct arena *a = arena_create(1 << 20);
+        assert_int_equal(store_get_email(reader, KIT_ANNA, j.job.message, a, &e, &ei), ERR_OK);
+        store_reader_close(&reader);
+        usleep(10000);
+    }
+    assert_true(e.is_gone);
+    assert_int_equal(e.created, 1);
+    assert_int_equal(e.modseq, 2);
     kit_job_free(&j);
 }
 
@@ -475,22 +501,22 @@ static void a_hosted_group_is_delivered_when_each_member_has_it(void **)
     kit_check_sums();
 }
 
-static bool check_order(void *arg, const struct store_entry *e)
+static bool check_order(void *arg, const struct store_email *e)
 {
     struct {
-        uint32_t uid;
         uint64_t modseq;
         unsigned n;
     } *last = arg;
-    assert_true(last->n == 0 || (e->uid < last->uid && e->modseq < last->modseq));
-    last->uid = e->uid;
+    assert_int_equal(e->list.places[0].mailbox, KIT_BOX_ANNA);
+    assert_int_equal(e->list.places[0].uid, e->modseq);
+    assert_true(last->n == 0 || e->modseq > last->modseq);
     last->modseq = e->modseq;
     last->n++;
     return true;
 }
 
 /* Whoever asks for changes again and again must see each number only after all smaller ones. */
-static void numbers_in_a_mailbox_grow_in_the_order_of_the_log(void **)
+static void numbers_of_an_account_grow_in_the_order_of_the_log(void **)
 {
     static const struct kit_mail large = {.rcpts = {"anna@example.test"}, .size = 2 << 20};
     uint64_t ids[2] = {0, 0};
@@ -521,13 +547,12 @@ static void numbers_in_a_mailbox_grow_in_the_order_of_the_log(void **)
     assert_true(rows[0].rows[0].facts.modseq < rows[1].rows[0].facts.modseq);
 }
 
-static void entries_of_a_mailbox_go_on_after_a_start(void **)
+static void numbers_of_an_account_go_on_after_a_start(void **)
 {
     struct {
-        uint32_t uid;
         uint64_t modseq;
         unsigned n;
-    } last = {0, 0, 0};
+    } last = {0, 0};
     struct errinfo ei;
     kit_found((struct kit_company){0});
     uint64_t id = 0;
@@ -539,7 +564,7 @@ static void entries_of_a_mailbox_go_on_after_a_start(void **)
     }
     kit_await(id, 0, DISPOSITION_DELIVERED);
     struct store_reader *reader = kit_reader();
-    assert_int_equal(store_each_entry(reader, KIT_BOX_ANNA, 0, 0, check_order, &last, &ei), ERR_OK);
+    assert_int_equal(store_each_email(reader, KIT_ANNA, 0, check_order, &last, &ei), ERR_OK);
     store_reader_close(&reader);
     assert_int_equal(last.n, 4);
 }
@@ -713,6 +738,7 @@ int main(void)
         TEST(no_reply_leaves_before_the_sync),
         TEST(a_sender_waits_for_the_primarys_reply),
         TEST(a_refusal_of_the_content_goes_to_the_sender),
+        TEST(a_message_that_is_refused_goes_out_of_the_account_with_a_number_of_its_own),
         TEST_IMPATIENT(a_sender_does_not_wait_for_ever),
         TEST(a_large_message_arrives_byte_for_byte),
         TEST(the_largest_message_that_can_be_announced_has_a_place_in_the_log),
@@ -730,8 +756,8 @@ int main(void)
         TEST(who_asked_hears_that_hosted_mail_is_delivered),
         TEST(hosted_mail_without_a_mailbox_is_held_and_announced),
         TEST(a_hosted_group_is_delivered_when_each_member_has_it),
-        TEST(numbers_in_a_mailbox_grow_in_the_order_of_the_log),
-        TEST(entries_of_a_mailbox_go_on_after_a_start),
+        TEST(numbers_of_an_account_grow_in_the_order_of_the_log),
+        TEST(numbers_of_an_account_go_on_after_a_start),
         TEST(replies_that_reached_the_sender_are_written_down),
         TEST(a_gate_speaks_only_for_its_own_messages),
         TEST(a_gate_that_dies_while_its_sender_waits_leaves_it_unanswered),

@@ -1,8 +1,8 @@
-/* What the index costs: CPU a message (covered, relayed), rows a second for the queue's start, the
- * sums, a copy. Prints one line a figure. Usage: bench_store_index [FOLDER [MESSAGES
- * [MESSAGES A TRANSACTION]]]. */
+/* What the index costs: CPU a message (covered, relayed, all for one), rows a second for the
+ * queue's start, the sums, accounts and their emails, a copy. Prints one line a figure. Usage:
+ * bench_store_index [FOLDER [MESSAGES [MESSAGES A TRANSACTION]]]. */
 #include "store/index_int.h"
-#include "store/store_reader.h"
+#include "store/store_account.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,14 +10,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAILBOXES = 1000, BODY_BYTES = 10240 };
+enum { MAILBOXES = 1000, MANY_MAILBOXES = 100000, BODY_BYTES = 10240 };
 
 struct bench {
     char folder[4000], path[4096];
     struct index *x;
     uint64_t n, batch; /* messages; messages a transaction */
     uint64_t next_id, pos;
-    uint32_t uids[MAILBOXES];
+    uint32_t n_boxes, uids[MANY_MAILBOXES];
     bool is_covered, is_waiting;
     struct buf *bufs; /* packed records of one batch */
     struct index_record *records;
@@ -80,7 +80,7 @@ static void add_message(struct bench *b, uint64_t number)
 {
     char ids[2][80];
     struct record_fields fields = fields_of(number, ids);
-    uint64_t box = number * 7919 % MAILBOXES;
+    uint64_t box = number * 7919 % b->n_boxes;
     struct record_rcpt rcpt = {
         .address = SLICE("anna.bianchi@company.example"),
         .person = box + 1,
@@ -91,7 +91,7 @@ static void add_message(struct bench *b, uint64_t number)
     if (b->is_covered) {
         rcpt.mailbox = box + 1;
         rcpt.uid = ++b->uids[box];
-        rcpt.modseq = number + 1;
+        rcpt.modseq = rcpt.uid;
     }
     struct record_message m = {
         .id = message_id(number),
@@ -174,13 +174,20 @@ static double apply_batch(struct bench *b)
 
 static void put_mailboxes(struct bench *b)
 {
-    struct record_mailboxes list = {.mailboxes = mem_new(MAILBOXES * sizeof(*list.mailboxes)),
-                                    .n_mailboxes = MAILBOXES};
-    for (uint32_t i = 0; i < MAILBOXES; i++)
-        list.mailboxes[i] = (struct record_mailbox){
-            .id = i + 1, .person = i + 1, .tenant = 1, .name = SLICE("Inbox"), .modseq = 1};
-    record_mailboxes_pack(add_record(b, RECORD_MAILBOX, 0), &list);
-    (void)apply_batch(b);
+    struct record_mailboxes list = {.mailboxes = mem_new(MAILBOXES * sizeof(*list.mailboxes))};
+    for (uint32_t i = 0; i < b->n_boxes; i++) {
+        list.mailboxes[list.n_mailboxes++] = (struct record_mailbox){.id = i + 1,
+                                                                     .person = i + 1,
+                                                                     .tenant = 1,
+                                                                     .name = SLICE("Inbox"),
+                                                                     .role = SLICE("inbox"),
+                                                                     .modseq = 1};
+        if (list.n_mailboxes < MAILBOXES && i + 1 < b->n_boxes)
+            continue;
+        record_mailboxes_pack(add_record(b, RECORD_MAILBOX, 0), &list);
+        (void)apply_batch(b);
+        list.n_mailboxes = 0;
+    }
     mem_free(&list.mailboxes);
 }
 
@@ -257,6 +264,38 @@ static void run_reading(struct bench *b)
     store_reader_close(&r);
 }
 
+static bool count_account(void *arg, const struct store_account *a)
+{
+    *(uint64_t *)arg += a->modseq > 0 && a->inbox > 0;
+    return true;
+}
+
+static bool count_email(void *arg, const struct store_email *e)
+{
+    *(uint64_t *)arg += e->list.n_places;
+    return true;
+}
+
+static void run_accounts(struct bench *b)
+{
+    struct errinfo ei;
+    struct store_reader *r = NULL;
+    uint64_t n = 0;
+    check(store_reader_open(b->folder, &r, &ei), &ei);
+    double start = seconds(CLOCK_MONOTONIC);
+    check(store_each_account(r, count_account, &n, &ei), &ei);
+    (void)printf("each_account accounts=%llu %.3f s\n", (unsigned long long)n,
+                 seconds(CLOCK_MONOTONIC) - start);
+    for (int i = 0; i < 2; i++) {
+        n = 0;
+        start = seconds(CLOCK_MONOTONIC);
+        check(store_each_email(r, 1, i ? b->uids[0] - 10 : 0, count_email, &n, &ei), &ei);
+        (void)printf("each_email%s emails=%llu %.4f s\n", i ? " of the last ten" : "",
+                     (unsigned long long)n, seconds(CLOCK_MONOTONIC) - start);
+    }
+    store_reader_close(&r);
+}
+
 static void run_copy(struct bench *b)
 {
     struct errinfo ei;
@@ -274,14 +313,22 @@ static void run_all(struct bench *b)
     static const struct {
         const char *name;
         bool is_covered, is_waiting;
-    } runs[] = {{"covered", true, false}, {"relayed", false, false}, {"waiting", true, true}};
+        uint32_t n_boxes;
+    } runs[] = {{"covered", true, false, MAILBOXES},
+                {"relayed", false, false, MAILBOXES},
+                {"waiting", true, true, MAILBOXES},
+                {"one account", true, false, 1},
+                {"many accounts", true, false, MANY_MAILBOXES}};
     for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
         b->is_covered = runs[i].is_covered;
         b->is_waiting = runs[i].is_waiting;
+        b->n_boxes = runs[i].n_boxes;
         run_messages(b, runs[i].name);
         run_reading(b);
         if (b->is_waiting)
             run_copy(b);
+        if (b->n_boxes != MAILBOXES)
+            run_accounts(b);
         index_close(&b->x);
     }
 }

@@ -226,7 +226,6 @@ struct generator {
     struct arena *arena;
     struct buf pack;
     uint64_t state, pos, last_message;
-    uint32_t uids[MAILBOXES];
     uint64_t modseq;
     struct generated records[GENERATED];
     size_t n;
@@ -273,11 +272,13 @@ static void generate_message(struct generator *g)
         if (box >= MAILBOXES)
             continue;
         rcpts[i].mailbox = 1 + box;
-        rcpts[i].uid = ++g->uids[box] - (any(g, 50) == 0);
         rcpts[i].modseq = ++g->modseq;
+        rcpts[i].uid = (uint32_t)g->modseq;
     }
     struct record_fields fields = {.message_id = slice_str(id),
                                    .references = any(g, 2) ? slice_str(ref) : SLICE("")};
+    if (any(g, 20) == 0)
+        number += 3; /* overtakes the next ones */
     struct record_message m = {.id = any(g, 100) ? number : some_message(g),
                                .tenant = 1 + any(g, 2),
                                .received = (utc_ms)number,
@@ -329,11 +330,61 @@ static void generate_mailbox(struct generator *g, uint64_t box, bool is_removed)
     struct record_mailbox m = {.id = 1 + box,
                                .person = 100 + box / 2,
                                .tenant = 1,
+                               .role = box % 2 ? SLICE("sent") : SLICE("inbox"),
                                .modseq = ++g->modseq,
                                .is_removed = is_removed};
     struct record_mailboxes list = {.mailboxes = &m, .n_mailboxes = 1};
     record_mailboxes_pack(&g->pack, &list);
     keep_record(g, RECORD_MAILBOX, 0, 0);
+}
+
+/* What a person does with an email, or a copy, an import, a draft. */
+static void generate_email(struct generator *g)
+{
+    struct record_keyword keywords[] = {{SLICE("work")}, {SLICE("later")}};
+    struct record_place places[3];
+    uint64_t account = any(g, MAILBOXES / 2);
+    struct record_email e = {.account = 100 + account,
+                             .message = some_message(g),
+                             .thread = any(g, 3),
+                             .modseq = ++g->modseq,
+                             .counted = g->modseq,
+                             .received = (utc_ms)any(g, 1000),
+                             .flags = (uint32_t)any(g, 1 << 20),
+                             .is_gone = any(g, 3) == 0,
+                             .keywords = keywords,
+                             .n_keywords = (uint32_t)any(g, 3),
+                             .places = places,
+                             .n_places = (uint32_t)(1 + any(g, 3))};
+    for (uint32_t i = 0; i < e.n_places; i++)
+        places[i] = (struct record_place){.mailbox = 1 + 2 * account + any(g, 2),
+                                          .uid = (uint32_t)g->modseq,
+                                          .modseq = g->modseq,
+                                          .is_gone = e.is_gone || (i && any(g, 2))};
+    struct record_emails list = {.emails = &e, .n_emails = 1};
+    record_emails_pack(&g->pack, &list);
+    keep_record(g, RECORD_EMAIL, e.message, 0);
+}
+
+static void generate_item(struct generator *g)
+{
+    struct record_item item = {.account = 100 + any(g, MAILBOXES / 2),
+                               .kind = (uint8_t)(1 + any(g, ITEM_LOGIN)),
+                               .modseq = ++g->modseq,
+                               .is_gone = any(g, 3) == 0,
+                               .body = SLICE("body")};
+    item.id = item.kind == ITEM_BLOB ? some_message(g) : any(g, 20);
+    struct record_items list = {.items = &item, .n_items = 1};
+    record_items_pack(&g->pack, &list);
+    keep_record(g, RECORD_ITEM, item.id, 0);
+}
+
+static void generate_purged(struct generator *g)
+{
+    struct record_purged purged = {.account = 100 + any(g, MAILBOXES / 2),
+                                   .floor = any(g, g->modseq + 1)};
+    record_purged_pack(&g->pack, &purged);
+    keep_record(g, RECORD_PURGED, 0, 0);
 }
 
 /* A chunk, and sometimes a move of what it may be a copy of. */
@@ -383,8 +434,14 @@ static void generate(struct generator *g, uint64_t seed)
         generate_mailbox(g, i, false);
     while (g->n + 2 < GENERATED) {
         uint64_t which = any(g, 100);
-        if (which < 30)
+        if (which < 25)
             generate_message(g);
+        else if (which < 35)
+            generate_email(g);
+        else if (which < 37)
+            generate_item(g);
+        else if (which == 37 && any(g, 4) == 0)
+            generate_purged(g);
         else if (which < 55)
             generate_results(g);
         else if (which < 70)
@@ -505,7 +562,8 @@ static void the_same_log_gives_the_same_index_however_it_is_cut(void **)
         assert_true(dump_a.n > 100000);
         assert_true(slice_eq(buf_slice(&dump_a), buf_slice(&dump_b)));
         check_sums(&a);
-        check_places(&a, g.last_message);
+        check_places(&a, g.last_message + 3);
+        world_check(&a);
         uint64_t applied = 0;
         ok(&a, index_verify(a.path, &applied, &a.ei));
         generator_finish(&g);

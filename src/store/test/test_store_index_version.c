@@ -1,4 +1,5 @@
 /* Indexes of other versions: newer, older, and those that are not what their number says. */
+#include "index_old.h"
 #include "index_world.h"
 
 static void a_newer_index_is_refused_with_words_that_help(void **)
@@ -9,7 +10,7 @@ static void a_newer_index_is_refused_with_words_that_help(void **)
     world_sql(w.path, "PRAGMA user_version = 7");
     uint64_t applied = 0;
     const char *words = "this index was written by a newer version of Staffetta (7, this one knows "
-                        "2); install that version or run `staffetta store rebuild`";
+                        "3); install that version or run `staffetta store rebuild`";
     assert_int_equal(index_open(w.path, &w.x, &w.ei), ERR_INVALID);
     assert_null(w.x);
     assert_non_null(strstr(w.ei.text, words));
@@ -19,11 +20,27 @@ static void a_newer_index_is_refused_with_words_that_help(void **)
     assert_int_equal(index_copy(w.path, "/tmp/never", &applied, &w.ei), ERR_INVALID);
 }
 
-/* As the first version wrote it. */
-static void make_old(const char *path)
+static const struct record_mailbox_v1 old_inbox = {.id = 5,
+                                                   .person = 50,
+                                                   .tenant = 1,
+                                                   .name = SLICE("Inbox"),
+                                                   .role = SLICE("inbox"),
+                                                   .uid_validity = 9,
+                                                   .modseq = 1};
+
+static void put_old_inbox(struct world *w)
 {
-    world_sql(path, "INSERT OR IGNORE INTO thread SELECT * FROM thread_new; DROP TABLE thread_new;"
-                    " DROP TABLE evidence; DROP TABLE high; PRAGMA user_version = 1");
+    struct record_mailbox_v1 m = old_inbox;
+    struct record_mailboxes_v1 list = {.mailboxes = &m, .n_mailboxes = 1};
+    record_mailboxes_v1_pack(&w->pack, &list);
+    w->version = 1;
+    world_apply(w, RECORD_MAILBOX, 0, 0);
+}
+
+/* What world_covered brings has uids of its own. */
+static void make_version_2(const char *path)
+{
+    world_sql(path, INDEX_OLD_2 "UPDATE entry SET uid = modseq - 100");
 }
 
 static int64_t version_of(const char *path)
@@ -42,13 +59,14 @@ static void an_older_index_gets_the_tables_that_it_lacks_and_goes_on(void **)
     char copy[160];
     uint64_t applied = 0;
     struct record_fields fields = {.message_id = SLICE("<one@x.example>")};
-    world_mailbox(&w, (struct record_mailbox){.id = 5, .person = 50, .tenant = 1});
+    put_old_inbox(&w);
     world_covered(&w, 41, 1, &fields);
     world_simple(&w, 42);
     SCOPED(buf_finish) struct buf before = world_dump(&w);
     index_close(&w.x);
     store_reader_close(&w.r);
-    make_old(w.path);
+    world_sql(w.path, INDEX_OLD_1);
+    world_sql(w.path, "UPDATE entry SET uid = modseq - 100");
     assert_int_equal(store_reader_open(w.dir, &w.r, &w.ei), ERR_CORRUPT); /* the writer is first */
     ok(&w, index_verify(w.path, &applied, &w.ei));
     assert_int_equal(applied, w.pos);
@@ -79,6 +97,34 @@ static void an_older_index_gets_the_tables_that_it_lacks_and_goes_on(void **)
     index_close(&x);
 }
 
+static void entries_of_mailboxes_become_emails_of_accounts(void **)
+{
+    static const struct {
+        uint64_t message;
+        uint32_t uid;
+    } mails[] = {{41, 1}, {45, 2}, {43, 3}, {44, 4}, {60, 5}, {46, 6}}; /* some came late */
+    SCOPED(world_finish) struct world w = world_make();
+    struct record_fields fields = {.message_id = SLICE("<one@x.example>"), .has_attachment = 1};
+    put_old_inbox(&w);
+    for (size_t i = 0; i < sizeof(mails) / sizeof(mails[0]); i++)
+        world_covered(&w, mails[i].message, mails[i].uid, &fields);
+    world_check(&w);
+    SCOPED(buf_finish) struct buf before = world_dump(&w);
+    index_close(&w.x);
+    store_reader_close(&w.r);
+    make_version_2(w.path);
+    ok(&w, index_open(w.path, &w.x, &w.ei));
+    SCOPED(buf_finish) struct buf after = world_dump(&w);
+    assert_non_null(strstr(buf_cstr(&after), "is_changed=1"));
+    assert_string_equal(buf_cstr(&before), buf_cstr(&after));
+    world_check(&w);
+    ok(&w, store_reader_open(w.dir, &w.r, &w.ei));
+    struct store_account account;
+    ok(&w, store_get_account(w.r, 50, &account, &w.ei));
+    assert_int_equal(account.inbox, 5);
+    assert_int_equal(account.modseq, 106);
+}
+
 static void an_older_index_that_has_them_already_keeps_what_is_in_them(void **)
 {
     SCOPED(world_finish) struct world w = world_make();
@@ -88,7 +134,8 @@ static void an_older_index_that_has_them_already_keeps_what_is_in_them(void **)
     world_apply(&w, RECORD_EVIDENCE, 0, 0);
     SCOPED(buf_finish) struct buf before = world_dump(&w);
     index_close(&w.x);
-    world_sql(w.path, "PRAGMA user_version = 1");
+    make_version_2(w.path);
+    world_sql(w.path, "DELETE FROM mailbox; PRAGMA user_version = 1");
     ok(&w, index_open(w.path, &w.x, &w.ei));
     SCOPED(buf_finish) struct buf after = world_dump(&w);
     assert_non_null(strstr(buf_cstr(&after), "evidence"));
@@ -97,7 +144,7 @@ static void an_older_index_that_has_them_already_keeps_what_is_in_them(void **)
 
 static void an_index_that_lacks_a_table_is_corrupt(void **)
 {
-    static const char *const names[] = {"history", "high", "thread_new", "aside"};
+    static const char *const names[] = {"history", "high", "thread_new", "email", "aside"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         SCOPED(world_finish) struct world w = world_make();
         char sql[100];
@@ -116,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_newer_index_is_refused_with_words_that_help),
         cmocka_unit_test(an_older_index_gets_the_tables_that_it_lacks_and_goes_on),
+        cmocka_unit_test(entries_of_mailboxes_become_emails_of_accounts),
         cmocka_unit_test(an_older_index_that_has_them_already_keeps_what_is_in_them),
         cmocka_unit_test(an_index_that_lacks_a_table_is_corrupt),
     };

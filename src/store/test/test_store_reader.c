@@ -538,65 +538,27 @@ static void messages_are_found_by_what_people_know_of_them(void **)
     assert_int_equal(rows.n, 1);
 }
 
-/* ---- mailboxes ---- */
-
-static bool keep_entry(void *arg, const struct store_entry *e)
-{
-    struct rows *rows = arg;
-    rows->rows[rows->n++] = e->uid;
-    assert_int_equal(e->message, e->m.facts.id);
-    assert_int_equal(e->modseq, 100 + e->uid);
-    assert_true(slice_eq(e->m.fields.subject, SLICE("s")));
-    assert_false(e->m.is_answered);
-    return true;
-}
-
-static void a_mailbox_is_read_in_pages_from_the_newest(void **)
-{
-    SCOPED(world_finish) struct world w = world_make();
-    world_mailbox(&w, (struct record_mailbox){.id = 5, .person = 50});
-    for (uint32_t uid = 1; uid <= 9; uid++)
-        world_covered(&w, 100 + uid, uid, &(struct record_fields){.subject = SLICE("s")});
-    static const struct {
-        uint64_t mailbox;
-        uint32_t below, limit;
-        size_t n;
-        uint64_t first, last;
-    } cases[] = {
-        {5, 0, 0, 9, 9, 1}, {5, 0, 4, 4, 9, 6}, {5, 6, 4, 4, 5, 2},
-        {5, 2, 4, 1, 1, 1}, {5, 1, 4, 0, 0, 0}, {6, 0, 0, 0, 0, 0},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct rows rows = {};
-        ok(&w, store_each_entry(w.r, cases[i].mailbox, cases[i].below, cases[i].limit, keep_entry,
-                                &rows, &w.ei));
-        assert_int_equal(rows.n, cases[i].n);
-        if (rows.n == 0)
-            continue;
-        assert_int_equal(rows.rows[0], cases[i].first);
-        assert_int_equal(rows.rows[rows.n - 1], cases[i].last);
-    }
-}
-
 /* ---- retention ---- */
 
-static void check_droppable(struct world *w, utc_ms before, uint32_t limit, uint32_t n,
-                            uint64_t first)
+static void check_droppable(struct world *w, uint32_t limit, uint32_t n, uint64_t first)
 {
     struct record_ids ids = {};
-    ok(w, store_droppable(w->r, before, limit, w->arena, &ids, &w->ei));
+    ok(w, store_droppable(w->r, limit, w->arena, &ids, &w->ei));
     assert_int_equal(ids.n_ids, n);
     if (n)
         assert_int_equal(ids.ids[0].id & 0xff, first);
 }
 
-static void what_is_done_and_in_no_mailbox_or_old_may_be_dropped(void **)
+static void what_is_done_and_held_by_nobody_may_be_dropped(void **)
 {
     SCOPED(world_finish) struct world w = world_make();
-    world_mailbox(&w, (struct record_mailbox){.id = 5, .person = 50});
+    world_inbox(&w, 5, 50);
     for (uint64_t i = 1; i <= 6; i++) {
         struct record_rcpt rcpts[2] = {
-            {.disposition = DISPOSITION_DELIVERED, .mailbox = i > 3 ? 5 : 0, .uid = (uint32_t)i},
+            {.disposition = DISPOSITION_DELIVERED,
+             .mailbox = i > 3 ? 5 : 0,
+             .uid = (uint32_t)i + 1,
+             .modseq = i + 1},
             {.disposition = DISPOSITION_DELIVERED},
         };
         struct record_message m = {.id = id_at(20000 + (utc_ms)i, i),
@@ -610,24 +572,43 @@ static void what_is_done_and_in_no_mailbox_or_old_may_be_dropped(void **)
             rcpts[1].is_attempting = 1;
         world_message(&w, &m, 10);
     }
-    check_droppable(&w, 0, 10, 1, 3);
-    check_droppable(&w, -5, 10, 1, 3);
-    check_droppable(&w, 20005 * DAY, 10, 1, 3);
-    check_droppable(&w, 20006 * DAY, 10, 2, 3); /* 3 and 5 */
-    check_droppable(&w, INT64_MAX, 10, 3, 3);
-    check_droppable(&w, INT64_MAX, 1, 1, 3);
-    check_droppable(&w, INT64_MAX, 0, 0, 0);
+    check_droppable(&w, 10, 1, 3);
+    check_droppable(&w, 0, 0, 0);
+    for (uint64_t i = 4; i <= 5; i++) /* 4 has an attempt under way */
+        world_put_email(&w, (struct record_email){.account = 50,
+                                                  .message = id_at(20000 + (utc_ms)i, i),
+                                                  .modseq = 10 + i,
+                                                  .is_gone = 1});
+    check_droppable(&w, 10, 2, 3);
+    check_droppable(&w, 1, 1, 3);
     world_result(&w, (struct record_result){.message = id_at(20002, 2),
                                             .rcpt = 1,
                                             .is_attempt = 1,
                                             .disposition = DISPOSITION_DELIVERED});
-    check_droppable(&w, 0, 10, 2, 2);
+    check_droppable(&w, 10, 3, 2);
     world_result(&w, (struct record_result){.message = id_at(20001, 1),
                                             .rcpt = 1,
                                             .disposition = DISPOSITION_RETURNED});
-    check_droppable(&w, 0, 10, 3, 1);
+    check_droppable(&w, 10, 4, 1);
     world_ids(&w, RECORD_DROPPED, id_at(20001, 1));
-    check_droppable(&w, 0, 10, 2, 2);
+    check_droppable(&w, 10, 3, 2);
+}
+
+static void what_has_no_recipients_has_an_hour_until_something_holds_it(void **)
+{
+    enum { MINUTE = 60 * 1000 };
+    SCOPED(world_finish) struct world w = world_make();
+    utc_ms now = utc_now();
+    uint64_t young = (uint64_t)(now - 50 * MINUTE) << 20 | 7;
+    uint64_t old = (uint64_t)(now - 70 * MINUTE) << 20 | 8;
+    world_mail(&w, old, NULL, 0);
+    world_mail(&w, young, NULL, 0);
+    check_droppable(&w, 10, 1, 8);
+    world_put_item(&w, (struct record_item){.account = 50, .kind = ITEM_BLOB, .id = old});
+    check_droppable(&w, 10, 0, 0);
+    world_put_item(&w,
+                   (struct record_item){.account = 50, .kind = ITEM_BLOB, .id = old, .is_gone = 1});
+    check_droppable(&w, 10, 1, 8);
 }
 
 /* ---- opening ---- */
@@ -663,8 +644,8 @@ int main(void)
         cmocka_unit_test(the_history_of_an_ordinary_message_comes_from_its_row),
         cmocka_unit_test(a_long_history_is_told_in_order_of_time),
         cmocka_unit_test(messages_are_found_by_what_people_know_of_them),
-        cmocka_unit_test(a_mailbox_is_read_in_pages_from_the_newest),
-        cmocka_unit_test(what_is_done_and_in_no_mailbox_or_old_may_be_dropped),
+        cmocka_unit_test(what_is_done_and_held_by_nobody_may_be_dropped),
+        cmocka_unit_test(what_has_no_recipients_has_an_hour_until_something_holds_it),
         cmocka_unit_test(a_reader_of_nothing_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* The whole store, with real files and the real index: written, killed, opened, verified, rebuilt.
  */
+#include "index_old.h"
 #include "store/index_db_int.h"
 #include "store/store_int.h"
 
@@ -212,10 +213,6 @@ static void expect_the_same(struct store *s, const struct buf *before)
     assert_int_equal(store_verify(dir, say, stderr), 0);
 }
 
-#define OLD                                                                                        \
-    "INSERT INTO thread SELECT * FROM thread_new; DROP TABLE thread_new; DROP TABLE evidence;"     \
-    " DROP TABLE high; PRAGMA user_version = 1"
-
 static void an_index_of_the_version_before_goes_on_where_it_was(void **)
 {
     struct errinfo ei = {};
@@ -225,7 +222,7 @@ static void an_index_of_the_version_before_goes_on_where_it_was(void **)
     send_some(s, 41, 40);
     store_close(&s);
     s = open_store(); /* what nobody answered is written once */
-    s = change_index(s, OLD, &before);
+    s = change_index(s, INDEX_OLD_1, &before);
     assert_non_null(strstr(told, "store.index_upgraded"));
     assert_null(strstr(told, "store.index_rebuilt"));
     assert_int_equal(store_recovered(s)->n_replayed, 0); /* not made anew */
