@@ -75,10 +75,18 @@ const char *smtp_phase_name(uint8_t phase)
 const char *ipc_look_step_name(uint8_t step)
 {
     static const char *const names[IPC_STEP_N] = {
-        "nowhere", "name",   "connect", "greeting", "tls",
-        "login",   "select", "send",    "search",   "fetch",
+        "nowhere", "name", "connect", "greeting", "tls", "login",
+        "select",  "send", "search",  "fetch",    "put",
     };
     return step < IPC_STEP_N ? names[step] : "unknown";
+}
+
+const char *ipc_op_result_name(uint8_t result)
+{
+    static const char *const names[IPC_OP_RESULTS] = {
+        "not-tried", "done", "already", "would", "absent", "ambiguous", "refused", "unsure",
+    };
+    return result < IPC_OP_RESULTS ? names[result] : "unknown";
 }
 
 bool ipc_take_highs(mono_us now, struct buf *ret)

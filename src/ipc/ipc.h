@@ -78,6 +78,7 @@ enum ipc_look_step {
     IPC_STEP_SEND,   /* the canary by SMTP, all of it */
     IPC_STEP_SEARCH, /* it did not turn up, or searching failed */
     IPC_STEP_FETCH,  /* it is there but cannot be read, or is not what was sent */
+    IPC_STEP_PUT,    /* changing: appending, flags, moving, removing, making a folder */
     IPC_STEP_N
 };
 const char *ipc_look_step_name(uint8_t step); /* "search"; "unknown" */
@@ -92,6 +93,41 @@ enum ipc_parse_what {
     IPC_PARSE_TEXT = 3,   /* words for the search index */
 };
 enum { IPC_PARSED_MAX = 16 << 20 }; /* bytes of an answer */
+/* What mailbox_do asks for one message. */
+enum ipc_op {
+    IPC_OP_APPEND = 1, /* it shall be in that folder with these flags; there already: only flags */
+    IPC_OP_SET = 2,    /* it is there: change its flags, and its place */
+};
+enum ipc_folder_role {
+    IPC_FOLDER_NONE = 0,
+    IPC_FOLDER_INBOX,
+    IPC_FOLDER_SENT,
+    IPC_FOLDER_DRAFTS,
+    IPC_FOLDER_TRASH,
+    IPC_FOLDER_JUNK,
+    IPC_FOLDER_ARCHIVE,
+    IPC_FOLDER_ROLES
+};
+enum ipc_fate {
+    IPC_FATE_STAY = 0,
+    IPC_FATE_MOVE,    /* to role or folder */
+    IPC_FATE_TRASH,   /* into the folder for that */
+    IPC_FATE_EXPUNGE, /* for good */
+};
+enum ipc_op_result_kind {
+    IPC_OP_NOT_TRIED = 0, /* nothing was changed; ask again later */
+    IPC_OP_DONE,
+    IPC_OP_ALREADY,   /* it was there, or was so (flags that lacked were set: the text says) */
+    IPC_OP_WOULD,     /* dry run: it would be done */
+    IPC_OP_ABSENT,    /* SET: no such message, in no folder */
+    IPC_OP_AMBIGUOUS, /* several that could be it, or one that is not surely it: left alone */
+    IPC_OP_REFUSED,   /* the server says no, and will again */
+    IPC_OP_UNSURE,    /* the connection was lost after the command went out: it may have happened.
+                       * Asking again is safe: it is looked for first */
+    IPC_OP_RESULTS
+};
+const char *ipc_op_result_name(uint8_t result); /* "done"; "unknown" */
+enum { IPC_OP_CONTENT_MAX = 64 << 20 };         /* of all APPENDs of one mailbox_do */
 enum ipc_name_status {
     IPC_NAME_OK = 1,
     IPC_NAME_NO_NAME = 2, /* NXDOMAIN */
