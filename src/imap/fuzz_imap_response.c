@@ -1,6 +1,7 @@
 /* A server's bytes, whole and one by one: both ways the same responses; what is taken from them
  * lies within them. Names decode and encode to themselves. */
 #include "imap/imap.h"
+#include "imap/role.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -30,7 +31,13 @@ static void check_response(struct imap_reader *r)
     size_t n = p.tag.n + p.text.n + p.name.n + p.set.n + p.for_tag.n;
     for (size_t i = 0; i < p.n_sections; i++)
         n += p.sections[i].name.n + p.sections[i].bytes.n;
+    for (size_t i = 0; i < p.n_namespaces; i++)
+        n += p.namespaces[i].prefix.n;
+    n += p.flags.n;
+    for (struct slice flag, rest = p.flags; imap_flags_next(&rest, &flag);)
+        must(flag.n > 0 && imap_flags_has(p.flags, flag));
     must(n <= 2 * r->text.n);
+    (void)imap_role_find(p.name);
     check_set(p.set);
     check_name(p.name);
 }

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-enum { QUOTED_MAX = 1000, LITERAL_MINUS_MAX = 4096 };
+enum { QUOTED_MAX = 1000, LITERAL_MINUS_MAX = 4096, UNASKED_MAX = 256 << 10 };
 
 void imap_command_init(struct imap_command *c)
 {
@@ -30,6 +30,7 @@ void imap_command_begin(struct imap_command *c, struct slice tag, unsigned caps)
     buf_clear(&c->out);
     buf_reserve(&c->out, IMAP_COMMAND_MAX); /* growing would leave copies behind */
     c->n_waits = 0;
+    c->content = SLICE("");
     c->failed = false;
     c->caps = caps;
     buf_adds(&c->out, tag);
@@ -55,16 +56,31 @@ static bool is_quotable(struct slice s)
     return s.n <= QUOTED_MAX;
 }
 
-static void add_literal(struct imap_command *c, struct slice s)
+static void announce_literal(struct imap_command *c, size_t n)
 {
-    bool is_free = (c->caps & IMAP_CAP_LITERAL_PLUS) ||
-                   ((c->caps & IMAP_CAP_LITERAL_MINUS) && s.n <= LITERAL_MINUS_MAX);
-    buf_addf(&c->out, "{%zu%s}\r\n", s.n, is_free ? "+" : "");
+    bool is_free = ((c->caps & IMAP_CAP_LITERAL_PLUS) && n <= UNASKED_MAX) ||
+                   ((c->caps & IMAP_CAP_LITERAL_MINUS) && n <= LITERAL_MINUS_MAX);
+    buf_addf(&c->out, "{%zu%s}\r\n", n, is_free ? "+" : "");
     if (!is_free && c->n_waits == IMAP_WAITS_MAX)
         c->failed = true;
     else if (!is_free)
         c->waits[c->n_waits++] = c->out.n;
+}
+
+static void add_literal(struct imap_command *c, struct slice s)
+{
+    announce_literal(c, s.n);
     buf_adds(&c->out, s);
+}
+
+void imap_command_content(struct imap_command *c, struct slice content)
+{
+    must(c->content.n == 0);
+    if ((c->caps & IMAP_CAP_BINARY) && slice_find(content, '\0') >= 0)
+        buf_addc(&c->out, '~');
+    announce_literal(c, content.n);
+    c->content = content;
+    c->content_at = c->out.n;
 }
 
 void imap_command_string(struct imap_command *c, struct slice s)
@@ -133,4 +149,19 @@ void imap_sasl_xoauth2(struct buf *out, struct slice user, struct slice token)
     struct slice parts[] = {SLICE("user="), user, SLICE("\001auth=Bearer "), token,
                             SLICE("\001\001")};
     add_secret(out, parts, sizeof(parts) / sizeof(parts[0]));
+}
+
+/* ---- dates --------------------------------------------------------------------------------- */
+
+struct utc_text imap_date_time(utc_ms t)
+{
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    utc_ms most = INT64_C(253402300799999); /* the end of 9999 */
+    struct utc_text text = {};
+    struct utc_text iso = utc_rfc3339(t < 0 ? 0 : t > most ? most : t); /* 2026-11-21T21:40:00Z */
+    unsigned month = (unsigned)(iso.s[5] - '0') * 10 + (unsigned)(iso.s[6] - '0');
+    must(month >= 1 && month <= 12);
+    (void)snprintf(text.s, sizeof(text.s), "%.2s-%.3s-%.4s %.8s +0000", iso.s + 8,
+                   months + 3 * (month - 1), iso.s, iso.s + 11);
+    return text;
 }

@@ -45,8 +45,10 @@ static bool parse_flags(struct imap_scan *s, struct imap_response *ret)
     if (!imap_scan_char(s, '('))
         return false;
     ret->has_flags = true;
+    struct slice from = s->rest;
     for (;;) {
         (void)imap_scan_blank(s);
+        ret->flags = slice_of(from.p, from.n - s->rest.n);
         if (imap_scan_char(s, ')'))
             return true;
         struct slice flag = imap_scan_atom(s);

@@ -20,4 +20,10 @@ bool imap_scan_skip(struct imap_scan *s); /* one value of any kind, lists with a
 
 bool imap_fetch_parse(struct imap_scan *s, struct imap_response *ret);
 
+/* imap_namespace.c */
+bool imap_namespace_parse(struct imap_scan *s, struct imap_response *ret);
+bool imap_status_parse(struct imap_scan *s, struct imap_response *ret); /* APPENDLIMIT only */
+
+void imap_append_limit_take(struct slice number, struct imap_response *ret);
+
 #endif

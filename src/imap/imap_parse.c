@@ -20,6 +20,7 @@ static const struct word words[] = {
     {"PREAUTH", IMAP_PREAUTH}, {"BYE", IMAP_BYE},         {"CAPABILITY", IMAP_CAPABILITY},
     {"LIST", IMAP_LIST},       {"SEARCH", IMAP_SEARCH},   {"ESEARCH", IMAP_SEARCH},
     {"EXISTS", IMAP_EXISTS},   {"EXPUNGE", IMAP_EXPUNGE}, {"FETCH", IMAP_FETCH},
+    {"XLIST", IMAP_LIST},      {"STATUS", IMAP_STATUS},   {"NAMESPACE", IMAP_NAMESPACE},
 };
 static const struct word codes[] = {
     {"ALERT", IMAP_CODE_ALERT},
@@ -41,15 +42,32 @@ static const struct word codes[] = {
     {"LIMIT", IMAP_CODE_LIMIT},
     {"OVERQUOTA", IMAP_CODE_OVERQUOTA},
     {"NONEXISTENT", IMAP_CODE_NONEXISTENT},
+    {"PERMANENTFLAGS", IMAP_CODE_PERMANENTFLAGS},
+    {"COPYUID", IMAP_CODE_COPYUID},
+    {"TOOBIG", IMAP_CODE_TOOBIG},
+    {"ALREADYEXISTS", IMAP_CODE_ALREADYEXISTS},
+    {"CANNOT", IMAP_CODE_CANNOT},
 };
 static const struct word caps[] = {
-    {"IMAP4rev1", IMAP_CAP_REV1},          {"IMAP4rev2", IMAP_CAP_REV2},
-    {"STARTTLS", IMAP_CAP_STARTTLS},       {"LOGINDISABLED", IMAP_CAP_LOGINDISABLED},
-    {"AUTH=PLAIN", IMAP_CAP_PLAIN},        {"AUTH=XOAUTH2", IMAP_CAP_XOAUTH2},
-    {"SASL-IR", IMAP_CAP_SASL_IR},         {"LITERAL+", IMAP_CAP_LITERAL_PLUS},
-    {"LITERAL-", IMAP_CAP_LITERAL_MINUS},  {"UIDPLUS", IMAP_CAP_UIDPLUS},
-    {"SPECIAL-USE", IMAP_CAP_SPECIAL_USE}, {"UTF8=ACCEPT", IMAP_CAP_UTF8_ACCEPT},
+    {"IMAP4rev1", IMAP_CAP_REV1},
+    {"IMAP4rev2", IMAP_CAP_REV2},
+    {"STARTTLS", IMAP_CAP_STARTTLS},
+    {"LOGINDISABLED", IMAP_CAP_LOGINDISABLED},
+    {"AUTH=PLAIN", IMAP_CAP_PLAIN},
+    {"AUTH=XOAUTH2", IMAP_CAP_XOAUTH2},
+    {"SASL-IR", IMAP_CAP_SASL_IR},
+    {"LITERAL+", IMAP_CAP_LITERAL_PLUS},
+    {"LITERAL-", IMAP_CAP_LITERAL_MINUS},
+    {"UIDPLUS", IMAP_CAP_UIDPLUS},
+    {"SPECIAL-USE", IMAP_CAP_SPECIAL_USE},
+    {"UTF8=ACCEPT", IMAP_CAP_UTF8_ACCEPT},
     {"ESEARCH", IMAP_CAP_ESEARCH},
+    {"MOVE", IMAP_CAP_MOVE},
+    {"NAMESPACE", IMAP_CAP_NAMESPACE},
+    {"XLIST", IMAP_CAP_XLIST},
+    {"BINARY", IMAP_CAP_BINARY},
+    {"APPENDLIMIT", IMAP_CAP_APPENDLIMIT},
+    {"CREATE-SPECIAL-USE", IMAP_CAP_CREATE_SPECIAL_USE},
 };
 static const struct word attributes[] = {
     {"\\Noselect", IMAP_FOLDER_NOSELECT}, {"\\NonExistent", IMAP_FOLDER_NOSELECT},
@@ -63,33 +81,65 @@ static const struct word attributes[] = {
 /* ---- words for people, with a code in front ----------------------------------------------------
  */
 
-static unsigned parse_caps(struct slice list)
+/* RFC 7889: a number, or none where each folder has its own. */
+void imap_append_limit_take(struct slice number, struct imap_response *ret)
 {
-    unsigned found = 0;
-    while (list.n > 0)
-        found |= FIND(caps, slice_cut(list, ' ', &list));
+    uint64_t n = 0;
+    if (number.n == 0 || number.p[0] < '0' || number.p[0] > '9')
+        return;
+    ret->has_append_limit = true;
+    ret->append_limit = slice_u64(number, UINT32_MAX, &n) ? (uint32_t)n : UINT32_MAX;
+}
+
+static void parse_caps(struct slice list, struct imap_response *ret)
+{
+    while (list.n > 0) {
+        struct slice value, cap = slice_cut(list, ' ', &list);
+        ret->caps |= FIND(caps, cap);
+        if (!slice_istarts(cap, SLICE("APPENDLIMIT=")))
+            continue;
+        (void)slice_cut(cap, '=', &value);
+        imap_append_limit_take(value, ret);
+        ret->caps |= IMAP_CAP_APPENDLIMIT;
+    }
     /* What rev2 has in it (RFC 9051 appendix E). */
-    if (found & IMAP_CAP_REV2)
-        found |= IMAP_CAP_SASL_IR | IMAP_CAP_LITERAL_MINUS | IMAP_CAP_UIDPLUS | IMAP_CAP_ESEARCH;
-    return found;
+    if (ret->caps & IMAP_CAP_REV2)
+        ret->caps |= IMAP_CAP_SASL_IR | IMAP_CAP_LITERAL_MINUS | IMAP_CAP_UIDPLUS |
+                     IMAP_CAP_ESEARCH | IMAP_CAP_MOVE | IMAP_CAP_NAMESPACE | IMAP_CAP_SPECIAL_USE;
+}
+
+/* Numbers and lists in a code; false: not what the code promises. */
+static bool parse_code_values(struct slice rest, struct imap_response *ret)
+{
+    struct imap_scan s = {.rest = rest};
+    if (ret->code == IMAP_CODE_UIDVALIDITY || ret->code == IMAP_CODE_UIDNEXT)
+        return imap_scan_number(&s, &ret->code_n[0]);
+    if (ret->code == IMAP_CODE_APPENDUID)
+        return imap_scan_number(&s, &ret->code_n[0]) && imap_scan_blank(&s) &&
+               imap_scan_number(&s, &ret->code_n[1]);
+    if (ret->code == IMAP_CODE_COPYUID) {
+        if (!imap_scan_number(&s, &ret->code_n[0]) || !imap_scan_blank(&s))
+            return false;
+        (void)imap_scan_atom(&s);
+        return imap_scan_blank(&s) && imap_scan_number(&s, &ret->code_n[1]) && s.rest.n == 0;
+    }
+    if (ret->code == IMAP_CODE_PERMANENTFLAGS) {
+        if (!slice_starts(rest, SLICE("(")) || rest.p[rest.n - 1] != ')')
+            return false;
+        ret->flags = slice_of(rest.p + 1, rest.n - 2);
+    }
+    return true;
 }
 
 static void parse_code(struct slice inside, struct imap_response *ret)
 {
     struct slice rest, name = slice_cut(inside, ' ', &rest);
     enum imap_code code = (enum imap_code)FIND(codes, name);
-    struct imap_scan s = {.rest = rest};
     ret->code = code == IMAP_CODE_NONE ? IMAP_CODE_OTHER : code;
-    if (code == IMAP_CODE_CAPABILITY) {
-        ret->caps = parse_caps(rest);
-    } else if (code == IMAP_CODE_UIDVALIDITY || code == IMAP_CODE_UIDNEXT) {
-        if (!imap_scan_number(&s, &ret->code_n[0]))
-            ret->code = IMAP_CODE_OTHER;
-    } else if (code == IMAP_CODE_APPENDUID) {
-        if (!imap_scan_number(&s, &ret->code_n[0]) || !imap_scan_blank(&s) ||
-            !imap_scan_number(&s, &ret->code_n[1]))
-            ret->code = IMAP_CODE_OTHER;
-    }
+    if (code == IMAP_CODE_CAPABILITY)
+        parse_caps(rest, ret);
+    else if (!parse_code_values(rest, ret))
+        ret->code = IMAP_CODE_OTHER;
 }
 
 static bool parse_status(struct imap_scan *s, struct imap_response *ret)
@@ -222,14 +272,18 @@ static bool parse_untagged(struct imap_scan *s, struct imap_response *ret)
     bool has_number = imap_scan_number(s, &ret->number) && imap_scan_blank(s);
     struct slice name = imap_scan_atom(s);
     ret->word = (enum imap_word)FIND(words, name);
-    bool wants_number = ret->word >= IMAP_EXISTS;
+    bool wants_number = ret->word >= IMAP_EXISTS && ret->word <= IMAP_FETCH;
     if (name.n == 0 || (ret->word != IMAP_OTHER && has_number != wants_number))
         return false;
     (void)imap_scan_blank(s);
     if (is_status(ret->word))
         return parse_status(s, ret);
     if (ret->word == IMAP_CAPABILITY)
-        ret->caps = parse_caps(s->rest);
+        parse_caps(s->rest, ret);
+    else if (ret->word == IMAP_NAMESPACE)
+        return imap_namespace_parse(s, ret);
+    else if (ret->word == IMAP_STATUS)
+        return imap_status_parse(s, ret);
     else if (ret->word == IMAP_LIST)
         return parse_list(s, ret);
     else if (ret->word == IMAP_SEARCH)

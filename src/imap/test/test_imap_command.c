@@ -63,6 +63,65 @@ static void what_cannot_be_sent_fails(void **)
     imap_command_finish(&c);
 }
 
+static void a_message_is_announced_and_stays_where_it_is(void **)
+{
+    static char big[300000];
+    static const struct {
+        unsigned caps;
+        struct slice content;
+        const char *out;
+        size_t wait;
+    } cases[] = {
+        {0, {"a\r\n", 3}, "t APPEND x {3}\r\n\r\n", 16},
+        {IMAP_CAP_LITERAL_PLUS, {"a\r\n", 3}, "t APPEND x {3+}\r\n\r\n", 0},
+        {IMAP_CAP_LITERAL_PLUS, {big, sizeof(big)}, "t APPEND x {300000}\r\n\r\n", 21},
+        {IMAP_CAP_LITERAL_MINUS, {big, 4096}, "t APPEND x {4096+}\r\n\r\n", 0},
+        {IMAP_CAP_LITERAL_MINUS, {big, 4097}, "t APPEND x {4097}\r\n\r\n", 19},
+        {IMAP_CAP_BINARY, {"a\0b", 3}, "t APPEND x ~{3}\r\n\r\n", 17},
+        {0, {"a\0b", 3}, "t APPEND x {3}\r\n\r\n", 16},
+        {IMAP_CAP_BINARY, {"a\xff", 2}, "t APPEND x {2}\r\n\r\n", 16},
+    };
+    struct imap_command c;
+    memset(big, 'x', sizeof(big));
+    imap_command_init(&c);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        imap_command_begin(&c, SLICE("t"), cases[i].caps);
+        imap_command_add(&c, "APPEND x ");
+        imap_command_content(&c, cases[i].content);
+        imap_command_end(&c);
+        assert_false(c.failed);
+        assert_string_equal(buf_cstr(&c.out), cases[i].out);
+        assert_int_equal(c.content_at, c.out.n - 2);
+        assert_ptr_equal(c.content.p, cases[i].content.p);
+        assert_int_equal(c.n_waits, cases[i].wait > 0);
+        if (cases[i].wait)
+            assert_int_equal(c.waits[0], cases[i].wait);
+    }
+    imap_command_begin(&c, SLICE("t"), 0);
+    assert_int_equal(c.content.n, 0);
+    imap_command_finish(&c);
+}
+
+static void dates_are_those_of_append(void **)
+{
+    assert_string_equal(imap_date_time(INT64_C(1795297205123)).s, "21-Nov-2026 21:40:05 +0000");
+    assert_string_equal(imap_date_time(0).s, "01-Jan-1970 00:00:00 +0000");
+    assert_string_equal(imap_date_time(-1).s, "01-Jan-1970 00:00:00 +0000");
+    assert_string_equal(imap_date_time(INT64_MAX).s, "31-Dec-9999 23:59:59 +0000");
+    assert_string_equal(imap_date_time(INT64_C(951782400000)).s, "29-Feb-2000 00:00:00 +0000");
+}
+
+static void only_flags_are_sent_as_flags(void **)
+{
+    static const char *const good[] = {"\\Seen", "$Forwarded", "NonJunk", "a.b-c"};
+    static const char *const bad[] = {"",     "\\",   "a b",      "a)",  "\\Seen\\", "\\Recent",
+                                      "a\rb", "a\"b", "\xc3\xa9", "a]b", "\\*"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_true(imap_flag_is_sendable(slice_str(good[i])));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(imap_flag_is_sendable(slice_str(bad[i])));
+}
+
 static void sasl_answers_are_those_of_the_standards(void **)
 {
     struct buf b = buf_make(1000);
@@ -128,6 +187,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strings_take_the_form_that_the_server_can_read),
         cmocka_unit_test(what_cannot_be_sent_fails),
+        cmocka_unit_test(a_message_is_announced_and_stays_where_it_is),
+        cmocka_unit_test(dates_are_those_of_append),
+        cmocka_unit_test(only_flags_are_sent_as_flags),
         cmocka_unit_test(sasl_answers_are_those_of_the_standards),
         cmocka_unit_test(names_of_folders_go_there_and_back),
         cmocka_unit_test(names_that_are_none_leave_nothing),

@@ -44,6 +44,19 @@ static void describe(const struct imap_response *p, char *ret, size_t n)
                  p->sections[i].origin, SLICE_ARG(p->sections[i].bytes));
     if (p->text.n)
         buf_addf(&b, " \"" SLICE_FMT "\"", SLICE_ARG(p->text));
+    if (p->has_append_limit)
+        buf_addf(&b, " limit%u", p->append_limit);
+    for (size_t i = 0; i < p->n_namespaces; i++)
+        buf_addf(&b, " %d:" SLICE_FMT ":%c", p->namespaces[i].whose,
+                 SLICE_ARG(p->namespaces[i].prefix),
+                 p->namespaces[i].delimiter ? p->namespaces[i].delimiter : '0');
+    if (p->code == IMAP_CODE_PERMANENTFLAGS) {
+        struct slice flag, rest = p->flags;
+        const char *before = " perm(";
+        for (; imap_flags_next(&rest, &flag); before = "|")
+            buf_addf(&b, "%s" SLICE_FMT, before, SLICE_ARG(flag));
+        buf_addf(&b, "%s)", before[0] == '|' ? "" : before);
+    }
     snprintf(ret, n, "%s", buf_cstr(&b));
 }
 
@@ -57,7 +70,7 @@ static const struct {
     {"* NO [ALERT] disk [full]\r\n", "w2 code2:0,0 \"disk [full]\""},
     {"* OK [unclosed text\r\n", "w1 \"[unclosed text\""},
     {"* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN X] hi\r\n", "w1 code3:0,0 caps15 \"hi\""},
-    {"* CAPABILITY IMAP4rev2 LOGINDISABLED\r\n", "w6 caps134a"},
+    {"* CAPABILITY IMAP4rev2 LOGINDISABLED\r\n", "w6 caps774a"},
     {"a1 OK [READ-WRITE] Select\r\n", "tag=a1 w1 code7:0,0 \"Select\""},
     {"a1 NO [AUTHENTICATIONFAILED] no\r\n", "tag=a1 w2 code11:0,0 \"no\""},
     {"a2 OK [APPENDUID 38505 3955] done\r\n", "tag=a2 w1 code9:38505,3955 \"done\""},
@@ -71,7 +84,22 @@ static const struct {
     {"* 3 EXPUNGE\r\n", "w10 n3"},
     {"* 0 RECENT\r\n", "w0"},
     {"* FLAGS (\\Seen)\r\n", "w0"},
-    {"* STATUS \"x\" (MESSAGES {1}\r\n)\r\n", "w0"},
+    {"* STATUS \"x\" (MESSAGES {1}\r\n1)\r\n", "w13"},
+    {"* STATUS \"x\" (MESSAGES 3 APPENDLIMIT 257)\r\n", "w13 limit257"},
+    {"* STATUS x (APPENDLIMIT NIL)\r\n", "w13"},
+    {"* CAPABILITY IMAP4rev1 APPENDLIMIT=99 MOVE\r\n", "w6 caps22001 limit99"},
+    {"* CAPABILITY APPENDLIMIT XLIST BINARY\r\n", "w6 caps38000"},
+    {"* CAPABILITY APPENDLIMIT=99999999999999999999\r\n", "w6 caps20000 limit4294967295"},
+    {"* XLIST (\\HasNoChildren \\Spam) \"/\" Werbung\r\n", "w7 20 '/' <Werbung>"},
+    {"* NAMESPACE ((\"INBOX.\" \".\")) NIL ((\"#shared.\" \".\")(\"p/\" NIL \"X\" (\"y\")))\r\n",
+     "w12 0:INBOX.:. 2:#shared.:. 2:p/:0"},
+    {"* NAMESPACE NIL NIL NIL\r\n", "w12"},
+    {"* OK [PERMANENTFLAGS (\\Seen $x \\*)] y\r\n", "w1 code21:0,0 \"y\" perm(\\Seen|$x|\\*)"},
+    {"* OK [PERMANENTFLAGS ()] y\r\n", "w1 code21:0,0 \"y\" perm()"},
+    {"* OK [PERMANENTFLAGS] y\r\n", "w1 code1:0,0 \"y\""},
+    {"a2 OK [COPYUID 7 304 3956] done\r\n", "tag=a2 w1 code22:7,3956 \"done\""},
+    {"a2 OK [COPYUID 7 304:305 3956:3957] done\r\n", "tag=a2 w1 code1:7,3956 \"done\""},
+    {"a2 NO [TOOBIG] no\r\n", "tag=a2 w2 code23:0,0 \"no\""},
     {"* LIST (\\HasNoChildren \\Junk) \"/\" \"Spam \\\"x\\\\\"\r\n", "w7 20 '/' <Spam \"x\\>"},
     {"* LIST () NIL INBOX\r\n", "w7 0 '0' <INBOX>"},
     {"* LIST (\\NonExistent) \".\" a[b]c\r\n", "w7 1 '.' <a[b]c>"},
@@ -113,6 +141,12 @@ static const struct {
     {"* LIST () \"//\" a\r\n", NULL},
     {"* LIST () \"/\"\r\n", NULL},
     {"* LIST \"/\" a\r\n", NULL},
+    {"* NAMESPACE NIL NIL\r\n", NULL},
+    {"* NAMESPACE ((\"a\" \"//\")) NIL NIL\r\n", NULL},
+    {"* NAMESPACE ((NIL NIL)) NIL NIL\r\n", NULL},
+    {"* NAMESPACE ((\"a\" \".\") NIL NIL\r\n", NULL},
+    {"* STATUS x MESSAGES\r\n", NULL},
+    {"* STATUS x (MESSAGES\r\n", NULL},
 };
 enum { CASES = sizeof(cases) / sizeof(cases[0]) };
 
@@ -211,6 +245,23 @@ static void sets_are_walked(void **)
     assert_false(imap_set_next(&set, &from, &to));
 }
 
+static void flags_are_told_apart(void **)
+{
+    struct imap_reader r;
+    struct imap_response p;
+    size_t used;
+    imap_reader_init(&r);
+    struct slice input = SLICE("* 4 FETCH (UID 9 FLAGS (\\Seen  $Forwarded x[1]) MODSEQ (3))\r\n");
+    assert_int_equal(feed(&r, input, 1, &used), IMAP_DONE);
+    assert_true(imap_response_parse(&r, &p));
+    assert_true(imap_flags_has(p.flags, SLICE("\\SEEN")));
+    assert_true(imap_flags_has(p.flags, SLICE("$forwarded")));
+    assert_true(imap_flags_has(p.flags, SLICE("x[1]")));
+    assert_false(imap_flags_has(p.flags, SLICE("x")));
+    assert_false(imap_flags_has(p.flags, SLICE("MODSEQ")));
+    imap_reader_finish(&r);
+}
+
 static void more_sections_than_are_kept_do_no_harm(void **)
 {
     struct imap_reader r;
@@ -233,6 +284,7 @@ int main(void)
         cmocka_unit_test(what_has_no_end_is_cut_off),
         cmocka_unit_test(deep_lists_are_stepped_over_or_refused_without_recursion),
         cmocka_unit_test(sets_are_walked),
+        cmocka_unit_test(flags_are_told_apart),
         cmocka_unit_test(more_sections_than_are_kept_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
