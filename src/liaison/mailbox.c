@@ -10,6 +10,7 @@ enum {
     LOGOUT_SECONDS = 1,
     RESPONSES_MAX = 100000, /* to one command */
     BYTES_MAX = 32 << 20,
+    PIECE_BYTES = 256 << 10, /* of a message that is written */
 };
 
 /* ---- words --------------------------------------------------------------------------------------
@@ -64,8 +65,15 @@ static struct slice quoted(const struct mailbox *m, struct slice text)
     return text.n > 0 ? slice_of(text.p, text.n < 400 ? text.n : 400) : SLICE("(no reason given)");
 }
 
+void mailbox_take_caps(struct mailbox *m, const struct imap_response *p)
+{
+    m->caps = p->caps;
+    m->append_limit = p->has_append_limit ? p->append_limit : 0;
+}
+
 void mailbox_refused(struct mailbox *m, enum ipc_look_step step, const struct imap_response *p)
 {
+    m->code = p->code;
     mailbox_end_words(&m->end, step, "%s was refused (%s): " SLICE_FMT, m->asked,
                       p->word == IMAP_BAD ? "BAD" : "NO", SLICE_ARG(quoted(m, p->text)));
 }
@@ -177,6 +185,8 @@ static void finish_command(struct mailbox *m, enum ipc_look_step step)
     m->asked_at = mono_now();
     m->until = m->deadline < most ? m->deadline : most;
     m->n_responses = m->n_bytes = 0;
+    m->code = IMAP_CODE_NONE;
+    m->is_said = false;
     if (m->command.failed && !m->is_broken) {
         mailbox_break(m, step, "%s cannot be said in IMAP", m->asked);
         m->end.is_ours = true;
@@ -211,6 +221,39 @@ static enum imap_word wait_for_more(struct mailbox *m, enum ipc_look_step step)
     return IMAP_BYE;
 }
 
+static void extend(struct mailbox *m)
+{
+    mono_us most = mono_now() + SECONDS(COMMAND_SECONDS);
+    m->until = m->deadline < most ? m->deadline : most;
+}
+
+/* `rest` of the command with the content at `content_at` of the whole in between. A piece at a time
+ * with a deadline of its own; before the last one goes out they cannot have it all. */
+static bool write_rest(struct mailbox *m, enum ipc_look_step step, struct slice rest, size_t at)
+{
+    struct slice content = m->command.content;
+    if (content.n == 0) {
+        m->is_said = write_part(m, step, rest); /* on an error the last byte was not sent */
+        return m->is_said;
+    }
+    must(m->command.content_at >= at);
+    struct slice head = slice_of(rest.p, m->command.content_at - at);
+    struct slice tail = slice_skip(rest, head.n);
+    if (head.n > 0 && !write_part(m, step, head))
+        return false;
+    for (; content.n > PIECE_BYTES; content = slice_skip(content, PIECE_BYTES)) {
+        extend(m);
+        if (!write_part(m, step, slice_of(content.p, PIECE_BYTES)))
+            return false;
+    }
+    extend(m);
+    m->is_said = true; /* some take a message whose line end is missing */
+    if (!write_part(m, step, content) || !write_part(m, step, tail))
+        return false;
+    extend(m);
+    return true;
+}
+
 static enum imap_word write_command(struct mailbox *m, enum ipc_look_step step)
 {
     struct slice rest = buf_slice(&m->command.out);
@@ -223,7 +266,7 @@ static enum imap_word write_command(struct mailbox *m, enum ipc_look_step step)
         rest = slice_skip(rest, part.n);
         at = m->command.waits[i];
     }
-    return write_part(m, step, rest) ? IMAP_OK : IMAP_BYE;
+    return write_rest(m, step, rest, at) ? IMAP_OK : IMAP_BYE;
 }
 
 /* The server wants more than the command had. */
@@ -256,7 +299,7 @@ enum imap_word mailbox_run(struct mailbox *m, enum ipc_look_step step, mailbox_s
         if (p.word != IMAP_OK)
             mailbox_refused(m, step, &p);
         else if (p.code == IMAP_CODE_CAPABILITY)
-            m->caps = p.caps;
+            mailbox_take_caps(m, &p);
         if (see)
             see(arg, &p);
         return p.word;

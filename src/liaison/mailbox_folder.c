@@ -62,7 +62,7 @@ static void see_folder(void *arg, const struct imap_response *p)
         return;
     }
     memcpy(name, p->name.p, p->name.n);
-    struct mailbox_folder folder = {slice_of(name, p->name.n), p->folder};
+    struct mailbox_folder folder = {slice_of(name, p->name.n), p->delimiter, p->folder};
     if (is_junk_name(folder.name))
         folder.flags |= IMAP_FOLDER_JUNK;
     size_t at = f->n++;
@@ -71,11 +71,12 @@ static void see_folder(void *arg, const struct imap_response *p)
     f->list[at] = folder;
 }
 
-static enum imap_word list(struct mailbox *m, const char *more, struct mailbox_folders *ret)
+static enum imap_word list(struct mailbox *m, const char *verb, const char *more,
+                           struct mailbox_folders *ret)
 {
     ret->n = 0;
-    mailbox_begin(m, "LIST");
-    imap_command_add(&m->command, "LIST \"\" \"*\"%s", more);
+    mailbox_begin(m, verb);
+    imap_command_add(&m->command, "%s \"\" \"*\"%s", verb, more);
     return mailbox_run(m, IPC_STEP_SELECT, see_folder, ret);
 }
 
@@ -85,9 +86,11 @@ bool mailbox_list(struct mailbox *m, struct mailbox_folders *ret)
     ret->list = mem_new(MAILBOX_FOLDERS_MAX * sizeof(*ret->list));
     enum imap_word word = IMAP_BAD;
     if (m->caps & IMAP_CAP_SPECIAL_USE)
-        word = list(m, " RETURN (SPECIAL-USE)", ret);
+        word = list(m, "LIST", " RETURN (SPECIAL-USE)", ret);
+    else if (m->caps & IMAP_CAP_XLIST) /* what was there before RFC 6154 */
+        word = list(m, "XLIST", "", ret);
     if (word == IMAP_NO || word == IMAP_BAD) /* without LIST-EXTENDED: RFC 5258 */
-        word = list(m, "", ret);
+        word = list(m, "LIST", "", ret);
     return word == IMAP_OK;
 }
 

@@ -32,8 +32,11 @@ struct mailbox {
     struct imap_command command; /* the one that is being written */
     struct buf sasl;             /* wiped at the end */
     unsigned caps;
-    mono_us deadline; /* of all */
-    mono_us until;    /* of what was asked last */
+    uint32_t append_limit; /* bytes of a message; 0: not said */
+    enum imap_code code;   /* of the last refusal */
+    bool is_said;          /* the command may have reached them whole: it may be carried out */
+    mono_us deadline;      /* of all */
+    mono_us until;         /* of what was asked last */
     mono_us asked_at;
     const char *asked;             /* what that was, for words */
     uint32_t last_tag, first_open; /* commands written; the oldest that has no answer yet */
@@ -71,6 +74,8 @@ bool mailbox_next(struct mailbox *m, enum ipc_look_step step, struct imap_respon
 /* Broken off for a reason that the caller saw. */
 void mailbox_break(struct mailbox *m, enum ipc_look_step step, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Notes what the server says it can do. */
+void mailbox_take_caps(struct mailbox *m, const struct imap_response *p);
 /* The server's words about a command it refused. */
 void mailbox_refused(struct mailbox *m, enum ipc_look_step step, const struct imap_response *p);
 
@@ -90,6 +95,7 @@ bool mailbox_select(struct mailbox *m, struct slice name, bool is_read_only,
 enum { MAILBOX_FOLDERS_MAX = 1000 };
 struct mailbox_folder {
     struct slice name; /* as on the wire */
+    char delimiter;    /* 0: none */
     unsigned flags;    /* IMAP_FOLDER_ bits; JUNK also by its name */
 };
 struct mailbox_folders {

@@ -46,7 +46,7 @@ static bool read_greeting(struct mailbox *m)
     if (!mailbox_next(m, IPC_STEP_GREETING, &p, &tag))
         return false;
     if (p.kind == IMAP_UNTAGGED && p.word == IMAP_OK) {
-        m->caps = p.code == IMAP_CODE_CAPABILITY ? p.caps : 0;
+        mailbox_take_caps(m, &p);
         return true;
     }
     /* PREAUTH: logged in as nobody knows whom, and TLS is not possible any more. */
@@ -60,7 +60,7 @@ static void see_caps(void *arg, const struct imap_response *p)
 {
     struct mailbox *m = arg;
     if (p->word == IMAP_CAPABILITY)
-        m->caps = p->caps;
+        mailbox_take_caps(m, p);
 }
 
 /* What the server can do, if it has not said so by itself. */
@@ -106,6 +106,7 @@ static bool start_tls(struct mailbox *m, const char *host, utc_ms *cert_until)
 static bool run_as(struct mailbox *m)
 {
     m->caps = 0;
+    m->append_limit = 0;
     return mailbox_run(m, IPC_STEP_LOGIN, see_caps, m) == IMAP_OK;
 }
 
