@@ -42,6 +42,8 @@ static void forget_core(struct liaison_state *s)
 {
     report_link(s->report, NULL);
     net_link_close(&s->core);
+    if (s->liaison)
+        liaison_forget_contents(s->liaison);
 }
 
 static bool take_domain(struct liaison_state *s, const struct net_frame *f)
@@ -55,12 +57,19 @@ static bool take_domain(struct liaison_state *s, const struct net_frame *f)
     return is_good;
 }
 
+static bool take(struct liaison_state *s, const struct net_frame *f)
+{
+    if (f->type == IPC_T_domain_look)
+        return take_domain(s, f);
+    if (f->type == IPC_T_content)
+        return liaison_content(s->liaison, f->tag, f->payload);
+    return liaison_take(s->liaison, f->type, f->tag, f->payload);
+}
+
 static void on_frame(void *arg, struct net_link *, struct net_frame *f)
 {
     struct liaison_state *s = arg;
-    bool is_good = f->fd < 0 && (f->type == IPC_T_domain_look
-                                     ? take_domain(s, f)
-                                     : liaison_take(s->liaison, f->type, f->tag, f->payload));
+    bool is_good = f->fd < 0 && take(s, f);
     if (f->fd >= 0)
         fd_close(&f->fd);
     if (is_good)
@@ -147,7 +156,8 @@ static void liaison_start(struct child *c)
         .lane = {[LIAISON_PROBES] = {32, limit_of(REFUSE_PROBES), 2},
                  [LIAISON_MAILBOXES] = {32, limit_of(REFUSE_LOOKS), 4},
                  [LIAISON_CONTROLS] = {2, limit_of(REFUSE_CONTROLS), limit_of(REFUSE_CONTROLS)},
-                 [LIAISON_HOOKS] = {8, limit_of(REFUSE_HOOKS), 2}},
+                 [LIAISON_HOOKS] = {8, limit_of(REFUSE_HOOKS), 2},
+                 [LIAISON_RETURNS] = {16, limit_of(REFUSE_RETURNS), 4}},
         .network = s->outside.network,
         .done = on_done,
         .done_arg = s,

@@ -9,21 +9,20 @@
 #include "base/refuse.h"
 
 enum {
-    STACK_BYTES = 256 << 10, /* libcurl and TLS in it */
-    ANSWER_BYTES = 16 << 10,
-    ARENA_BYTES = 1 << 20, /* lists of one work: 500 Message-IDs are 8 KB of slices */
+    STACK_BYTES = 256 << 10,  /* libcurl and TLS in it */
+    ANSWER_BYTES = 512 << 10, /* of mailbox_did; a ceiling, memory grows as needed */
+    ARENA_BYTES = 1 << 20,    /* lists of one work: 500 Message-IDs are 8 KB of slices */
 };
 
 static const struct liaison_kind *const kinds[] = {
     &liaison_probe_kind,   &liaison_look_kind, &liaison_has_kind,
-    &liaison_control_kind, &liaison_hook_kind,
+    &liaison_control_kind, &liaison_hook_kind, &liaison_do_kind,
 };
 
 static const enum refuse_id lane_refusals[LIAISON_LANES] = {
-    [LIAISON_PROBES] = REFUSE_PROBES,
-    [LIAISON_MAILBOXES] = REFUSE_LOOKS,
-    [LIAISON_CONTROLS] = REFUSE_CONTROLS,
-    [LIAISON_HOOKS] = REFUSE_HOOKS,
+    [LIAISON_PROBES] = REFUSE_PROBES,     [LIAISON_MAILBOXES] = REFUSE_LOOKS,
+    [LIAISON_CONTROLS] = REFUSE_CONTROLS, [LIAISON_HOOKS] = REFUSE_HOOKS,
+    [LIAISON_RETURNS] = REFUSE_RETURNS,
 };
 
 struct lane {
@@ -40,6 +39,7 @@ struct lane {
 struct liaison {
     struct liaison_options o; /* set once */
     struct lane lane[LIAISON_LANES];
+    struct liaison_contents *contents;
 };
 
 /* ---- one work -------------------------------------------------------------------------------- */
@@ -49,6 +49,9 @@ static void work_destroy(struct liaison_work **w)
     if ((*w)->payload.p)
         explicit_bzero((*w)->payload.p, (*w)->payload.n);
     buf_finish(&(*w)->payload);
+    if ((*w)->all_bytes)
+        atomic_fetch_sub((*w)->all_bytes, (*w)->content.n);
+    buf_finish(&(*w)->content);
     arena_destroy(&(*w)->arena);
     mem_free(w);
 }
@@ -210,6 +213,7 @@ struct liaison *liaison_create(const struct liaison_options *o)
     must(l->o.network.cancel_fd >= 0);
     for (unsigned i = 0; i < LIAISON_LANES; i++)
         lane_init(&l->lane[i], l, i);
+    l->contents = liaison_contents_create();
     return l;
 }
 
@@ -220,13 +224,31 @@ bool liaison_take(struct liaison *l, uint16_t type, uint64_t tag, struct slice p
         if (kinds[i]->type == type)
             kind = kinds[i];
     struct liaison_work *w = kind ? work_create(kind, tag, payload) : NULL;
+    bool has_room = true;
+    if (w && type == IPC_T_mailbox_do && !liaison_contents_take(l->contents, w, &has_room))
+        work_destroy(&w);
     if (!w)
         return false;
+    if (!has_room) {
+        answer(l, w, refuse(REFUSE_RETURN_BYTES, SLICE(""))->text);
+        work_destroy(&w);
+        return true;
+    }
     if (!lane_take(&l->lane[kind->lane], w)) {
         answer(l, w, refuse(lane_refusals[kind->lane], SLICE(""))->text);
         work_destroy(&w);
     }
     return true;
+}
+
+bool liaison_content(struct liaison *l, uint64_t tag, struct slice bytes)
+{
+    return liaison_contents_add(l->contents, tag, bytes);
+}
+
+void liaison_forget_contents(struct liaison *l)
+{
+    liaison_contents_forget(l->contents);
 }
 
 void liaison_destroy(struct liaison **liaison)
@@ -240,6 +262,7 @@ void liaison_destroy(struct liaison **liaison)
     for (unsigned i = 0; i < LIAISON_LANES; i++)
         lane_finish(&l->lane[i]);
     fd_close(&l->o.network.cancel_fd);
+    liaison_contents_destroy(&l->contents);
     mem_free(liaison);
 }
 

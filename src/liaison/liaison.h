@@ -10,6 +10,8 @@
  *                 the primary's SMTP, wait until it is in the mailbox and can be read, remove it
  *                 and older ones of ours.
  *   mailbox_has   search all folders of one mailbox for Message-IDs.
+ *   mailbox_do    make messages of one mailbox as they shall be: append, flags, move, remove; each
+ *                 is looked for first, doing it twice changes nothing.
  *   hook          call a webhook (hook.h): signed, no redirect, nobody's inside.
  *   control       connect to hosts that have nothing to do with any primary, ask the resolver.
  * Hosts are tried in order until one is well. Secrets are wiped when their work ends and are in no
@@ -28,6 +30,7 @@ enum liaison_lane {
     LIAISON_MAILBOXES,
     LIAISON_CONTROLS,
     LIAISON_HOOKS, /* liaison_hook_prepare comes first */
+    LIAISON_RETURNS,
     LIAISON_LANES
 };
 
@@ -50,5 +53,9 @@ void liaison_destroy(struct liaison **l); /* abandons what runs, answers it; tak
 /* Any thread; does not block. `payload` is a message of `type`, borrowed. False: nonsense, or not a
  * work of the liaison; then nothing is answered. */
 bool liaison_take(struct liaison *l, uint16_t type, uint64_t tag, struct slice payload);
+/* A piece of the messages for a mailbox_do that comes with the same tag; copied. All that is held
+ * has a ceiling: over it the mailbox_do is answered as not tried. False: nonsense. Any thread. */
+bool liaison_content(struct liaison *l, uint64_t tag, struct slice bytes);
+void liaison_forget_contents(struct liaison *l); /* whoever sent them is gone */
 
 #endif

@@ -4,18 +4,25 @@
 
 #include "liaison/liaison.h"
 
+#include <stdatomic.h>
+
 /* What a work asks, in memory of its own. */
 struct liaison_work {
     struct list node;
     uint64_t tag;
     const struct liaison_kind *kind;
     uint64_t primary;
-    struct buf payload;  /* wiped at the end: it may hold a secret */
-    struct arena *arena; /* lists that the payload unpacks into */
+    struct buf content;       /* messages that came before it, mailbox_do only */
+    uint64_t content_bytes;   /* what it must have */
+    bool may_lack_content;    /* or none */
+    atomic_size_t *all_bytes; /* of all contents of the liaison; NULL: it has none */
+    struct buf payload;       /* wiped at the end: it may hold a secret */
+    struct arena *arena;      /* lists that the payload unpacks into */
     union {
         struct ipc_probe probe;
         struct ipc_mailbox_look look;
         struct ipc_mailbox_has has;
+        struct ipc_mailbox_do todo;
         struct ipc_control control;
         struct ipc_hook hook;
     };
@@ -34,8 +41,19 @@ struct liaison_kind {
 extern const struct liaison_kind liaison_probe_kind;   /* liaison_look.c */
 extern const struct liaison_kind liaison_look_kind;    /* mailbox_look.c */
 extern const struct liaison_kind liaison_has_kind;     /* mailbox_has.c */
+extern const struct liaison_kind liaison_do_kind;      /* give.c */
 extern const struct liaison_kind liaison_control_kind; /* liaison_control.c */
 extern const struct liaison_kind liaison_hook_kind;    /* hook_send.c */
+
+/* liaison_content.c: contents that wait for their mailbox_do, by tag. */
+struct liaison_contents;
+struct liaison_contents *liaison_contents_create(void);
+void liaison_contents_destroy(struct liaison_contents **c);
+bool liaison_contents_add(struct liaison_contents *c, uint64_t tag, struct slice bytes);
+void liaison_contents_forget(struct liaison_contents *c);
+/* Hands over what came for this work. False: not what it says. `*ret_has_room`: all of it was kept.
+ */
+bool liaison_contents_take(struct liaison_contents *c, struct liaison_work *w, bool *ret_has_room);
 
 /* `ms` within what is sensible: at least 100 ms, at most `most_ms`. */
 mono_us liaison_timeout(uint32_t ms, uint32_t most_ms);

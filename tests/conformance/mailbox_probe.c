@@ -199,7 +199,7 @@ int main(int n_args, char **args)
     for (int i = 2; i < n_args; i++)
         take_argument(&p, args[i]);
     struct net_tls_client *tls = make_tls(p.ca);
-    struct liaison_options o = {.lane = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}},
+    struct liaison_options o = {.lane = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}},
                                 .network = {.hostname = "gate.example.test",
                                             .tls = tls,
                                             .timeouts = courier_timeouts_usual(),

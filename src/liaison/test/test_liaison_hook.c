@@ -135,13 +135,14 @@ static struct net_tls_client *tls;
 
 static struct liaison *hooks(unsigned threads, unsigned max)
 {
-    struct liaison_options o = {.lane = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {threads, max, threads}},
-                                .network = {.hostname = "mx1.example",
-                                            .policy = &policy,
-                                            .resolve = resolve,
-                                            .tls = tls,
-                                            .timeouts = courier_timeouts_usual()},
-                                .done = on_done};
+    struct liaison_options o = {
+        .lane = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {threads, max, threads}, {1, 1, 1}},
+        .network = {.hostname = "mx1.example",
+                    .policy = &policy,
+                    .resolve = resolve,
+                    .tls = tls,
+                    .timeouts = courier_timeouts_usual()},
+        .done = on_done};
     seen.n = 0;
     return liaison_create(&o);
 }
