@@ -1,15 +1,21 @@
 /* The room `liaison` for the stories with a real mail server; not a tool for operators.
- *     mailbox_probe login|canary|has|probe NAME=VALUE...
+ *     mailbox_probe login|canary|has|probe|do NAME=VALUE...
  * with imap=ADDRESS:PORT smtp=ADDRESS:PORT tls=may|must|verify|never implicit=1 tls_name= ca=FILE
  * mechanism=plain|login|xoauth2 user= act_as= secret= address= token= timeout_ms= id=... (many).
- * Writes the answer as "name value" lines. */
+ * do: dry=1, and for each message op=append|set, then what belongs to it: trace= message_id= date=
+ * sender= role= folder=A/B from_role= from=A/B add=FLAG,FLAG remove= fate= internal= file=.
+ * Writes the answer as "name value" lines; of do one "op RESULT UID FOLDER<TAB>words" each. */
 #include "liaison/liaison.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { IDS_MAX = 500 };
+enum { IDS_MAX = 500, OPS_MAX = 200, PARTS_MAX = 32 };
+
+struct one_op {
+    struct ipc_folder_part folder[PARTS_MAX], from[PARTS_MAX], add[PARTS_MAX], remove[PARTS_MAX];
+};
 
 struct probe {
     struct ipc_host imap, smtp;
@@ -17,6 +23,10 @@ struct probe {
     struct ipc_mailbox_look look;
     struct ipc_message_id ids[IDS_MAX];
     uint32_t n_ids;
+    struct ipc_mailbox_op ops[OPS_MAX];
+    struct one_op parts[OPS_MAX];
+    struct ipc_mailbox_do todo;
+    struct buf content;
     const char *ca;
     pthread_mutex_t lock;
     pthread_cond_t came;
@@ -55,6 +65,18 @@ static void print_observed(const struct ipc_observed *o)
     print("text", o->text);
 }
 
+static void print_did(const struct ipc_mailbox_did *d)
+{
+    printf("step %s\nis_ours %d\ntook_ms %u\n", ipc_look_step_name(d->step), d->is_ours,
+           d->took_ms);
+    print("text", d->text);
+    for (uint32_t i = 0; i < d->n_results; i++) {
+        const struct ipc_op_result *r = &d->results[i];
+        printf("op %s %u " SLICE_FMT "\t" SLICE_FMT "\n", ipc_op_result_name(r->result), r->uid,
+               SLICE_ARG(r->folder), SLICE_ARG(r->text));
+    }
+}
+
 static void on_done(void *arg, enum ipc_type type, uint64_t, struct buf *answer)
 {
     struct probe *p = arg;
@@ -62,6 +84,7 @@ static void on_done(void *arg, enum ipc_type type, uint64_t, struct buf *answer)
     struct ipc_mailbox_seen seen;
     struct ipc_mailbox_has_told told;
     struct ipc_observed observed;
+    struct ipc_mailbox_did did;
     if (type == IPC_T_mailbox_seen && ipc_mailbox_seen_unpack(buf_slice(answer), a, &seen))
         print_seen(&seen);
     else if (type == IPC_T_mailbox_has_told &&
@@ -69,6 +92,8 @@ static void on_done(void *arg, enum ipc_type type, uint64_t, struct buf *answer)
         print_told(&told);
     else if (type == IPC_T_observed && ipc_observed_unpack(buf_slice(answer), a, &observed))
         print_observed(&observed);
+    else if (type == IPC_T_mailbox_did && ipc_mailbox_did_unpack(buf_slice(answer), a, &did))
+        print_did(&did);
     arena_destroy(&a);
     pthread_mutex_lock(&p->lock);
     p->is_done = true;
@@ -101,6 +126,95 @@ static struct ipc_host host_of(struct slice value)
     return host;
 }
 
+/* ---- arguments of `do` ---- */
+
+static uint32_t split(struct slice value, char at, struct ipc_folder_part *ret)
+{
+    uint32_t n = 0;
+    while (value.n > 0 && n < PARTS_MAX)
+        ret[n++].text = slice_cut(value, at, &value);
+    return n;
+}
+
+static void add_file(struct probe *p, struct ipc_mailbox_op *op, const char *path)
+{
+    FILE *f = fopen(path, "rb");
+    must(f);
+    char part[65536];
+    for (size_t n; (n = fread(part, 1, sizeof(part), f)) > 0; op->bytes += (uint32_t)n)
+        buf_add(&p->content, part, n);
+    fclose(f);
+}
+
+/* False: not a word of `do`. */
+static bool take_op(struct probe *p, struct slice name, struct slice value)
+{
+    static const char *const names[] = {
+        "op",   "trace", "message_id", "date", "sender",   "role", "folder", "from_role",
+        "from", "add",   "remove",     "fate", "internal", "file", "dry",    NULL};
+    static const char *const whats[] = {"none", "append", "set", NULL};
+    static const char *const roles[] = {"none",  "inbox", "sent",    "drafts",
+                                        "trash", "junk",  "archive", NULL};
+    static const char *const fates[] = {"stay", "move", "trash", "expunge", NULL};
+    unsigned at = 0;
+    while (names[at] && !slice_eq(name, slice_str(names[at])))
+        at++;
+    if (at == 0) {
+        must(p->todo.n_ops < OPS_MAX);
+        p->ops[p->todo.n_ops++].what = (uint8_t)one_of(value, whats);
+        return true;
+    }
+    if (at == 14)
+        p->todo.is_dry = 1;
+    if (!names[at] || at == 14)
+        return names[at] != NULL;
+    must(p->todo.n_ops > 0);
+    struct ipc_mailbox_op *op = &p->ops[p->todo.n_ops - 1];
+    struct one_op *parts = &p->parts[p->todo.n_ops - 1];
+    switch (at) {
+    case 1:
+        op->trace = value;
+        break;
+    case 2:
+        op->message_id = value;
+        break;
+    case 3:
+        op->date = strtoll(value.p, NULL, 10);
+        break;
+    case 4:
+        op->sender = value;
+        break;
+    case 5:
+        op->role = (uint8_t)one_of(value, roles);
+        break;
+    case 6:
+        op->n_folder = split(value, '/', op->folder = parts->folder);
+        break;
+    case 7:
+        op->from_role = (uint8_t)one_of(value, roles);
+        break;
+    case 8:
+        op->n_from_folder = split(value, '/', op->from_folder = parts->from);
+        break;
+    case 9:
+        op->n_flags_add = split(value, ',', op->flags_add = parts->add);
+        break;
+    case 10:
+        op->n_flags_remove = split(value, ',', op->flags_remove = parts->remove);
+        break;
+    case 11:
+        op->fate = (uint8_t)one_of(value, fates);
+        break;
+    case 12:
+        op->internal_date = strtoll(value.p, NULL, 10);
+        break;
+    case 13:
+        add_file(p, op, value.p);
+        break;
+    }
+    return true;
+}
+
 static void take_number(struct probe *p, struct slice name, struct slice value)
 {
     static const char *const tls[] = {"may", "must", "verify", "never", NULL};
@@ -119,7 +233,7 @@ static void take_number(struct probe *p, struct slice name, struct slice value)
         p->look.timeout_ms = (uint32_t)strtoul(value.p, NULL, 10);
     else if (slice_eq(name, SLICE("ca")))
         p->ca = value.p;
-    else
+    else if (!take_op(p, name, value))
         one_of(name, (const char *const[]){NULL});
 }
 
@@ -159,6 +273,14 @@ static enum ipc_type pack(struct probe *p, const char *verb, struct buf *out)
         ipc_probe_pack(out, &probe);
         return IPC_T_probe;
     }
+    if (strcmp(verb, "do") == 0) {
+        p->todo.timeout_ms = l->timeout_ms;
+        p->todo.server = &p->server;
+        p->todo.n_server = 1;
+        p->todo.ops = p->ops;
+        ipc_mailbox_do_pack(out, &p->todo);
+        return IPC_T_mailbox_do;
+    }
     if (strcmp(verb, "has") == 0) {
         struct ipc_mailbox_has has = {.timeout_ms = l->timeout_ms,
                                       .server = &p->server,
@@ -193,7 +315,8 @@ int main(int n_args, char **args)
 {
     static struct probe p = {.lock = PTHREAD_MUTEX_INITIALIZER,
                              .came = PTHREAD_COND_INITIALIZER,
-                             .look.timeout_ms = 20000};
+                             .look.timeout_ms = 20000,
+                             .content = {.max = IPC_OP_CONTENT_MAX}};
     if (n_args < 2)
         return 2;
     for (int i = 2; i < n_args; i++)
@@ -209,6 +332,11 @@ int main(int n_args, char **args)
     struct liaison *l = liaison_create(&o);
     SCOPED(buf_finish) struct buf question = buf_make(IPC_LIST_FRAME_MAX);
     enum ipc_type type = pack(&p, args[1], &question);
+    for (struct slice rest = buf_slice(&p.content); rest.n > 0;) {
+        size_t n = rest.n < IPC_CONTENT_MAX ? rest.n : IPC_CONTENT_MAX;
+        must(liaison_content(l, 1, slice_of(rest.p, n)));
+        rest = slice_skip(rest, n);
+    }
     must(!question.failed && liaison_take(l, (uint16_t)type, 1, buf_slice(&question)));
     pthread_mutex_lock(&p.lock);
     while (!p.is_done)
