@@ -352,6 +352,29 @@ static enum imap_word run_named(struct give *g, const char *verb, const char *na
     return mailbox_run(g->m, IPC_STEP_PUT, NULL, NULL);
 }
 
+static void see_there(void *arg, const struct imap_response *p)
+{
+    bool *is_there = arg;
+    *is_there |= p->word == IMAP_LIST && !(p->folder & IMAP_FOLDER_NOSELECT);
+}
+
+/* They said no: because it is there? Not all have a code for that (RFC 5530). */
+static enum imap_word look_there(struct give *g, const char *name, bool *ret_is_there)
+{
+    enum imap_code code = g->m->code;
+    struct mailbox_end why = g->m->end;
+    *ret_is_there = false;
+    mailbox_begin(g->m, "LIST");
+    imap_command_add(&g->m->command, "LIST \"\" ");
+    imap_command_string(&g->m->command, slice_str(name));
+    enum imap_word word = mailbox_run(g->m, IPC_STEP_PUT, see_there, ret_is_there);
+    if (word == IMAP_BYE)
+        return word;
+    g->m->code = code;
+    g->m->end = why;
+    return IMAP_NO;
+}
+
 static enum imap_word ask_make(struct give *g, void *arg)
 {
     const struct give_target *t = arg;
@@ -362,6 +385,8 @@ static enum imap_word ask_make(struct give *g, void *arg)
     if (word == IMAP_NO || word == IMAP_BAD)
         word = run_named(g, "CREATE", t->name, NULL);
     bool is_there = word == IMAP_NO && g->m->code == IMAP_CODE_ALREADYEXISTS;
+    if (word == IMAP_NO && !is_there)
+        word = look_there(g, t->name, &is_there);
     if (word == IMAP_OK || is_there) /* people who are not subscribed would not see it */
         word = run_named(g, "SUBSCRIBE", t->name, NULL) == IMAP_BYE ? IMAP_BYE : IMAP_OK;
     return word;

@@ -266,6 +266,9 @@ class Session:
         return ["* NAMESPACE " + self.habits.namespace, "OK NAMESPACE completed."]
 
     def do_list(self, words, word="LIST"):
+        if words[1] != b"*":
+            is_there = self.folder(words[1]) is not None
+            return [f'* LIST () "/" "{words[1].decode()}"'] * is_there + ["OK LIST completed."]
         lines = []
         if len(words) > 2 and not self.habits.special_use:
             return ["BAD Command Argument Error. 11"]
