@@ -14,7 +14,7 @@ static const struct {
     enum ipc_type type;
     int from, to;
 } table[] = {
-    {"content", IPC_T_content, G | D | C, C | K | D | G},
+    {"content", IPC_T_content, G | D | C, C | K | D | G | L},
     {"facts", IPC_T_facts, C, G},
     {"rcpt_ask", IPC_T_rcpt_ask, G, C},
     {"rcpt_told", IPC_T_rcpt_told, C, G},
@@ -55,6 +55,8 @@ static const struct {
     {"highs", IPC_T_highs, G | D | K | L | R, C},
     {"parse", IPC_T_parse, C, G},
     {"parsed", IPC_T_parsed, G, C},
+    {"mailbox_do", IPC_T_mailbox_do, C, L},
+    {"mailbox_did", IPC_T_mailbox_did, L, C},
 };
 enum { TABLE = sizeof(table) / sizeof(table[0]) };
 

@@ -586,6 +586,81 @@ static void a_black_hole_gets_its_share_and_stopping_answers_all(void **)
     kit_stop(&k);
 }
 
+/* ---- giving back: the contents that come before ---- */
+
+static bool take_do(struct kit *k, uint64_t tag, uint32_t bytes, bool is_dry)
+{
+    struct ipc_host host = {SLICE("127.0.0.1"), 1};
+    struct ipc_server at = server_at(&host, 1);
+    struct ipc_mailbox_op ops[2] = {
+        {.what = IPC_OP_APPEND, .message_id = SLICE("<a@x>"), .bytes = bytes},
+        {.what = IPC_OP_SET, .message_id = SLICE("<b@x>"), .bytes = 99}};
+    struct ipc_mailbox_do d = {.primary = 7,
+                               .server = &at,
+                               .n_server = 1,
+                               .timeout_ms = 500,
+                               .is_dry = is_dry,
+                               .ops = ops,
+                               .n_ops = 2};
+    SCOPED(buf_finish) struct buf b = buf_make(IPC_LIST_FRAME_MAX);
+    ipc_mailbox_do_pack(&b, &d);
+    return liaison_take(k->l, IPC_T_mailbox_do, tag, buf_slice(&b));
+}
+
+static void contents_must_be_those_of_the_appends(void **)
+{
+    struct kit k;
+    struct ipc_mailbox_did did;
+    kit_start(&k, SLICE(""), 10);
+    assert_false(take_do(&k, 1, 5, false)); /* none */
+    assert_true(liaison_content(k.l, 2, SLICE("1234")));
+    assert_false(take_do(&k, 2, 5, false)); /* too few */
+    assert_true(liaison_content(k.l, 3, SLICE("123456")));
+    assert_false(take_do(&k, 3, 5, true)); /* too many */
+    assert_true(liaison_content(k.l, 4, SLICE("12")));
+    liaison_forget_contents(k.l);
+    assert_false(take_do(&k, 4, 2, false));
+    assert_int_equal(kit_count(&k), 0);
+    assert_true(liaison_content(k.l, 5, SLICE("123")) && liaison_content(k.l, 5, SLICE("45")));
+    assert_true(take_do(&k, 5, 5, false));
+    kit_wait(&k, 1);
+    assert_true(take_do(&k, 6, 5, true)); /* a dry run needs none */
+    kit_wait(&k, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(ipc_mailbox_did_unpack(k.answer[i].payload, k.arena, &did));
+        assert_int_equal(did.n_results, 2);
+        assert_int_equal(did.step, IPC_STEP_CONNECT);
+        assert_int_equal(did.results[1].result, IPC_OP_NOT_TRIED);
+        assert_true(did.results[1].text.n > 0);
+    }
+    assert_false(take_do(&k, 7, IPC_OP_CONTENT_MAX + 1, true));
+    kit_stop(&k);
+}
+
+static void contents_over_the_ceiling_are_told_and_leave_room(void **)
+{
+    static char piece[4 << 20];
+    struct kit k;
+    struct ipc_mailbox_did did;
+    kit_start(&k, SLICE(""), 10);
+    for (uint64_t tag = 1; tag <= 5; tag++) /* four are the ceiling */
+        for (size_t n = 0; n < IPC_OP_CONTENT_MAX; n += sizeof(piece))
+            assert_true(liaison_content(k.l, tag, slice_of(piece, sizeof(piece))));
+    assert_false(liaison_content(k.l, 1, SLICE("x"))); /* of one */
+    assert_true(take_do(&k, 5, IPC_OP_CONTENT_MAX, false));
+    assert_int_equal(kit_count(&k), 1);
+    assert_true(ipc_mailbox_did_unpack(k.answer[0].payload, k.arena, &did));
+    assert_true(did.is_ours && kit_says(did.text, "too much mail at once"));
+    assert_int_equal(did.n_results, 2);
+    liaison_forget_contents(k.l);
+    assert_true(liaison_content(k.l, 6, SLICE("12345")));
+    assert_true(take_do(&k, 6, 5, false));
+    kit_wait(&k, 2);
+    assert_true(ipc_mailbox_did_unpack(k.answer[1].payload, k.arena, &did));
+    assert_false(kit_says(did.text, "too much"));
+    kit_stop(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -597,6 +672,8 @@ int main(void)
         cmocka_unit_test(a_canary_that_does_not_come_is_lost_in_words),
         cmocka_unit_test(a_canary_is_not_sent_where_it_would_be_another_message),
         cmocka_unit_test(each_id_is_found_absent_or_unsure),
+        cmocka_unit_test(contents_must_be_those_of_the_appends),
+        cmocka_unit_test(contents_over_the_ceiling_are_told_and_leave_room),
         cmocka_unit_test(a_black_hole_gets_its_share_and_stopping_answers_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
