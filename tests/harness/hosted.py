@@ -22,8 +22,8 @@ SYSTEM_FLAGS = ("\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft")
 @dataclasses.dataclass
 class Habits:
     """What is particular. `drop`: (verb, number of its occurrence) -> "before" it is carried out,
-    "after" (no answer), "late" (no answer, carried out a moment later), "bye"; or a function of
-    (verb, number) that says so."""
+    "after" (no answer), "late" (no answer, carried out when the test says so), "bye"; or a function
+    of (verb, number) that says so."""
 
     caps: tuple = CAPS
     folders: tuple = FOLDERS
@@ -98,6 +98,7 @@ class Hosted:
         self.counts = {}        # verb -> how often it came
         self.longest = 0        # line
         self.n_connections = 0
+        self.late = []          # what is still to be carried out
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.threads = []
@@ -129,6 +130,11 @@ class Hosted:
 
     def add(self, raw, folder="INBOX", flags=()):
         return self.folders[folder].add(raw, flags)
+
+    def carry_out_late(self):
+        while self.late:
+            session, verb, words = self.late.pop(0)
+            session.carry_out(verb, words)
 
     def state(self):
         with self.lock:
@@ -212,7 +218,7 @@ class Session:
             self.send(f"{tag} {answers.pop(0)}")
             return
         if how == "late":
-            threading.Timer(0.8, self.carry_out, (verb, words)).start()
+            self.server.late.append((self, verb, words))
             raise Gone
         lines = self.carry_out(verb, words)
         if how == "after":
