@@ -1,4 +1,5 @@
 /* The desk's life: recovery, links, the tick, gathering what is written at the end of a turn. */
+#include "desk/desk_account_int.h"
 #include "desk/desk_parse_int.h"
 #include "desk/desk_state_int.h"
 #include "desk/desk_watch_int.h"

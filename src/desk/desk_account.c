@@ -1,6 +1,6 @@
 /* Accounts: who has one, and its next change number. Everything that changes an account takes its
  * number here, on the loop, in the order in which the records go to the store. */
-#include "desk/desk_int.h"
+#include "desk/desk_account_int.h"
 
 #include "store/store_account.h"
 

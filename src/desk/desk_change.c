@@ -1,6 +1,6 @@
 /* Changes of the administration, one at a time: each is written, synced, applied to memory and to
  * the index, and only then answered; so the next one is decided on what is really there. */
-#include "desk/desk_int.h"
+#include "desk/desk_account_int.h"
 
 enum { CHANGES_MAX = 256 };
 

@@ -1,5 +1,6 @@
 /* What gates ask: is this recipient ours, take this message; and what they report: the reply has
  * been handed to its connection. */
+#include "desk/desk_account_int.h"
 #include "desk/desk_parse_int.h"
 #include "desk/desk_state_int.h"
 

@@ -41,19 +41,6 @@ struct peer {
     unsigned n_requests; /* door: that have no answer yet */
 };
 
-/* Of a person: desk_account.c. */
-struct desk_account {
-    uint64_t person;
-    uint64_t modseq; /* the largest number that was given */
-    uint64_t inbox;  /* 0: removed */
-};
-
-/* Where a message went whose sender still waits for an answer. */
-struct put_place {
-    uint64_t account, mailbox;
-    uint32_t uid;
-};
-
 /* One message on its way from a gate (or from ourselves) into the store. */
 struct accept {
     struct list node; /* in desk->pending while the sender waits for the primary */
@@ -114,7 +101,7 @@ struct desk {
     struct gate gates[GATES_MAX];
     struct peer courier, liaison, door, resolver;
     uint64_t last_id;
-    struct map *accounts;    /* person -> struct desk_account */
+    struct map *accounts;    /* person -> struct desk_account: desk_account_int.h */
     struct map *primaries;   /* id -> struct desk_primary */
     struct map *agains;      /* primary -> struct again: desk_again.c */
     struct map *checks;      /* tag -> struct desk_check: people who asked for one */
@@ -229,14 +216,6 @@ void desk_plan(struct taking *t, struct record_message *m);
 /* When the record goes to the store: numbers in the accounts where its rows lie. */
 void desk_assign_places(struct desk *d, struct record_message *m);
 struct slice desk_domain_of(struct slice address);
-
-/* ---- desk_account.c: accounts and their numbers ---- */
-enum err desk_accounts_load(struct desk *d, struct store_reader *reader, struct errinfo *ei);
-struct desk_account *desk_account(struct desk *d, uint64_t person);             /* NULL: has none */
-void desk_account_mailbox(struct desk *d, const struct record_mailbox *m); /* it is durable */
-/* Writes tombstones: numbers are given here, flags and places as they were. `emails` and their
- * places are changed. */
-void desk_emails_gone(struct desk *d, struct record_email *emails, uint32_t n);
 
 /* ---- desk_accept.c: a message becomes durable ---- */
 void desk_take(struct gate *g, uint64_t tag, const struct ipc_take *take,

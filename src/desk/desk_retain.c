@@ -6,7 +6,7 @@
  * holds it. Accounts let go of what is older than the retention: they get tombstones, so that those
  * who read them learn of it. Everything goes by a record, so that an index that is made anew is the
  * same. */
-#include "desk/desk_int.h"
+#include "desk/desk_account_int.h"
 
 #include "continuity/episode.h"
 #include "store/store_account.h"

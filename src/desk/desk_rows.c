@@ -1,5 +1,5 @@
 /* The ledger rows of a message, its places in continuity mailboxes, and its deliveries. */
-#include "desk/desk_int.h"
+#include "desk/desk_account_int.h"
 
 #include "wire/wire.h"
 

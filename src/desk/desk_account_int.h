@@ -1,0 +1,27 @@
+/* Accounts and their change numbers, inside of desk. */
+#ifndef DESK_DESK_ACCOUNT_INT_H
+#define DESK_DESK_ACCOUNT_INT_H
+
+#include "desk/desk_int.h"
+
+/* Of a person. */
+struct desk_account {
+    uint64_t person;
+    uint64_t modseq; /* the largest number that was given */
+    uint64_t inbox;  /* 0: removed */
+};
+
+/* Where a message went whose sender still waits for an answer. */
+struct put_place {
+    uint64_t account, mailbox;
+    uint32_t uid;
+};
+
+enum err desk_accounts_load(struct desk *d, struct store_reader *reader, struct errinfo *ei);
+struct desk_account *desk_account(struct desk *d, uint64_t person);        /* NULL: has none */
+void desk_account_mailbox(struct desk *d, const struct record_mailbox *m); /* it is durable */
+/* Writes tombstones: numbers are given here, flags and places as they were. `emails` and their
+ * places are changed. */
+void desk_emails_gone(struct desk *d, struct record_email *emails, uint32_t n);
+
+#endif
