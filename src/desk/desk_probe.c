@@ -506,7 +506,7 @@ static bool take(struct desk *d, struct net_frame *f)
     case IPC_T_highs:
         return desk_take_report(d, "liaison", f);
     default:
-        return true; /* it may send this, and nobody waits for it */
+        return false; /* nobody asks for it */
     }
 }
 
