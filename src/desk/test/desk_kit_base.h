@@ -142,15 +142,18 @@ static void disk_wait_for_sync(void)
 
 /* ---- clocks ---- */
 
-/* Seconds, for the desk's loop only: others wait by the kernel's. */
+/* Seconds, for the desk's loop only: others wait by the kernel's, and so do the loop's own timers,
+ * which ask the coarse clock. */
 static _Atomic time_t kit_later, kit_utc_later;
 static _Thread_local bool kit_is_loop;
 
 int clock_gettime(clockid_t id, struct timespec *ret)
 {
     int failed = (int)syscall(SYS_clock_gettime, id, ret);
-    if (failed == 0 && kit_is_loop)
-        ret->tv_sec += id == CLOCK_MONOTONIC ? kit_later : kit_utc_later;
+    if (failed == 0 && kit_is_loop && id == CLOCK_MONOTONIC)
+        ret->tv_sec += kit_later;
+    if (failed == 0 && kit_is_loop && (id == CLOCK_REALTIME || id == CLOCK_BOOTTIME))
+        ret->tv_sec += kit_utc_later;
     return failed;
 }
 
