@@ -1,0 +1,295 @@
+/* What changed since a state (RFC 8620 section 5.2).
+ *
+ * Each thing that changed has one number in the order of changes: when it was created, if that was
+ * since then; otherwise when it changed last. Going through them in that order, a client that
+ * stops anywhere and goes on from there hears of each creation exactly once, and of every change
+ * behind the place where it stopped. */
+#include "account/account_int.h"
+
+#include <stdlib.h>
+
+enum what { CREATED, UPDATED, DESTROYED };
+
+struct found {
+    uint64_t id, at; /* `at`: its number in the order of changes */
+    enum what what;
+    bool is_counts_only;
+};
+
+struct search {
+    const struct account *a;
+    uint64_t since;
+    struct arena *arena;
+    struct found *found;
+    size_t n, cap;
+};
+
+static void add(struct search *s, uint64_t id, enum what what, uint64_t at, bool is_counts_only)
+{
+    s->found = account_grow(s->found, s->n, &s->cap, sizeof(*s->found));
+    s->found[s->n++] = (struct found){id, at, what, is_counts_only};
+}
+
+static void add_thing(struct search *s, uint64_t id, uint64_t created, uint64_t modseq,
+                      bool is_gone)
+{
+    if (modseq <= s->since || (is_gone && created > s->since))
+        return;
+    if (created > s->since)
+        add(s, id, CREATED, created, false);
+    else
+        add(s, id, is_gone ? DESTROYED : UPDATED, modseq, false);
+}
+
+/* ---- emails: newest change first ---- */
+
+#define CHANGED_SINCE(it, s)                                                                       \
+    struct list *it = (s)->a->changed.prev;                                                        \
+    it !=                                                                                          \
+        &(s)->a->changed &&container_of(it, struct account_entry, changed)->e.modseq > (s)->since; \
+    it = it->prev
+
+static void find_emails(struct search *s)
+{
+    for (CHANGED_SINCE(it, s)) {
+        const struct account_email *e = &container_of(it, struct account_entry, changed)->e;
+        add_thing(s, e->message, e->created, e->modseq, e->is_gone);
+    }
+}
+
+/* ---- threads: an email joined or left ---- */
+
+/* Number of the last time its list of emails changed. */
+static uint64_t membership(const struct account_email *e)
+{
+    return e->is_gone ? e->modseq : e->created;
+}
+
+struct step {
+    uint64_t at;
+    int by; /* an email joins: 1; leaves: -1 */
+};
+
+static int in_time(const void *x, const void *y)
+{
+    uint64_t a = ((const struct step *)x)->at, b = ((const struct step *)y)->at;
+    return a < b ? -1 : a > b;
+}
+
+/* A thread may end and begin again, when an answer comes to what was destroyed: then it is told
+ * both, and made one change if both are in the same answer. */
+static void tell_steps(struct search *s, uint64_t id, struct step *steps, size_t n, size_t n_here)
+{
+    uint64_t created = 0;
+    bool was_there = n_here > 0;
+    if (n)
+        qsort(steps, n, sizeof(*steps), in_time);
+    for (size_t i = 0; i < n; i++) {
+        if (n_here == 0)
+            created = steps[i].at;
+        n_here += (size_t)steps[i].by;
+        if (n_here > 0)
+            continue;
+        if (created == 0 && was_there)
+            add(s, id, DESTROYED, steps[i].at, false);
+        created = 0;
+        was_there = false;
+    }
+    if (n_here > 0 && (created || !was_there))
+        add(s, id, CREATED, created, false);
+    else if (n_here > 0)
+        add(s, id, UPDATED, steps[n - 1].at, false);
+}
+
+static void find_thread(struct search *s, const struct account_thread *t)
+{
+    struct step *steps = mem_new(2 * t->n * sizeof(*steps));
+    size_t n = 0, n_here = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        const struct account_email *e = &account_entry(s->a, t->members[i])->e;
+        n_here += e->created <= s->since && (!e->is_gone || e->modseq > s->since);
+        if (e->created > s->since)
+            steps[n++] = (struct step){e->created, 1};
+        if (e->is_gone && e->modseq > s->since)
+            steps[n++] = (struct step){e->modseq, -1};
+    }
+    tell_steps(s, t->id, steps, n, n_here);
+    mem_free(&steps);
+}
+
+static void find_threads(struct search *s)
+{
+    SCOPED(map_destroy) struct map *seen = map_create();
+    for (CHANGED_SINCE(it, s)) {
+        const struct account_email *e = &container_of(it, struct account_entry, changed)->e;
+        struct account_thread *t = account_thread_of(s->a, e->thread);
+        if (membership(e) > s->since && !map_put(seen, KEY(t->id), t))
+            find_thread(s, t);
+    }
+}
+
+/* ---- mailboxes: their own properties, or their counts ---- */
+
+/* The last change of the counts of each mailbox since then. A change in one email of a thread
+ * counts for every mailbox that the thread is in: unread threads are counted there. */
+static void note_counts(struct search *s, const struct account_email *changed, uint64_t *counted)
+{
+    const struct account_thread *t = account_thread_of(s->a, changed->thread);
+    for (size_t i = 0; i < t->n; i++) {
+        const struct account_email *e = &account_entry(s->a, t->members[i])->e;
+        for (uint32_t k = 0; k < e->n_places; k++) {
+            const struct record_place *p = &e->places[k];
+            if (p->is_gone && (e != changed || p->modseq <= s->since))
+                continue;
+            for (size_t m = 0; m < s->a->n_mailboxes; m++)
+                if (s->a->mailboxes[m]->m.id == p->mailbox && counted[m] < changed->counted)
+                    counted[m] = changed->counted;
+        }
+    }
+}
+
+static void find_mailboxes(struct search *s)
+{
+    uint64_t *counted = mem_new((s->a->n_mailboxes + 1) * sizeof(*counted));
+    for (CHANGED_SINCE(it, s)) {
+        const struct account_email *e = &container_of(it, struct account_entry, changed)->e;
+        if (e->counted > s->since)
+            note_counts(s, e, counted);
+    }
+    for (size_t i = 0; i < s->a->n_mailboxes; i++) {
+        const struct account_mailbox *m = &s->a->mailboxes[i]->m;
+        if (m->modseq > s->since)
+            add_thing(s, m->id, m->created,
+                      !m->is_gone && counted[i] > m->modseq ? counted[i] : m->modseq, m->is_gone);
+        else if (counted[i] && !m->is_gone)
+            add(s, m->id, UPDATED, counted[i], true);
+    }
+    mem_free(&counted);
+}
+
+static void find_items(struct search *s, enum item_kind kind)
+{
+    for (size_t i = 0; i < s->a->n_items; i++) {
+        const struct item_entry *e = s->a->items[i];
+        if (e->kind == kind)
+            add_thing(s, e->i.id, e->i.created, e->i.modseq, e->i.is_gone);
+    }
+}
+
+/* ---- the answer ---- */
+
+uint64_t account_state(const struct account *a, enum account_type type, enum item_kind kind)
+{
+    uint64_t state = 0;
+    switch (type) {
+    case ACCOUNT_EMAIL:
+        if (!list_empty(&a->changed))
+            state = container_of(a->changed.prev, struct account_entry, changed)->e.modseq;
+        break;
+    case ACCOUNT_THREAD:
+        state = a->thread_state;
+        break;
+    case ACCOUNT_MAILBOX:
+        state = a->mailbox_state;
+        break;
+    case ACCOUNT_ITEM:
+        state = a->item_state[kind];
+        break;
+    case ACCOUNT_TYPE_N:
+        must(!"a type");
+    }
+    return state > a->floor ? state : a->floor;
+}
+
+static int in_order(const void *x, const void *y)
+{
+    const struct found *a = x, *b = y;
+    if (a->at != b->at)
+        return a->at < b->at ? -1 : 1;
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+/* Of two about one thing, the first counts as what both make together. Sorted by `at`. */
+static size_t join_twice(struct found *found, size_t n)
+{
+    SCOPED(map_destroy) struct map *seen = map_create();
+    size_t n_kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct found *before = map_get(seen, KEY(found[i].id));
+        if (before) {
+            before->what = UPDATED; /* destroyed, and created again */
+            continue;
+        }
+        found[n_kept] = found[i];
+        (void)map_put(seen, KEY(found[n_kept].id), &found[n_kept]);
+        n_kept++;
+    }
+    return n_kept;
+}
+
+static void sort_out(struct search *s, size_t n, struct account_changes *ret)
+{
+    ret->created = ARENA_ARRAY(s->arena, uint64_t, n + 1);
+    ret->updated = ARENA_ARRAY(s->arena, uint64_t, n + 1);
+    ret->destroyed = ARENA_ARRAY(s->arena, uint64_t, n + 1);
+    ret->is_counts_only = true;
+    n = join_twice(s->found, n);
+    for (size_t i = 0; i < n; i++) {
+        const struct found *f = &s->found[i];
+        switch (f->what) {
+        case CREATED:
+            ret->created[ret->n_created++] = f->id;
+            break;
+        case UPDATED:
+            ret->updated[ret->n_updated++] = f->id;
+            ret->is_counts_only &= f->is_counts_only;
+            break;
+        case DESTROYED:
+            ret->destroyed[ret->n_destroyed++] = f->id;
+            break;
+        }
+    }
+    ret->is_counts_only &= ret->n_updated > 0;
+}
+
+enum err account_changes(const struct account *a, enum account_type type, enum item_kind kind,
+                         uint64_t since, size_t max, struct arena *arena,
+                         struct account_changes *ret)
+{
+    struct search s = {.a = a, .since = since, .arena = arena};
+    *ret = (struct account_changes){.until = account_state(a, type, kind)};
+    if (since < a->floor || since > ret->until)
+        return ERR_GONE;
+    switch (type) {
+    case ACCOUNT_EMAIL:
+        find_emails(&s);
+        break;
+    case ACCOUNT_THREAD:
+        find_threads(&s);
+        break;
+    case ACCOUNT_MAILBOX:
+        find_mailboxes(&s);
+        break;
+    case ACCOUNT_ITEM:
+        find_items(&s, kind);
+        break;
+    case ACCOUNT_TYPE_N:
+        must(!"a type");
+    }
+    if (s.n)
+        qsort(s.found, s.n, sizeof(*s.found), in_order);
+    size_t n = s.n;
+    if (max && n > max) {
+        /* Things that changed with one number stay together, unless there is nothing before. */
+        for (n = max; n > 0 && s.found[n - 1].at == s.found[n].at;)
+            n--;
+        ret->has_more = true;
+    }
+    enum err err = n || !ret->has_more ? ERR_OK : ERR_GONE;
+    if (err == ERR_OK && ret->has_more)
+        ret->until = s.found[n - 1].at;
+    if (err == ERR_OK)
+        sort_out(&s, n, ret);
+    mem_free(&s.found);
+    return err;
+}

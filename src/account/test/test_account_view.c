@@ -1,0 +1,161 @@
+#include "account_kit.h"
+
+/* Counts the slow way, as RFC 8621 section 2 words it. */
+static void count(const struct kit *k, uint64_t box, uint32_t ret[4])
+{
+    memset(ret, 0, 4 * sizeof(*ret));
+    for (size_t i = 0; i < k->n; i++) {
+        const struct account_email *e = &k->emails[i];
+        if (!kit_is_in(e, box))
+            continue;
+        ret[0]++;
+        ret[1] += !(e->flags & (EMAIL_SEEN | EMAIL_DRAFT));
+        bool is_first = true, is_unread = false;
+        for (size_t j = 0; j < k->n; j++) {
+            const struct account_email *o = &k->emails[j];
+            if (o->thread != e->thread || o->is_gone)
+                continue;
+            is_first &= j >= i || !kit_is_in(o, box);
+            bool in_trash = kit_is_in(o, box_id(1)), in_other = false;
+            for (unsigned b = 0; b < KIT_BOXES; b++)
+                in_other |= b != 1 && kit_is_in(o, box_id(b));
+            bool is_shown = box == box_id(1) ? in_trash : in_other;
+            is_unread |= is_shown && !(o->flags & (EMAIL_SEEN | EMAIL_DRAFT));
+        }
+        ret[2] += is_first;
+        ret[3] += is_first && is_unread;
+    }
+}
+
+static void assert_same_counts(const struct kit *k)
+{
+    for (unsigned i = 0; i < KIT_BOXES; i++) {
+        uint32_t want[4];
+        const struct account_mailbox *m = account_mailbox(k->a, box_id(i));
+        count(k, box_id(i), want);
+        assert_int_equal(m->n_emails, want[0]);
+        assert_int_equal(m->n_unread, want[1]);
+        assert_int_equal(m->n_threads, want[2]);
+        assert_int_equal(m->n_unread_threads, want[3]);
+    }
+}
+
+static void counts_are_right_after_every_change(void **)
+{
+    for (unsigned seed = 1; seed < 8; seed++) {
+        struct kit k;
+        kit_open(&k, seed);
+        for (int i = 0; i < 300; i++) {
+            kit_step(&k);
+            assert_same_counts(&k);
+        }
+        account_view_destroy(&k.a);
+    }
+}
+
+/* A view that is loaded at once is the same as one that grew. */
+static void loading_gives_what_growing_gives(void **)
+{
+    struct kit k;
+    kit_open(&k, 5);
+    for (int i = 0; i < 800; i++)
+        kit_step(&k);
+    struct account *grown = k.a;
+    k.a = account_view_create(7);
+    account_view_begin(k.a);
+    for (unsigned i = 0; i < KIT_BOXES; i++)
+        account_view_mailbox(k.a, &k.boxes[i]);
+    for (size_t i = 0; i < k.n; i++)
+        kit_put(&k, k.n - 1 - i); /* in another order */
+    account_view_end(k.a);
+    assert_same_counts(&k);
+    assert_int_equal(account_n_emails(k.a), account_n_emails(grown));
+    for (size_t i = 0; i < account_n_emails(grown); i++) {
+        const struct account_email *e = account_nth_email(grown, i);
+        assert_int_equal(account_nth_email(k.a, i)->message, e->message);
+        uint64_t one[KIT_EMAILS], two[KIT_EMAILS];
+        size_t n = account_thread(grown, e->thread, one, KIT_EMAILS);
+        assert_int_equal(account_thread(k.a, e->thread, two, KIT_EMAILS), n);
+        assert_memory_equal(one, two, n * sizeof(one[0]));
+    }
+    for (int t = 0; t < ACCOUNT_ITEM; t++)
+        assert_int_equal(account_state(k.a, t, 0), account_state(grown, t, 0));
+    assert_int_equal(account_bytes(k.a), account_bytes(grown));
+    account_view_destroy(&grown);
+    account_view_destroy(&k.a);
+}
+
+static void what_is_older_than_what_is_known_changes_nothing(void **)
+{
+    struct kit k;
+    kit_open(&k, 1);
+    kit_add(&k, 1000, 99, 0);
+    struct account_email old = k.emails[0];
+    k.emails[0].flags = EMAIL_SEEN;
+    k.emails[0].modseq = k.emails[0].counted = ++k.modseq;
+    kit_put(&k, 0);
+    account_view_email(k.a, &old);
+    assert_int_equal(account_email(k.a, 100)->flags, EMAIL_SEEN);
+    assert_int_equal(account_mailbox(k.a, box_id(0))->n_unread, 0);
+    account_view_destroy(&k.a);
+}
+
+static void another_trash_counts_anew(void **)
+{
+    struct kit k;
+    kit_open(&k, 1);
+    kit_add(&k, 1000, 99, 3);
+    kit_add(&k, 1001, 0, 0);
+    k.emails[1].flags = EMAIL_SEEN;
+    k.emails[1].modseq = ++k.modseq;
+    kit_put(&k, 1);
+    assert_int_equal(account_mailbox(k.a, box_id(0))->n_unread_threads, 1);
+    struct account_mailbox trash = k.boxes[1], folder = k.boxes[3];
+    trash.role = SLICE("");
+    trash.modseq = ++k.modseq;
+    account_view_mailbox(k.a, &trash);
+    folder.role = SLICE("trash");
+    folder.modseq = ++k.modseq;
+    account_view_mailbox(k.a, &folder);
+    assert_int_equal(account_mailbox(k.a, box_id(0))->n_unread_threads, 0);
+    assert_int_equal(account_mailbox(k.a, box_id(3))->n_unread_threads, 1);
+    account_view_destroy(&k.a);
+}
+
+static void items_are_kept_by_kind_and_id(void **)
+{
+    struct account *a = account_view_create(7);
+    static const struct {
+        enum item_kind kind;
+        uint64_t id, modseq;
+    } rows[] = {{ITEM_SUBMISSION, 5, 1}, {ITEM_IDENTITY, 9, 2},   {ITEM_SUBMISSION, 3, 3},
+                {ITEM_IDENTITY, 2, 4},   {ITEM_SUBMISSION, 5, 6}, {ITEM_SUBMISSION, 5, 5}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        account_view_item(a, rows[i].kind,
+                          &(struct account_item){.id = rows[i].id,
+                                                 .modseq = rows[i].modseq,
+                                                 .created = rows[i].modseq,
+                                                 .body = SLICE("body")});
+    size_t at = 0;
+    assert_int_equal(account_next_item(a, ITEM_SUBMISSION, &at)->id, 3);
+    const struct account_item *i = account_next_item(a, ITEM_SUBMISSION, &at);
+    assert_int_equal(i->id, 5);
+    assert_int_equal(i->modseq, 6);
+    assert_int_equal(i->created, 1);
+    assert_null(account_next_item(a, ITEM_SUBMISSION, &at));
+    assert_int_equal(account_state(a, ACCOUNT_ITEM, ITEM_IDENTITY), 4);
+    assert_null(account_item(a, ITEM_IDENTITY, 5));
+    account_view_destroy(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counts_are_right_after_every_change),
+        cmocka_unit_test(loading_gives_what_growing_gives),
+        cmocka_unit_test(what_is_older_than_what_is_known_changes_nothing),
+        cmocka_unit_test(another_trash_counts_anew),
+        cmocka_unit_test(items_are_kept_by_kind_and_id),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
