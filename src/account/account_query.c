@@ -125,7 +125,7 @@ bool account_matches(const struct account *a, const struct account_filter *f,
     case ACCOUNT_HAS_NOT:
         return !account_has_keyword(e, f->keyword);
     case ACCOUNT_HAS_ATTACHMENT:
-        return !!(e->flags & EMAIL_HAS_ATTACHMENT) == !!f->number;
+        return !!(e->flags & EMAIL_ATTACHED) == !!f->number;
     case ACCOUNT_ONE_OF:
         return has_id(f->ids, f->n_ids, e->message);
     }

@@ -169,7 +169,7 @@ static void filters_mean_what_they_say(void **)
     k.emails[0].flags = EMAIL_SEEN;
     k.emails[0].n_keywords = 1;
     k.keywords[0][0].text = SLICE("Work");
-    k.emails[2].flags = EMAIL_HAS_ATTACHMENT;
+    k.emails[2].flags = EMAIL_ATTACHED;
     for (size_t i = 0; i < 3; i++) {
         k.emails[i].modseq = ++k.modseq;
         kit_put(&k, i);

@@ -1,0 +1,118 @@
+/* JMAP (RFC 8620, 8621, 9404, 9425): requests of people in, JSON out.
+ *
+ * Runs on worker threads as straight-line code; the account is held while a request runs, so a
+ * request sees one moment plus its own changes, and requests of one account go one after another.
+ * Everything that touches the world comes from the host. Who the caller is was decided before.
+ *
+ * Not here: HTTP (room web), passwords (room login), the bytes of a message as properties (room
+ * email, run in a gate), what becomes of a message that is submitted (room desk). */
+#ifndef JMAP_JMAP_H
+#define JMAP_JMAP_H
+
+#include "account/account.h"
+#include "email/email.h"
+
+#include <jansson.h>
+
+/* Announced in the session object and enforced as announced (RFC 8620 section 2). */
+enum {
+    JMAP_SIZE_REQUEST_MAX = 8 << 20,
+    JMAP_CALLS_MAX = 32,
+    JMAP_OBJECTS_GET_MAX = 1000,
+    JMAP_OBJECTS_SET_MAX = 1000,
+    JMAP_CONCURRENT_REQUESTS = 8,
+    JMAP_CONCURRENT_UPLOADS = 4,
+    JMAP_SIZE_UPLOAD_MAX = 50 << 20,
+    JMAP_DEPTH_MAX = 64, /* of JSON in JSON */
+};
+
+/* Who asks; made on the loop from the directory, outlives the request. */
+struct jmap_caller {
+    uint64_t person, tenant;
+    struct slice name;             /* "Anna Rossi" */
+    const struct slice *addresses; /* the person's own; the first is the main one */
+    size_t n_addresses;
+    uint64_t quota_bytes;   /* 0: none */
+    uint64_t size_max;      /* of a message that may be sent */
+    bool may_send;          /* the state of the primary and the plan allow it now */
+    struct slice may_not;   /* if not: why, in words */
+    bool has_other_answers; /* the primary lives: vacation answers are its business */
+    struct slice origin;    /* "https://mail.example.test", for the URLs of the session */
+    uint64_t login; /* the log-in or app token this came with: owner of push subscriptions */
+};
+
+/* New things of one account that count together: durable in one batch, or none of them. The host
+ * fills in each modseq and, where it is 0, each new place's uid, in this order. */
+struct jmap_message { /* a new message without recipients: draft, import, upload, sent copy */
+    uint64_t id;      /* from next_id */
+    struct slice bytes;
+    const struct record_fields *fields; /* NULL: an upload */
+};
+struct jmap_commit {
+    const struct jmap_message *messages;
+    size_t n_messages;
+    struct record_email *emails;
+    size_t n_emails;
+    struct record_mailbox *mailboxes;
+    size_t n_mailboxes;
+    struct record_item *items;
+    size_t n_items;
+};
+
+/* A message on its way: to colleagues and to the world. */
+struct jmap_submit {
+    uint64_t submission, message; /* ids */
+    struct slice mail_from;
+    const struct ipc_rcpt *rcpts; /* parameters checked */
+    size_t n_rcpts;
+    struct slice envid;
+    uint8_t ret;
+};
+
+struct jmap_host {
+    void *arg;
+    const char *node, *version;
+    /* All of these from worker threads; they block, with deadlines of their own. */
+    uint64_t (*next_id)(void *arg);
+    /* Durable and applied when it returns ERR_OK. ERR_FULL, ERR_IO: nothing was changed. */
+    enum err (*commit)(void *arg, const struct jmap_caller *who, struct jmap_commit *c,
+                       struct errinfo *ei);
+    /* The bytes of a message (of this account: checked before). ERR_GONE: given up. */
+    enum err (*read)(void *arg, struct store_reader *reader, uint64_t message, struct buf *ret,
+                     struct errinfo *ei);
+    /* Properties as JSON, by a gate (email_render). ERR_RETRY: no gate in time. */
+    enum err (*render)(void *arg, struct slice message, struct slice blob_prefix,
+                       const struct email_want *want, struct buf *ret, struct errinfo *ei);
+    /* What lists show of new bytes, by a gate. */
+    enum err (*fields)(void *arg, struct slice message, struct arena *arena,
+                       struct record_fields *ret, struct errinfo *ei);
+    /* Ids of messages of this account that match, newest first. ERR_RETRY: not filled yet. */
+    enum err (*search)(void *arg, uint64_t person, struct slice match, size_t max, mono_us until,
+                       struct arena *arena, uint64_t **ret, size_t *ret_n, struct errinfo *ei);
+    /* Send now. ERR_DENIED with words: refused by the table of refusals (ei). */
+    enum err (*submit)(void *arg, const struct jmap_caller *who, const struct jmap_submit *s,
+                       struct errinfo *ei);
+};
+
+struct jmap;
+struct jmap *jmap_create(const struct jmap_host *host, struct account_cache *accounts);
+void jmap_destroy(struct jmap **j);
+
+/* POST /jmap/api: the answer's HTTP status; a JSON document is appended to `out` (a problem
+ * document for request-level errors, RFC 8620 3.6.1). */
+unsigned jmap_api(struct jmap *j, struct store_reader *reader, const struct jmap_caller *who,
+                  struct slice body, struct buf *out);
+/* GET /jmap/session */
+unsigned jmap_session(struct jmap *j, const struct jmap_caller *who, struct buf *out);
+/* POST /jmap/upload/{account}/ */
+unsigned jmap_upload(struct jmap *j, struct store_reader *reader, const struct jmap_caller *who,
+                     struct slice account, struct slice type, struct slice bytes, struct buf *out);
+/* GET /jmap/download/{account}/{blob}/{name}?type=: the bytes as they are stored and, in `steps`,
+ * what the door must cut out and decode. 404 hides what is not the caller's. */
+unsigned jmap_download(struct jmap *j, struct store_reader *reader, const struct jmap_caller *who,
+                       struct slice account, struct slice blob, struct email_blob *ret_steps,
+                       struct buf *ret_bytes);
+/* {"@type":"StateChange", …}: of an account whose numbers changed; for event streams and pushes. */
+void jmap_state_change(uint64_t person, const struct account *a, struct buf *out);
+
+#endif

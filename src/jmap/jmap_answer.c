@@ -1,0 +1,139 @@
+/* Words and values of answers. */
+#include "jmap/jmap_int.h"
+
+#include <stdio.h>
+
+void jmap_answer(struct jmap_run *r, const struct jmap_call *c, const char *name, json_t *args)
+{
+    json_array_append_new(r->answers, json_pack("[s, o, s]", name, args, c->id));
+}
+
+void jmap_refuse(struct jmap_run *r, const struct jmap_call *c, const char *type,
+                 const char *description, ...)
+{
+    char text[300] = "";
+    if (description) {
+        va_list values;
+        va_start(values, description);
+        vsnprintf(text, sizeof(text), description, values);
+        va_end(values);
+    }
+    json_t *o = json_pack("{s:s}", "type", type);
+    if (text[0])
+        json_object_set_new(o, "description", jmap_text(slice_str(text)));
+    jmap_answer(r, c, "error", o);
+}
+
+/* Errors of the world, as RFC 8620 3.6.2 names them. */
+static const char *type_of(enum err err)
+{
+    switch (err) {
+    case ERR_RETRY:
+    case ERR_CANCELED:
+    case ERR_FULL:
+    case ERR_CONFLICT:
+        return "serverUnavailable";
+    case ERR_LIMIT:
+        return "requestTooLarge";
+    case ERR_DENIED:
+        return "forbidden";
+    case ERR_INVALID:
+        return "invalidArguments";
+    case ERR_OK:
+    case ERR_GONE:
+    case ERR_EXISTS:
+    case ERR_CORRUPT:
+    case ERR_IO:
+    case ERR_N:
+        break;
+    }
+    return "serverFail";
+}
+
+void jmap_refuse_err(struct jmap_run *r, const struct jmap_call *c, enum err err,
+                     const struct errinfo *ei)
+{
+    jmap_refuse(r, c, type_of(err), "%s", ei->text);
+}
+
+json_t *jmap_set_error(const char *type, const char *property, const char *description, ...)
+{
+    char text[300];
+    va_list values;
+    va_start(values, description);
+    vsnprintf(text, sizeof(text), description, values);
+    va_end(values);
+    json_t *o = json_pack("{s:s, s:o}", "type", type, "description", jmap_text(slice_str(text)));
+    if (property)
+        json_object_set_new(o, "properties", json_pack("[s]", property));
+    return o;
+}
+
+json_t *jmap_set_err(enum err err, const struct errinfo *ei)
+{
+    const char *type = err == ERR_DENIED  ? "forbidden"
+                       : err == ERR_LIMIT ? "tooLarge"
+                                          : "serverFail";
+    return jmap_set_error(type, NULL, "%s", ei->text);
+}
+
+json_t *jmap_text(struct slice s)
+{
+    json_t *text = json_stringn(s.p ? s.p : "", s.n);
+    if (text)
+        return text;
+    SCOPED(buf_finish) struct buf b = buf_make(s.n + 1);
+    for (size_t i = 0; i < s.n; i++)
+        buf_addc(&b, (unsigned char)s.p[i] < 0x80 ? s.p[i] : '?');
+    return json_stringn(b.p, b.n);
+}
+
+json_t *jmap_utc(utc_ms t)
+{
+    struct utc_text text = utc_rfc3339(t - t % 1000);
+    char *dot = strchr(text.s, '.');
+    if (dot)
+        strcpy(dot, "Z"); /* NOLINT: shorter than what stands there */
+    return json_string(text.s);
+}
+
+json_t *jmap_state(uint64_t state)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)state);
+    return json_string(text);
+}
+
+/* ---- ids ---- */
+
+void jmap_id(char letter, uint64_t id, char ret[JMAP_ID_TEXT])
+{
+    ret[0] = letter;
+    message_id_text(id, ret + 1);
+}
+
+json_t *jmap_id_json(char letter, uint64_t id)
+{
+    char text[JMAP_ID_TEXT];
+    jmap_id(letter, id, text);
+    return json_string(text);
+}
+
+bool jmap_id_parse(char letter, const char *text, uint64_t *ret)
+{
+    char again[JMAP_ID_TEXT];
+    if (!text || text[0] != letter || strlen(text) != JMAP_ID_TEXT - 1)
+        return false;
+    *ret = message_id_parse(slice_str(text + 1));
+    jmap_id(letter, *ret, again);
+    return *ret != 0 && strcmp(again, text) == 0;
+}
+
+uint64_t jmap_id_or_created(const struct jmap_run *r, char letter, const json_t *value)
+{
+    const char *text = json_string_value(value);
+    uint64_t id = 0;
+    if (text && text[0] == '#')
+        text = json_string_value(json_object_get(r->created, text + 1));
+    return jmap_id_parse(letter, text, &id) ? id : 0;
+}

@@ -1,0 +1,139 @@
+/* Arguments of method calls: their types, and words when they have another. */
+#include "jmap/jmap_int.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#define INT_MAX_JMAP 9007199254740991 /* RFC 8620 1.3: 2^53 - 1 */
+
+static json_t *arg(const struct jmap_call *c, const char *name)
+{
+    json_t *value = json_object_get(c->args, name);
+    return json_is_null(value) ? NULL : value;
+}
+
+static bool is_no(struct jmap_run *r, const struct jmap_call *c, const char *name, const char *what)
+{
+    jmap_refuse(r, c, "invalidArguments", "`%s` is %s", name, what);
+    return false;
+}
+
+bool jmap_arg_account(struct jmap_run *r, const struct jmap_call *c)
+{
+    uint64_t id = 0;
+    const char *text = json_string_value(arg(c, "accountId"));
+    if (!text)
+        return is_no(r, c, "accountId", "an id and must be there");
+    if (jmap_id_parse('A', text, &id) && id == r->who->person)
+        return true;
+    jmap_refuse(r, c, "accountNotFound", NULL);
+    return false;
+}
+
+bool jmap_arg_bool(struct jmap_run *r, const struct jmap_call *c, const char *name, bool *ret)
+{
+    const json_t *value = arg(c, name);
+    if (value && !json_is_boolean(value))
+        return is_no(r, c, name, "true or false");
+    if (value)
+        *ret = json_is_true(value);
+    return true;
+}
+
+bool jmap_arg_int(struct jmap_run *r, const struct jmap_call *c, const char *name, int64_t *ret)
+{
+    const json_t *value = arg(c, name);
+    if (value && (!json_is_integer(value) || json_integer_value(value) > INT_MAX_JMAP ||
+                  json_integer_value(value) < -INT_MAX_JMAP))
+        return is_no(r, c, name, "a whole number");
+    if (value)
+        *ret = json_integer_value(value);
+    return true;
+}
+
+bool jmap_arg_unsigned(struct jmap_run *r, const struct jmap_call *c, const char *name,
+                       uint64_t *ret)
+{
+    int64_t n = (int64_t)*ret;
+    if (!jmap_arg_int(r, c, name, &n))
+        return false;
+    if (n < 0)
+        return is_no(r, c, name, "a whole number that is not negative");
+    *ret = (uint64_t)n;
+    return true;
+}
+
+bool jmap_arg_text(struct jmap_run *r, const struct jmap_call *c, const char *name,
+                   const char **ret)
+{
+    const json_t *value = arg(c, name);
+    if (value && !json_is_string(value))
+        return is_no(r, c, name, "a string");
+    if (value)
+        *ret = json_string_value(value);
+    return true;
+}
+
+bool jmap_arg_state(struct jmap_run *r, const struct jmap_call *c, const char *name, uint64_t *ret)
+{
+    const char *text = NULL;
+    if (!jmap_arg_text(r, c, name, &text))
+        return false;
+    if (!text)
+        return is_no(r, c, name, "a state and must be there");
+    if (slice_u64(slice_str(text), INT64_MAX, ret))
+        return true;
+    jmap_refuse(r, c, "cannotCalculateChanges", "this server never gave the state \"%.40s\"", text);
+    return false;
+}
+
+bool jmap_arg_names(struct jmap_run *r, const struct jmap_call *c, const char *const names[])
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(c->args, key, value)
+    {
+        bool is_known = false;
+        for (size_t i = 0; names[i] && !is_known; i++)
+            is_known = strcmp(names[i], key) == 0;
+        if (is_known)
+            continue;
+        jmap_refuse(r, c, "invalidArguments", "%s takes no argument \"%.60s\"", c->name, key);
+        return false;
+    }
+    return true;
+}
+
+/* "2026-11-22T04:00:00Z", with a fraction of a second or none. */
+bool jmap_utc_parse(const json_t *value, utc_ms *ret)
+{
+    const char *text = json_string_value(value);
+    struct tm tm = {};
+    int n = 0;
+    if (!text ||
+        sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
+               &tm.tm_min, &tm.tm_sec, &n) != 6 ||
+        n != 19)
+        return false;
+    for (int i = 0; i < 19; i++)
+        if (strchr("-+ ", text[i]) && i != 4 && i != 7)
+            return false;
+    utc_ms fraction = 0;
+    const char *at = text + n;
+    if (*at == '.') {
+        int digits = 0;
+        for (at++; *at >= '0' && *at <= '9'; at++, digits++)
+            fraction = digits < 3 ? fraction * 10 + (*at - '0') : fraction;
+        for (int i = digits; i < 3; i++)
+            fraction *= 10;
+        if (digits == 0)
+            return false;
+    }
+    if (strcmp(at, "Z") != 0 || tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 ||
+        tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
+        return false;
+    tm.tm_year -= 1900;
+    tm.tm_mon -= 1;
+    *ret = (utc_ms)timegm(&tm) * 1000 + fraction;
+    return true;
+}

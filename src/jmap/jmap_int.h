@@ -1,0 +1,175 @@
+/* Inside the room: a request that runs, its calls, and what all types of things share. */
+#ifndef JMAP_JMAP_INT_H
+#define JMAP_JMAP_INT_H
+
+#include "base/mail.h"
+#include "jmap/jmap.h"
+
+enum { JMAP_ID_TEXT = 1 + MESSAGE_ID_TEXT, JMAP_REQUEST_SECONDS = 25 };
+
+enum jmap_capability {
+    CAP_CORE = 1,
+    CAP_MAIL = 2,
+    CAP_SUBMISSION = 4,
+    CAP_VACATION = 8,
+    CAP_QUOTA = 16,
+    CAP_BLOB = 32,
+};
+
+struct jmap {
+    struct jmap_host host;
+    struct account_cache *accounts;
+};
+
+/* One request, from its first call to its last. */
+struct jmap_run {
+    struct jmap *j;
+    const struct jmap_host *host;
+    struct store_reader *reader;
+    const struct jmap_caller *who;
+    struct account *account;
+    struct arena *arena;
+    json_t *answers; /* of all calls so far: [name, arguments, call id] */
+    json_t *created; /* creation id -> id */
+    unsigned using;  /* enum jmap_capability bits */
+    mono_us until;
+};
+
+struct jmap_call {
+    const char *name, *id;
+    json_t *args; /* with references resolved */
+};
+
+/* ---- jmap_answer.c: what is said to a call ---- */
+
+/* Takes `args`. */
+void jmap_answer(struct jmap_run *r, const struct jmap_call *c, const char *name, json_t *args);
+/* RFC 8620 3.6.2. `description` in words; may be NULL. */
+void jmap_refuse(struct jmap_run *r, const struct jmap_call *c, const char *type,
+                 const char *description, ...) __attribute__((format(printf, 4, 5)));
+void jmap_refuse_err(struct jmap_run *r, const struct jmap_call *c, enum err err,
+                     const struct errinfo *ei); /* serverUnavailable, serverFail … */
+/* A SetError (RFC 8620 5.3); `property` may be NULL. */
+json_t *jmap_set_error(const char *type, const char *property, const char *description, ...)
+    __attribute__((format(printf, 3, 4)));
+json_t *jmap_set_err(enum err err, const struct errinfo *ei); /* serverFail, overQuota … */
+
+json_t *jmap_text(struct slice s); /* a JSON string; what is no UTF-8 is replaced */
+json_t *jmap_utc(utc_ms t);        /* "2026-11-22T04:00:00Z" */
+json_t *jmap_state(uint64_t state);
+void jmap_id(char letter, uint64_t id, char ret[JMAP_ID_TEXT]);
+json_t *jmap_id_json(char letter, uint64_t id);
+bool jmap_id_parse(char letter, const char *text, uint64_t *ret);
+/* An id, or "#" and a creation id of this request; 0: none such. */
+uint64_t jmap_id_or_created(const struct jmap_run *r, char letter, const json_t *value);
+
+/* ---- jmap_args.c: arguments ---- */
+
+/* These refuse the call themselves and return false when the argument is no such thing. Absent or
+ * null: the value in *ret stays. */
+bool jmap_arg_account(struct jmap_run *r,
+                      const struct jmap_call *c); /* accountId is the caller's */
+bool jmap_arg_bool(struct jmap_run *r, const struct jmap_call *c, const char *name, bool *ret);
+bool jmap_arg_unsigned(struct jmap_run *r, const struct jmap_call *c, const char *name,
+                       uint64_t *ret);
+bool jmap_arg_int(struct jmap_run *r, const struct jmap_call *c, const char *name, int64_t *ret);
+bool jmap_arg_text(struct jmap_run *r, const struct jmap_call *c, const char *name,
+                   const char **ret);
+/* A string of decimals that is a state; anything else: cannotCalculateChanges. */
+bool jmap_arg_state(struct jmap_run *r, const struct jmap_call *c, const char *name, uint64_t *ret);
+/* Only these names may be there. */
+bool jmap_arg_names(struct jmap_run *r, const struct jmap_call *c, const char *const names[]);
+bool jmap_utc_parse(const json_t *value, utc_ms *ret); /* UTCDate of RFC 8620 1.4 */
+
+/* ---- types of things ---- */
+
+/* How a type answers /get and /changes. */
+struct jmap_type {
+    const char *name; /* "Mailbox" */
+    char letter;      /* of its ids */
+    enum account_type type;
+    enum item_kind kind;
+    const char *const *properties; /* all, NULL at the end */
+    /* The whole thing, or NULL: there is none (any more). */
+    json_t *(*make)(struct jmap_run *r, uint64_t id);
+    /* The next one when all are wanted: *at starts at 0; 0 at the end. NULL: all cannot be had. */
+    uint64_t (*next)(struct jmap_run *r, size_t *at);
+};
+void jmap_get(struct jmap_run *r, const struct jmap_call *c, const struct jmap_type *t);
+/* `more` may add to the answer; may be NULL. */
+void jmap_changes(struct jmap_run *r, const struct jmap_call *c, const struct jmap_type *t,
+                  void (*more)(const struct account_changes *changes, json_t *answer));
+uint64_t jmap_type_state(const struct jmap_run *r, const struct jmap_type *t);
+/* Which properties are wanted: NULL into *ret for all. Refuses the call itself. */
+bool jmap_properties(struct jmap_run *r, const struct jmap_call *c, const char *const *known,
+                     json_t **ret);
+void jmap_strip(json_t *object, const json_t *wanted); /* leaves id and what is wanted */
+
+/* ---- /set ---- */
+
+struct jmap_set {
+    struct jmap_run *r;
+    const struct jmap_call *call;
+    json_t *create, *update, *destroy; /* arguments; borrowed; may be NULL */
+    json_t *created, *updated, *destroyed, *not_created, *not_updated, *not_destroyed;
+    uint64_t old_state;
+    void *arg; /* the setter's */
+};
+struct jmap_setter {
+    const struct jmap_type *type;
+    const char *const *more_args; /* beyond those of every /set; may be NULL */
+    /* Each gives NULL, or a SetError. `ret_set`: properties that the server has set, or NULL. */
+    json_t *(*create)(struct jmap_set *s, json_t *object, uint64_t *ret_id, json_t **ret_set);
+    json_t *(*update)(struct jmap_set *s, uint64_t id, json_t *patch, json_t **ret_set);
+    json_t *(*destroy)(struct jmap_set *s, uint64_t id);
+    /* All objects were looked at: write what was gathered; may move ids to the not_… lists.
+     * May be NULL. */
+    void (*finish)(struct jmap_set *s);
+    void *arg;
+};
+/* False: the call was refused. Otherwise the answer is given; `ret` (may be NULL) has what became
+ * of each until jmap_set_end. */
+bool jmap_set_run(struct jmap_run *r, const struct jmap_call *c, const struct jmap_setter *setter,
+                  struct jmap_set *ret);
+void jmap_set_end(struct jmap_set *s);
+
+/* A PatchObject put upon `object` (RFC 8620 5.3). NULL, or a SetError invalidPatch. */
+json_t *jmap_patch(json_t *object, const json_t *patch);
+/* Durable, applied and seen by this request; or an error. */
+enum err jmap_commit_now(struct jmap_run *r, struct jmap_commit *c, struct errinfo *ei);
+
+/* ---- jmap_window.c: the part of the results that is asked for ---- */
+struct jmap_window {
+    int64_t position, anchor_offset;
+    const char *anchor; /* NULL: none */
+    uint64_t limit;     /* ours before jmap_window_args; then what counts */
+    bool is_cut;        /* our limit counts, the answer says so */
+    bool want_total;
+};
+bool jmap_window_args(struct jmap_run *r, const struct jmap_call *c, struct jmap_window *ret);
+/* Where it begins in `ids`; refuses with anchorNotFound. */
+bool jmap_window_find(struct jmap_run *r, const struct jmap_call *c, const struct jmap_window *w,
+                      char letter, const uint64_t *ids, size_t n, size_t *ret_from);
+/* Takes `ids`. */
+json_t *jmap_window_answer(const struct jmap_run *r, const struct jmap_call *c,
+                           const struct jmap_window *w, uint64_t state, bool can_changes,
+                           uint64_t position, json_t *ids, uint64_t total);
+
+/* ---- the methods, by the table jmap_method.def ---- */
+#define JMAP_METHOD(name, function, capability)                                                    \
+    void function(struct jmap_run *r, const struct jmap_call *c);
+#include "jmap/jmap_method.def"
+#undef JMAP_METHOD
+
+/* ---- jmap_ref.c ---- */
+/* Arguments whose names begin with '#' are replaced (RFC 8620 3.7). NULL, or an error type. */
+const char *jmap_resolve(const struct jmap_run *r, json_t *args);
+/* A step of a JSON pointer with ~1 and ~0 undone (RFC 6901), terminated: raw.n + 1 bytes. */
+bool jmap_pointer_step(struct slice raw, char *ret);
+
+/* ---- jmap_session.c ---- */
+/* Another one when the session object would be another: "s" and digits. */
+enum { JMAP_SESSION_STATE_TEXT = 24 };
+void jmap_session_state(const struct jmap_caller *who, char ret[JMAP_SESSION_STATE_TEXT]);
+
+#endif

@@ -1,0 +1,270 @@
+/* Changing mailboxes (RFC 8621 section 2.5). */
+#include "jmap/jmap_mailbox_int.h"
+
+enum { NAME_MAX_BYTES = 255, DEPTH_MAX = 10, MAILBOXES_MAX = 2000 };
+
+static const char *const roles[] = {"inbox",     "drafts",  "sent", "archive",    "junk", "trash",
+                                    "important", "flagged", "all",  "subscribed", NULL};
+
+/* A mailbox as it is to become, and which properties were wrong. */
+struct wanted {
+    struct jmap_set *s;
+    struct record_mailbox m;
+    json_t *error;
+};
+
+static void wrong(struct wanted *w, const char *property, const char *why)
+{
+    if (!w->error)
+        w->error = jmap_set_error("invalidProperties", property, "%s", why);
+}
+
+static void take_name(struct wanted *w, const json_t *value)
+{
+    struct slice name = slice_of(json_string_value(value), json_string_length(value));
+    if (!json_is_string(value) || slice_trim(name).n == 0 || name.n > NAME_MAX_BYTES) {
+        wrong(w, "name", "a name is a text of 1 to 255 bytes");
+        return;
+    }
+    for (size_t i = 0; i < name.n; i++)
+        if ((unsigned char)name.p[i] < 0x20 || name.p[i] == 0x7f)
+            wrong(w, "name", "a name has no control characters");
+    w->m.name = arena_copy(w->s->r->arena, name);
+}
+
+static void take_parent(struct wanted *w, const json_t *value)
+{
+    uint64_t id = json_is_null(value) ? 0 : jmap_id_or_created(w->s->r, 'B', value);
+    const struct account_mailbox *m = id ? account_mailbox(w->s->r->account, id) : NULL;
+    if (!json_is_null(value) && (!m || m->is_gone))
+        wrong(w, "parentId", "there is no such mailbox");
+    w->m.parent = id;
+}
+
+static void take_role(struct wanted *w, const json_t *value)
+{
+    const char *role = json_is_null(value) ? "" : json_string_value(value);
+    const struct account_mailbox *other;
+    bool is_known = role && !role[0];
+    for (size_t i = 0; role && roles[i]; i++)
+        is_known |= strcmp(role, roles[i]) == 0;
+    if (!is_known) {
+        wrong(w, "role", "this server knows no such role");
+        return;
+    }
+    other = role[0] ? account_mailbox_by_role(w->s->r->account, slice_str(role)) : NULL;
+    if (other && other->id != w->m.id)
+        wrong(w, "role", "another mailbox has this role");
+    if (slice_eq(w->m.role, SLICE("inbox")) && strcmp(role, "inbox") != 0)
+        wrong(w, "role", "the inbox stays the inbox");
+    w->m.role = arena_copy(w->s->r->arena, slice_str(role));
+}
+
+static void take_sort_order(struct wanted *w, const json_t *value)
+{
+    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+        json_integer_value(value) > INT32_MAX)
+        wrong(w, "sortOrder", "a whole number from 0 to 2147483647");
+    else
+        w->m.sort_order = (uint32_t)json_integer_value(value);
+}
+
+static void take_subscribed(struct wanted *w, const json_t *value)
+{
+    if (!json_is_boolean(value))
+        wrong(w, "isSubscribed", "true or false");
+    w->m.is_subscribed = json_is_true(value);
+}
+
+static const struct {
+    const char *name;
+    void (*take)(struct wanted *w, const json_t *value);
+} settable[] = {
+    {"name", take_name},
+    {"parentId", take_parent},
+    {"role", take_role},
+    {"sortOrder", take_sort_order},
+    {"isSubscribed", take_subscribed},
+};
+
+/* What the server sets may be given only as it is. */
+static void take_all(struct wanted *w, const json_t *object, const json_t *now)
+{
+    const char *key;
+    json_t *value, *o = (json_t *)(uintptr_t)object;
+    json_object_foreach(o, key, value)
+    {
+        size_t i = 0, n = sizeof(settable) / sizeof(settable[0]);
+        while (i < n && strcmp(settable[i].name, key) != 0)
+            i++;
+        if (i < n)
+            settable[i].take(w, value);
+        else if (!now || !json_equal(json_object_get(now, key), value))
+            wrong(w, key, "the server sets this property");
+    }
+}
+
+static void judge_place(struct wanted *w)
+{
+    const struct account *a = w->s->r->account;
+    const struct account_mailbox *m;
+    unsigned depth = 0;
+    size_t at = 0;
+    for (uint64_t up = w->m.parent; up && depth <= DEPTH_MAX; depth++) {
+        if (up == w->m.id)
+            wrong(w, "parentId", "a mailbox is not below itself");
+        m = account_mailbox(a, up);
+        up = m ? m->parent : 0;
+    }
+    if (depth >= DEPTH_MAX)
+        wrong(w, "parentId", "too many mailboxes in each other");
+    while ((m = account_next_mailbox(a, &at)))
+        if (!m->is_gone && m->id != w->m.id && m->parent == w->m.parent &&
+            slice_eq(m->name, w->m.name))
+            wrong(w, "name", "there is a mailbox with this name at this place");
+}
+
+static json_t *write(struct jmap_set *s, struct record_mailbox *m)
+{
+    struct errinfo ei;
+    struct jmap_commit c = {.mailboxes = m, .n_mailboxes = 1};
+    enum err err = jmap_commit_now(s->r, &c, &ei);
+    return err == ERR_OK ? NULL : jmap_set_err(err, &ei);
+}
+
+static size_t count(const struct account *a)
+{
+    const struct account_mailbox *m;
+    size_t at = 0, n = 0;
+    while ((m = account_next_mailbox(a, &at)))
+        n += !m->is_gone;
+    return n;
+}
+
+static json_t *create(struct jmap_set *s, json_t *object, uint64_t *ret_id, json_t **ret_set)
+{
+    struct jmap_run *r = s->r;
+    struct wanted w = {.s = s,
+                       .m = {.id = r->host->next_id(r->host->arg),
+                             .person = r->who->person,
+                             .tenant = r->who->tenant}};
+    w.m.uid_validity = (uint32_t)(w.m.id >> 20) | 1;
+    if (!json_object_get(object, "name"))
+        wrong(&w, "name", "a mailbox has a name");
+    take_all(&w, object, NULL);
+    judge_place(&w);
+    if (count(r->account) >= MAILBOXES_MAX && !w.error)
+        w.error = jmap_set_error("overQuota", NULL, "at most %d mailboxes", MAILBOXES_MAX);
+    if (!w.error)
+        w.error = write(s, &w.m);
+    if (w.error)
+        return w.error;
+    const char *key;
+    json_t *value;
+    *ret_id = w.m.id;
+    *ret_set = jmap_mailbox_make(r, w.m.id);
+    json_object_foreach(object, key, value) json_object_del(*ret_set, key);
+    return NULL;
+}
+
+static void as_it_is(const struct account_mailbox *m, const struct jmap_caller *who,
+                     struct record_mailbox *ret)
+{
+    *ret = (struct record_mailbox){.id = m->id,
+                                   .person = who->person,
+                                   .tenant = who->tenant,
+                                   .name = m->name,
+                                   .role = m->role,
+                                   .uid_validity = m->uid_validity,
+                                   .parent = m->parent,
+                                   .sort_order = m->sort_order,
+                                   .is_subscribed = m->is_subscribed,
+                                   .created = m->created};
+}
+
+static json_t *update(struct jmap_set *s, uint64_t id, json_t *patch, json_t **)
+{
+    struct jmap_run *r = s->r;
+    const struct account_mailbox *m = account_mailbox(r->account, id);
+    if (!m || m->is_gone)
+        return jmap_set_error("notFound", NULL, "there is no such mailbox");
+    struct wanted w = {.s = s};
+    as_it_is(m, r->who, &w.m);
+    json_t *now = jmap_mailbox_make(r, id);
+    json_t *then = json_copy(now);
+    w.error = jmap_patch(then, patch);
+    if (!w.error)
+        take_all(&w, then, now);
+    if (!w.error)
+        judge_place(&w);
+    bool is_same = json_equal(now, then);
+    json_decref(now);
+    json_decref(then);
+    if (!w.error && !is_same)
+        w.error = write(s, &w.m);
+    return w.error;
+}
+
+static json_t *destroy(struct jmap_set *s, uint64_t id)
+{
+    struct jmap_run *r = s->r;
+    const struct account_mailbox *m = account_mailbox(r->account, id), *other;
+    struct record_mailbox gone;
+    size_t at = 0;
+    if (!m || m->is_gone)
+        return jmap_set_error("notFound", NULL, "there is no such mailbox");
+    if (slice_eq(m->role, SLICE("inbox")))
+        return jmap_set_error("forbidden", NULL, "new mail arrives in the inbox: it stays");
+    while ((other = account_next_mailbox(r->account, &at)))
+        if (!other->is_gone && other->parent == id)
+            return jmap_set_error("mailboxHasChild", NULL, "there are mailboxes below this one");
+    if (m->n_emails && !*(bool *)s->arg)
+        return jmap_set_error("mailboxHasEmail", NULL, "there are emails in it");
+    as_it_is(m, r->who, &gone);
+    gone.is_removed = 1;
+    return write(s, &gone);
+}
+
+void jmap_mailbox_set(struct jmap_run *r, const struct jmap_call *c)
+{
+    static const char *const more[] = {"onDestroyRemoveEmails", NULL};
+    bool remove = false;
+    const struct jmap_setter setter = {.type = &jmap_mailbox_type,
+                                       .more_args = more,
+                                       .create = create,
+                                       .update = update,
+                                       .destroy = destroy,
+                                       .arg = &remove};
+    if (jmap_arg_bool(r, c, "onDestroyRemoveEmails", &remove))
+        (void)jmap_set_run(r, c, &setter, NULL);
+}
+
+/* ---- those that everybody has ---- */
+
+enum err jmap_mailbox_provide(struct jmap_run *r, struct errinfo *ei)
+{
+    static const struct {
+        struct slice role, name;
+        uint32_t order;
+    } rows[] = {{SLICE("drafts"), SLICE("Drafts"), 2},
+                {SLICE("sent"), SLICE("Sent"), 3},
+                {SLICE("archive"), SLICE("Archive"), 4},
+                {SLICE("junk"), SLICE("Junk"), 5},
+                {SLICE("trash"), SLICE("Trash"), 6}};
+    struct record_mailbox missing[sizeof(rows) / sizeof(rows[0])];
+    struct jmap_commit c = {.mailboxes = missing};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (account_mailbox_by_role(r->account, rows[i].role))
+            continue;
+        uint64_t id = r->host->next_id(r->host->arg);
+        missing[c.n_mailboxes++] = (struct record_mailbox){.id = id,
+                                                           .person = r->who->person,
+                                                           .tenant = r->who->tenant,
+                                                           .name = rows[i].name,
+                                                           .role = rows[i].role,
+                                                           .uid_validity = (uint32_t)(id >> 20) | 1,
+                                                           .sort_order = rows[i].order,
+                                                           .is_subscribed = 1};
+    }
+    return c.n_mailboxes ? jmap_commit_now(r, &c, ei) : ERR_OK;
+}

@@ -1,0 +1,279 @@
+/* /set, the same for all types (RFC 8620 section 5.3): one object after another, what became of
+ * each, and the state before and after. */
+#include "jmap/jmap_int.h"
+
+#include <stdio.h>
+
+static const char *const set_args[] = {"accountId", "ifInState", "create",
+                                       "update",    "destroy",   NULL};
+
+static bool arg_object(struct jmap_run *r, const struct jmap_call *c, const char *name,
+                       json_t **ret)
+{
+    json_t *value = json_object_get(c->args, name), *one;
+    const char *key;
+    *ret = json_is_null(value) ? NULL : value;
+    bool is_good = !*ret || json_is_object(value);
+    if (is_good && *ret)
+        json_object_foreach(value, key, one) is_good &= json_is_object(one);
+    if (!is_good)
+        jmap_refuse(r, c, "invalidArguments", "`%s` is an object of objects", name);
+    return is_good;
+}
+
+static bool arg_destroy(struct jmap_run *r, const struct jmap_call *c, json_t **ret)
+{
+    json_t *value = json_object_get(c->args, "destroy"), *one;
+    size_t i;
+    *ret = json_is_null(value) ? NULL : value;
+    bool is_good = !*ret || json_is_array(value);
+    if (is_good && *ret)
+        json_array_foreach(value, i, one) is_good &= json_is_string(one);
+    if (!is_good)
+        jmap_refuse(r, c, "invalidArguments", "`destroy` is a list of ids");
+    return is_good;
+}
+
+static bool judge_names(struct jmap_run *r, const struct jmap_call *c, const char *const *more)
+{
+    const char *names[16];
+    size_t n = 0;
+    for (size_t i = 0; set_args[i]; i++)
+        names[n++] = set_args[i];
+    for (size_t i = 0; more && more[i]; i++)
+        names[n++] = more[i];
+    names[n] = NULL;
+    return jmap_arg_names(r, c, names);
+}
+
+static bool begin(struct jmap_set *s, const struct jmap_setter *setter)
+{
+    struct jmap_run *r = s->r;
+    const struct jmap_call *c = s->call;
+    const char *if_in_state = NULL;
+    char state[24];
+    s->old_state = jmap_type_state(r, setter->type);
+    snprintf(state, sizeof(state), "%llu", (unsigned long long)s->old_state);
+    if (!jmap_arg_account(r, c) || !judge_names(r, c, setter->more_args) ||
+        !jmap_arg_text(r, c, "ifInState", &if_in_state) ||
+        !arg_object(r, c, "create", &s->create) || !arg_object(r, c, "update", &s->update) ||
+        !arg_destroy(r, c, &s->destroy))
+        return false;
+    if (if_in_state && strcmp(if_in_state, state) != 0) {
+        jmap_refuse(r, c, "stateMismatch", NULL);
+        return false;
+    }
+    if (json_object_size(s->create) + json_object_size(s->update) + json_array_size(s->destroy) >
+        JMAP_OBJECTS_SET_MAX) {
+        jmap_refuse(r, c, "requestTooLarge", "at most %d at once", JMAP_OBJECTS_SET_MAX);
+        return false;
+    }
+    return true;
+}
+
+static json_t *why_no_creation_id(const char *id)
+{
+    size_t n = strlen(id);
+    for (size_t i = 0; i < n; i++)
+        if (!strchr("-_", id[i]) && !(id[i] >= '0' && id[i] <= '9') &&
+            !(ascii_lower(id[i]) >= 'a' && ascii_lower(id[i]) <= 'z'))
+            n = 0;
+    return n && n <= 255 ? NULL : jmap_set_error("invalidProperties", NULL, "no creation id");
+}
+
+static void create_all(struct jmap_set *s, const struct jmap_setter *setter)
+{
+    const char *key;
+    json_t *object;
+    json_object_foreach(s->create, key, object)
+    {
+        uint64_t id = 0;
+        json_t *set = NULL, *error = why_no_creation_id(key);
+        if (!error)
+            error = setter->create(s, object, &id, &set);
+        if (error) {
+            json_object_set_new(s->not_created, key, error);
+            json_decref(set);
+            continue;
+        }
+        set = set ? set : json_object();
+        json_object_set_new(set, "id", jmap_id_json(setter->type->letter, id));
+        json_object_set(s->r->created, key, json_object_get(set, "id"));
+        json_object_set_new(s->created, key, set);
+    }
+}
+
+/* RFC 8620 5.3: what is destroyed in the same call is not updated. */
+static bool will_be_destroyed(const struct jmap_set *s, const char *id)
+{
+    const json_t *one;
+    size_t i;
+    json_array_foreach(s->destroy, i, one) if (strcmp(json_string_value(one), id) == 0) return true;
+    return false;
+}
+
+static void update_all(struct jmap_set *s, const struct jmap_setter *setter)
+{
+    const char *key;
+    json_t *patch;
+    json_object_foreach(s->update, key, patch)
+    {
+        json_t *set = NULL, *error = NULL;
+        json_t *text = json_string(key);
+        uint64_t id = jmap_id_or_created(s->r, setter->type->letter, text);
+        json_decref(text);
+        if (!id)
+            error = jmap_set_error("notFound", NULL, "there is none with this id");
+        else if (will_be_destroyed(s, key))
+            error = jmap_set_error("willDestroy", NULL, "this call destroys it as well");
+        else
+            error = setter->update(s, id, patch, &set);
+        if (error)
+            json_object_set_new(s->not_updated, key, error);
+        else
+            json_object_set_new(s->updated, key, set ? json_incref(set) : json_null());
+        json_decref(set);
+    }
+}
+
+static void destroy_all(struct jmap_set *s, const struct jmap_setter *setter)
+{
+    json_t *one, *seen = json_object();
+    size_t i;
+    json_array_foreach(s->destroy, i, one)
+    {
+        uint64_t id = jmap_id_or_created(s->r, setter->type->letter, one);
+        if (json_object_get(seen, json_string_value(one)))
+            continue;
+        json_object_set_new(seen, json_string_value(one), json_true());
+        json_t *error = id ? setter->destroy(s, id)
+                           : jmap_set_error("notFound", NULL, "there is none with this id");
+        if (error)
+            json_object_set_new(s->not_destroyed, json_string_value(one), error);
+        else
+            json_array_append(s->destroyed, one);
+    }
+    json_decref(seen);
+}
+
+static void set_or_null(json_t *answer, const char *name, json_t *value)
+{
+    bool is_empty =
+        json_is_array(value) ? json_array_size(value) == 0 : json_object_size(value) == 0;
+    json_object_set_new(answer, name, is_empty ? json_null() : json_incref(value));
+}
+
+static void give_answer(struct jmap_set *s, const struct jmap_type *t)
+{
+    json_t *answer = json_pack(
+        "{s:O, s:o, s:o}", "accountId", json_object_get(s->call->args, "accountId"), "oldState",
+        jmap_state(s->old_state), "newState", jmap_state(jmap_type_state(s->r, t)));
+    set_or_null(answer, "created", s->created);
+    set_or_null(answer, "updated", s->updated);
+    set_or_null(answer, "destroyed", s->destroyed);
+    set_or_null(answer, "notCreated", s->not_created);
+    set_or_null(answer, "notUpdated", s->not_updated);
+    set_or_null(answer, "notDestroyed", s->not_destroyed);
+    jmap_answer(s->r, s->call, s->call->name, answer);
+}
+
+bool jmap_set_run(struct jmap_run *r, const struct jmap_call *c, const struct jmap_setter *setter,
+                  struct jmap_set *ret)
+{
+    struct jmap_set s = {.r = r, .call = c};
+    if (!begin(&s, setter))
+        return false;
+    s.created = json_object();
+    s.updated = json_object();
+    s.destroyed = json_array();
+    s.not_created = json_object();
+    s.not_updated = json_object();
+    s.not_destroyed = json_object();
+    s.arg = setter->arg;
+    create_all(&s, setter);
+    update_all(&s, setter);
+    destroy_all(&s, setter);
+    if (setter->finish)
+        setter->finish(&s);
+    give_answer(&s, setter->type);
+    if (ret)
+        *ret = s;
+    else
+        jmap_set_end(&s);
+    return true;
+}
+
+void jmap_set_end(struct jmap_set *s)
+{
+    json_decref(s->created);
+    json_decref(s->updated);
+    json_decref(s->destroyed);
+    json_decref(s->not_created);
+    json_decref(s->not_updated);
+    json_decref(s->not_destroyed);
+    *s = (struct jmap_set){};
+}
+
+enum err jmap_commit_now(struct jmap_run *r, struct jmap_commit *c, struct errinfo *ei)
+{
+    enum err err = r->host->commit(r->host->arg, r->who, c, ei);
+    return err == ERR_OK ? account_catch_up(r->account, r->reader, ei) : err;
+}
+
+/* ---- patches ---- */
+
+static json_t *bad_patch(const char *path, const char *why)
+{
+    return jmap_set_error("invalidPatch", NULL, "\"%.60s\" %s", path, why);
+}
+
+/* The last step's name into `ret`, the object it is in returned; NULL: no such place. */
+static json_t *place_of(json_t *object, const char *path, char ret[256])
+{
+    struct slice rest = slice_str(path), raw;
+    for (;;) {
+        bool has_more = slice_find(rest, '/') >= 0;
+        raw = slice_cut(rest, '/', &rest);
+        if (raw.n >= 256 || !jmap_pointer_step(raw, ret))
+            return NULL;
+        if (!has_more)
+            return object;
+        object = json_object_get(object, ret);
+        if (!json_is_object(object))
+            return NULL;
+    }
+}
+
+/* No path may be the beginning of another one's. */
+static const char *overlapping(const json_t *patch)
+{
+    const char *one, *other;
+    json_t *a, *b, *p = (json_t *)(uintptr_t)patch;
+    json_object_foreach(p, one, a)
+    {
+        size_t n = strlen(one);
+        json_object_foreach(p, other,
+                            b) if (strncmp(one, other, n) == 0 && other[n] == '/') return one;
+    }
+    return NULL;
+}
+
+json_t *jmap_patch(json_t *object, const json_t *patch)
+{
+    const char *path = overlapping(patch);
+    json_t *value, *p = (json_t *)(uintptr_t)patch;
+    char name[256];
+    if (path)
+        return bad_patch(path, "is patched as a whole and in part");
+    json_object_foreach(p, path, value)
+    {
+        json_t *in = place_of(object, path, name);
+        if (!in)
+            return bad_patch(path, "leads nowhere");
+        if (json_is_null(value) && in != object)
+            json_object_del(in, name);
+        else
+            json_object_set(in, name, value);
+    }
+    return NULL;
+}
