@@ -122,9 +122,9 @@ struct jmap_setter {
     json_t *(*create)(struct jmap_set *s, json_t *object, uint64_t *ret_id, json_t **ret_set);
     json_t *(*update)(struct jmap_set *s, uint64_t id, json_t *patch, json_t **ret_set);
     json_t *(*destroy)(struct jmap_set *s, uint64_t id);
-    /* All objects were looked at: write what was gathered; may move ids to the not_… lists.
-     * May be NULL. */
-    void (*finish)(struct jmap_set *s);
+    /* All of one kind were looked at: write what was gathered; what fails goes from `done`
+     * (created, updated or destroyed) to `not_done`. May be NULL. */
+    void (*flush)(struct jmap_set *s, json_t *done, json_t *not_done);
     void *arg;
 };
 /* False: the call was refused. Otherwise the answer is given; `ret` (may be NULL) has what became

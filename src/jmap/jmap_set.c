@@ -191,10 +191,14 @@ bool jmap_set_run(struct jmap_run *r, const struct jmap_call *c, const struct jm
     s.not_destroyed = json_object();
     s.arg = setter->arg;
     create_all(&s, setter);
+    if (setter->flush)
+        setter->flush(&s, s.created, s.not_created);
     update_all(&s, setter);
+    if (setter->flush)
+        setter->flush(&s, s.updated, s.not_updated);
     destroy_all(&s, setter);
-    if (setter->finish)
-        setter->finish(&s);
+    if (setter->flush)
+        setter->flush(&s, s.destroyed, s.not_destroyed);
     give_answer(&s, setter->type);
     if (ret)
         *ret = s;

@@ -1,0 +1,58 @@
+/* Emails within the room. */
+#ifndef JMAP_JMAP_EMAIL_INT_H
+#define JMAP_JMAP_EMAIL_INT_H
+
+#include "jmap/jmap_int.h"
+
+extern const struct jmap_type jmap_email_type;
+
+/* ---- jmap_blob.c ---- */
+/* The bytes of a blob of this account. ERR_GONE: there is none, or it is somebody else's. */
+enum err jmap_blob_read(struct jmap_run *r, const char *id, struct buf *ret, struct errinfo *ei);
+
+/* ---- jmap_email_get.c ---- */
+/* How many messages' bytes a call may read; their answers share one ceiling. */
+struct jmap_email_reading {
+    struct jmap_run *r;
+    struct email_want want;
+    size_t n_bytes; /* of answers so far */
+};
+/* Properties that come from bytes, put into `object`. */
+enum err jmap_email_render(struct jmap_email_reading *g, struct slice bytes, const char *blob,
+                           json_t *object, struct errinfo *ei);
+
+/* ---- jmap_email_change.c: emails as records ---- */
+enum { PLACES_MAX = 200, KEYWORDS_MAX = 100, KEYWORD_BYTES_MAX = 255 };
+/* A record that says of `e` what is so now; numbers that are 0 are the host's to fill. */
+void jmap_email_record(struct jmap_run *r, const struct account_email *e, struct record_email *ret);
+/* Only these mailboxes and keywords from now on ({id: true}, {keyword: true}); or a SetError. */
+json_t *jmap_email_set_mailboxes(struct jmap_run *r, struct record_email *e,
+                                 const json_t *mailboxes);
+json_t *jmap_email_set_keywords(struct jmap_run *r, struct record_email *e, const json_t *keywords);
+void jmap_email_destroy(struct record_email *e);
+json_t *jmap_email_mailboxes(const struct account_email *e);
+json_t *jmap_email_keywords(const struct account_email *e);
+
+/* New emails and changed ones, gathered until they are written together. */
+struct jmap_email_batch {
+    struct jmap_run *r;
+    struct jmap_message *messages;
+    struct record_email *emails;
+    size_t n_messages, n_emails, cap_messages, cap_emails;
+    size_t bytes; /* of new messages */
+};
+/* A new email of these bytes (which live until the batch is written); or a SetError. */
+json_t *jmap_email_add(struct jmap_email_batch *b, struct slice bytes, const json_t *mailboxes,
+                       const json_t *keywords, utc_ms received, uint64_t *ret_id);
+struct record_email *jmap_email_batch_change(struct jmap_email_batch *b);
+enum err jmap_email_batch_write(struct jmap_email_batch *b, struct errinfo *ei);
+void jmap_email_batch_finish(struct jmap_email_batch *b);
+/* id, blobId, threadId and size, for `created`. */
+json_t *jmap_email_created(struct jmap_run *r, uint64_t id);
+
+/* ---- jmap_filter.c ---- */
+/* A FilterOperator or FilterCondition; refuses the call itself. NULL filter: all. */
+bool jmap_filter_read(struct jmap_run *r, const struct jmap_call *c, const json_t *json,
+                      struct account_filter *ret, bool *ret_has_text);
+
+#endif

@@ -1,0 +1,357 @@
+/* Email/set, /import and /copy (RFC 8621 sections 4.6 to 4.8). */
+#include "jmap/jmap_email_int.h"
+
+enum { COMPOSE_MEMORY_MAX = 128 << 20 };
+
+/* ---- composing ---- */
+
+struct composing {
+    struct jmap_run *r;
+    struct slice ids[EMAIL_BLOBS_MAX];
+    struct buf blobs[EMAIL_BLOBS_MAX];
+    bool is_there[EMAIL_BLOBS_MAX];
+    size_t n;
+};
+
+static bool lend_blob(void *arg, struct slice id, struct slice *ret)
+{
+    struct composing *k = arg;
+    for (size_t i = 0; i < k->n; i++) {
+        if (!slice_eq(k->ids[i], id))
+            continue;
+        *ret = buf_slice(&k->blobs[i]);
+        return k->is_there[i];
+    }
+    return false;
+}
+
+static enum err fetch_blobs(struct composing *k, const json_t *object, struct errinfo *ei)
+{
+    size_t bytes = 0;
+    k->n = email_compose_blobs(object, k->r->arena, k->ids);
+    for (size_t i = 0; i < k->n; i++) {
+        k->blobs[i] = buf_make(STORE_MESSAGE_MAX);
+        enum err err = jmap_blob_read(k->r, arena_cstr(k->r->arena, k->ids[i]), &k->blobs[i], ei);
+        if (err != ERR_OK && err != ERR_GONE)
+            return err;
+        k->is_there[i] = err == ERR_OK;
+        bytes += k->blobs[i].n;
+        if (bytes > COMPOSE_MEMORY_MAX)
+            return err_set(ei, ERR_LIMIT, "the attachments are larger than a message may be");
+    }
+    return ERR_OK;
+}
+
+/* The message into `ret`, which is the caller's; or a SetError. */
+static json_t *compose(struct jmap_run *r, const json_t *object, struct buf *ret)
+{
+    struct errinfo ei;
+    struct composing *k = mem_new(sizeof(*k));
+    struct email_fault fault = {};
+    struct email_composed told;
+    struct slice domain = SLICE("localhost"), rest;
+    if (r->who->n_addresses) {
+        (void)slice_cut(r->who->addresses[0], '@', &rest);
+        domain = rest.n ? rest : domain;
+    }
+    k->r = r;
+    enum err err = fetch_blobs(k, object, &ei);
+    struct email_compose_options o = {
+        .domain = domain, .now = utc_now(), .blob = lend_blob, .arg = k};
+    random_bytes(o.random, sizeof(o.random));
+    json_t *error = err == ERR_OK ? NULL : jmap_set_err(err, &ei);
+    if (!error && !email_compose(object, &o, r->arena, ret, &told, &fault))
+        error = email_fault_json(&fault);
+    for (size_t i = 0; i < k->n; i++)
+        buf_finish(&k->blobs[i]);
+    mem_free(&k);
+    return error;
+}
+
+/* ---- Email/set ---- */
+
+struct setting {
+    struct jmap_email_batch batch;
+    struct buf *bodies; /* of new messages, until they are written */
+    size_t n_bodies, cap_bodies;
+};
+
+static struct buf *new_body(struct setting *x)
+{
+    if (x->n_bodies == x->cap_bodies) {
+        x->cap_bodies = x->cap_bodies ? 2 * x->cap_bodies : 8;
+        x->bodies = mem_resize(x->bodies, x->cap_bodies * sizeof(x->bodies[0]));
+    }
+    x->bodies[x->n_bodies] = buf_make(STORE_MESSAGE_MAX);
+    return &x->bodies[x->n_bodies++];
+}
+
+static json_t *take_received(const json_t *object, utc_ms *ret)
+{
+    const json_t *value = json_object_get(object, "receivedAt");
+    *ret = utc_now();
+    if (value && !json_is_null(value) && !jmap_utc_parse(value, ret))
+        return jmap_set_error("invalidProperties", "receivedAt", "a UTC date is wanted");
+    return NULL;
+}
+
+static const json_t *or_none(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    return json_is_null(value) ? NULL : value;
+}
+
+static json_t *create(struct jmap_set *s, json_t *object, uint64_t *ret_id, json_t **)
+{
+    struct setting *x = s->arg;
+    struct buf *body = new_body(x);
+    utc_ms received;
+    json_t *error = take_received(object, &received);
+    if (!error)
+        error = compose(s->r, object, body);
+    if (!error && s->r->who->size_max && body->n > s->r->who->size_max)
+        error = jmap_set_error("tooLarge", NULL, "larger than a message may be here");
+    if (!error)
+        error = jmap_email_add(&x->batch, buf_slice(body), or_none(object, "mailboxIds"),
+                               or_none(object, "keywords"), received, ret_id);
+    return error;
+}
+
+/* Only these two may be patched; others may be named if nothing changes. */
+static json_t *judge_patch(const json_t *patch)
+{
+    const char *path;
+    json_t *value, *p = (json_t *)(uintptr_t)patch;
+    json_object_foreach(p, path, value)
+    {
+        struct slice rest, first = slice_cut(slice_str(path), '/', &rest);
+        if (!slice_eq(first, SLICE("mailboxIds")) && !slice_eq(first, SLICE("keywords")))
+            return jmap_set_error("invalidProperties", path, "an email's content does not change");
+    }
+    return NULL;
+}
+
+static json_t *update(struct jmap_set *s, uint64_t id, json_t *patch, json_t **)
+{
+    struct setting *x = s->arg;
+    struct record_email record;
+    const struct account_email *e = account_email(s->r->account, id);
+    if (!e || e->is_gone)
+        return jmap_set_error("notFound", NULL, "there is no such email");
+    json_t *error = judge_patch(patch);
+    if (error)
+        return error;
+    json_t *now = json_pack("{s:o, s:o}", "mailboxIds", jmap_email_mailboxes(e), "keywords",
+                            jmap_email_keywords(e));
+    error = jmap_patch(now, patch);
+    jmap_email_record(s->r, e, &record);
+    const json_t *keywords = or_none(now, "keywords");
+    json_t *none = json_object();
+    if (!error)
+        error = jmap_email_set_mailboxes(s->r, &record, json_object_get(now, "mailboxIds"));
+    if (!error)
+        error = jmap_email_set_keywords(s->r, &record, keywords ? keywords : none);
+    json_decref(none);
+    json_decref(now);
+    if (!error)
+        *jmap_email_batch_change(&x->batch) = record;
+    return error;
+}
+
+static json_t *destroy(struct jmap_set *s, uint64_t id)
+{
+    struct setting *x = s->arg;
+    const struct account_email *e = account_email(s->r->account, id);
+    if (!e || e->is_gone)
+        return jmap_set_error("notFound", NULL, "there is no such email");
+    struct record_email *record = jmap_email_batch_change(&x->batch);
+    jmap_email_record(s->r, e, record);
+    jmap_email_destroy(record);
+    return NULL;
+}
+
+/* What was not written did not happen: every one of them says why. */
+static void move_all(json_t *from, json_t *to, const json_t *error)
+{
+    const char *key;
+    json_t *value;
+    size_t i;
+    if (json_is_array(from)) {
+        json_array_foreach(from, i, value)
+            json_object_set_new(to, json_string_value(value), json_deep_copy(error));
+        json_array_clear(from);
+        return;
+    }
+    json_object_foreach(from, key, value) json_object_set_new(to, key, json_deep_copy(error));
+    json_object_clear(from);
+}
+
+static void drop_bodies(struct setting *x)
+{
+    while (x->n_bodies > 0)
+        buf_finish(&x->bodies[--x->n_bodies]);
+}
+
+/* Of the kind that was looked at last: all of it is in one batch. */
+static void write_all(struct jmap_set *s, json_t *done, json_t *not_done)
+{
+    struct setting *x = s->arg;
+    struct errinfo ei;
+    const char *key;
+    json_t *value;
+    enum err err = jmap_email_batch_write(&x->batch, &ei);
+    drop_bodies(x);
+    if (err != ERR_OK) {
+        json_t *error = jmap_set_err(err, &ei);
+        move_all(done, not_done, error);
+        json_decref(error);
+    } else if (done == s->created) {
+        json_object_foreach(done, key, value)
+        {
+            uint64_t id = 0;
+            (void)jmap_id_parse('M', json_string_value(json_object_get(value, "id")), &id);
+            json_t *all = jmap_email_created(s->r, id);
+            json_object_update(value, all);
+            json_decref(all);
+        }
+    }
+}
+
+void jmap_email_set(struct jmap_run *r, const struct jmap_call *c)
+{
+    struct setting x = {.batch.r = r};
+    const struct jmap_setter setter = {.type = &jmap_email_type,
+                                       .create = create,
+                                       .update = update,
+                                       .destroy = destroy,
+                                       .flush = write_all,
+                                       .arg = &x};
+    (void)jmap_set_run(r, c, &setter, NULL);
+    drop_bodies(&x);
+    mem_free(&x.bodies);
+    jmap_email_batch_finish(&x.batch);
+}
+
+/* ---- Email/import ---- */
+
+struct importing {
+    struct setting x;
+    json_t *created, *not_created;
+};
+
+static bool looks_like_mail(struct slice bytes)
+{
+    size_t i = 0;
+    while (i < bytes.n && bytes.p[i] > ' ' && bytes.p[i] < 127 && bytes.p[i] != ':')
+        i++;
+    return i > 0 && i < bytes.n && bytes.p[i] == ':';
+}
+
+static json_t *import_one(struct importing *m, const json_t *import, uint64_t *ret_id)
+{
+    struct jmap_run *r = m->x.batch.r;
+    struct errinfo ei;
+    utc_ms received;
+    const char *blob = json_string_value(json_object_get(import, "blobId"));
+    json_t *error = take_received(import, &received);
+    if (error || !blob)
+        return error ? error : jmap_set_error("invalidProperties", "blobId", "an id is wanted");
+    struct buf *body = new_body(&m->x);
+    enum err err = jmap_blob_read(r, blob, body, &ei);
+    if (err == ERR_GONE)
+        return jmap_set_error("blobNotFound", NULL, "there is no such blob");
+    if (err != ERR_OK)
+        return jmap_set_err(err, &ei);
+    if (!looks_like_mail(buf_slice(body)))
+        return jmap_set_error("invalidEmail", NULL, "these bytes are no message");
+    return jmap_email_add(&m->x.batch, buf_slice(body), or_none(import, "mailboxIds"),
+                          or_none(import, "keywords"), received, ret_id);
+}
+
+/* Each is written alone: one that is over the quota does not take the others along. */
+static void import_all(struct importing *m, const json_t *emails)
+{
+    struct jmap_run *r = m->x.batch.r;
+    struct errinfo ei;
+    const char *key;
+    json_t *one, *o = (json_t *)(uintptr_t)emails;
+    json_object_foreach(o, key, one)
+    {
+        uint64_t id = 0;
+        json_t *error = import_one(m, one, &id);
+        enum err err = error ? ERR_OK : jmap_email_batch_write(&m->x.batch, &ei);
+        if (err != ERR_OK)
+            error = jmap_set_err(err, &ei);
+        drop_bodies(&m->x);
+        if (error) {
+            json_object_set_new(m->not_created, key, error);
+            continue;
+        }
+        json_object_set_new(m->created, key, jmap_email_created(r, id));
+        json_object_set_new(r->created, key, jmap_id_json('M', id));
+    }
+}
+
+static bool judge_import(struct jmap_run *r, const struct jmap_call *c, const json_t *emails)
+{
+    static const char *const names[] = {"accountId", "ifInState", "emails", NULL};
+    const char *if_in_state = NULL, *key;
+    uint64_t state;
+    json_t *one, *o = (json_t *)(uintptr_t)emails;
+    bool is_good = json_is_object(emails);
+    if (!jmap_arg_account(r, c) || !jmap_arg_names(r, c, names) ||
+        !jmap_arg_text(r, c, "ifInState", &if_in_state))
+        return false;
+    json_object_foreach(o, key, one) is_good &= json_is_object(one);
+    if (!is_good)
+        jmap_refuse(r, c, "invalidArguments", "`emails` is an object of imports");
+    else if (json_object_size(emails) > JMAP_OBJECTS_SET_MAX)
+        jmap_refuse(r, c, "requestTooLarge", "at most %d at once", JMAP_OBJECTS_SET_MAX);
+    else if (if_in_state && (!slice_u64(slice_str(if_in_state), INT64_MAX, &state) ||
+                             state != jmap_type_state(r, &jmap_email_type)))
+        jmap_refuse(r, c, "stateMismatch", NULL);
+    else
+        return true;
+    return false;
+}
+
+static json_t *or_null(json_t *value)
+{
+    return json_object_size(value) ? value : json_null();
+}
+
+void jmap_email_import(struct jmap_run *r, const struct jmap_call *c)
+{
+    struct importing m = {.x.batch.r = r};
+    const json_t *emails = json_object_get(c->args, "emails");
+    if (!judge_import(r, c, emails))
+        return;
+    uint64_t before = jmap_type_state(r, &jmap_email_type);
+    m.created = json_object();
+    m.not_created = json_object();
+    import_all(&m, emails);
+    jmap_answer(r, c, c->name,
+                json_pack("{s:O, s:o, s:o, s:O, s:O}", "accountId",
+                          json_object_get(c->args, "accountId"), "oldState", jmap_state(before),
+                          "newState", jmap_state(jmap_type_state(r, &jmap_email_type)), "created",
+                          or_null(m.created), "notCreated", or_null(m.not_created)));
+    json_decref(m.created);
+    json_decref(m.not_created);
+    mem_free(&m.x.bodies);
+    jmap_email_batch_finish(&m.x.batch);
+}
+
+/* ---- Email/copy: from one account to another, and a person has one ---- */
+
+void jmap_email_copy(struct jmap_run *r, const struct jmap_call *c)
+{
+    const char *from = NULL;
+    uint64_t id = 0;
+    if (!jmap_arg_account(r, c) || !jmap_arg_text(r, c, "fromAccountId", &from))
+        return;
+    if (from && jmap_id_parse('A', from, &id) && id == r->who->person)
+        jmap_refuse(r, c, "invalidArguments",
+                    "`fromAccountId` is another account; within one, use Email/set");
+    else
+        jmap_refuse(r, c, "fromAccountNotFound", NULL);
+}
