@@ -65,6 +65,17 @@ enum ipc_login {
     IPC_LOGIN_LOGIN = 2,   /* the command LOGIN */
     IPC_LOGIN_XOAUTH2 = 3, /* the secret is a token */
 };
+/* What is asked over HTTPS. */
+enum ipc_call_kind {
+    IPC_CALL_SESSION = 1,
+    IPC_CALL_API,
+    IPC_CALL_UPLOAD,
+    IPC_CALL_DOWNLOAD,
+    IPC_CALL_WATCH, /* an event stream: answered with the person; then `changed` comes */
+    IPC_CALL_LOGIN, /* body: {"address", "password" or "code"}; sets the cookie */
+    IPC_CALL_LOGOUT,
+    IPC_CALL_N
+};
 enum ipc_look { IPC_LOOK_LOGIN = 1, IPC_LOOK_CANARY = 2 };
 /* Where a look into a mailbox ended, in the order in which things are done. */
 enum ipc_look_step {
