@@ -81,6 +81,10 @@ bool jmap_arg_state(struct jmap_run *r, const struct jmap_call *c, const char *n
 bool jmap_arg_names(struct jmap_run *r, const struct jmap_call *c, const char *const names[]);
 bool jmap_utc_parse(const json_t *value, utc_ms *ret); /* UTCDate of RFC 8620 1.4 */
 
+/* Bytes that this person keeps here for a while. */
+enum err jmap_keep_upload(const struct jmap_host *host, const struct jmap_caller *who,
+                          struct slice bytes, uint64_t *ret_id, struct errinfo *ei);
+
 /* ---- types of things ---- */
 
 /* How a type answers /get and /changes. */
