@@ -148,6 +148,17 @@ typedef bool store_arrival_fn(void *arg, const struct store_arrival *a);
 enum err store_each_arrival(struct store_reader *r, utc_ms since, store_arrival_fn *fn, void *arg,
                             struct errinfo *ei);
 
+/* ---- messages by their ids, for who goes through all of them ---- */
+struct store_interval {
+    uint64_t first, last; /* both belong to it */
+    bool is_newest_first;
+    uint32_t limit; /* 0: all */
+};
+typedef bool store_facts_fn(void *arg,
+                            const struct record_message *m); /* no rcpts, chunks, fields */
+enum err store_each_message(struct store_reader *r, const struct store_interval *in,
+                            store_facts_fn *fn, void *arg, struct errinfo *ei);
+
 /* ---- retention ---- */
 /* Messages whose bytes nobody needs any more: every row final and none attempting, and no account
  * holds it; at most `limit` ids into ret, oldest first. One without recipients (a draft, an upload)

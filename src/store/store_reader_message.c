@@ -345,3 +345,22 @@ enum err store_each_arrival(struct store_reader *r, utc_ms since, store_arrival_
     }
     return q.err;
 }
+
+enum err store_each_message(struct store_reader *r, const struct store_interval *in,
+                            store_facts_fn *fn, void *arg, struct errinfo *ei)
+{
+    SCOPED(store_query_end)
+    struct store_query q =
+        store_query_begin(r, in->is_newest_first ? READ_MESSAGES_DOWN : READ_MESSAGES_UP);
+    bind_u64(q.stmt, 1, in->first);
+    bind_u64(q.stmt, 2, in->last < INT64_MAX ? in->last : INT64_MAX);
+    bind_i64(q.stmt, 3, in->limit ? (int64_t)in->limit : -1);
+    while (store_query_next(&q, ei)) {
+        struct record_message m = {};
+        if (!record_message_unpack(column_slice(q.stmt, 0), q.arena, &m))
+            return store_query_unreadable(&q, ei);
+        if (!fn(arg, &m))
+            break;
+    }
+    return q.err;
+}
