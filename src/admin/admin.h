@@ -105,6 +105,32 @@ struct admin_watch {
     bool is_stale; /* the last look had no answer for it */
 };
 
+/* How somebody logs in. */
+struct admin_login {
+    bool has_password;
+    utc_ms password_at, code_until; /* 0: there is no code */
+    uint32_t n_sessions, n_apps;
+};
+struct admin_login_token { /* slices live until the next change */
+    uint64_t id;
+    bool is_session;
+    struct slice name;
+    utc_ms created, expires; /* expires 0: never */
+    utc_ms used;             /* the day; 0: never */
+};
+enum admin_login_what {
+    ADMIN_LOGIN_PASSWORD,     /* text: the password; empty: make one */
+    ADMIN_LOGIN_CODE,         /* make a one-time code */
+    ADMIN_LOGIN_TOKEN_ADD,    /* text: its name */
+    ADMIN_LOGIN_TOKEN_REMOVE, /* token: its id */
+    ADMIN_LOGIN_END,          /* all sessions */
+};
+struct admin_login_order { /* borrowed for the call */
+    enum admin_login_what what;
+    uint64_t person, token;
+    struct slice text, by;
+};
+
 /* What the host (desk) lends to the handlers. All on the loop, except as_text fields. */
 struct admin_host {
     void *arg;
@@ -172,6 +198,14 @@ struct admin_host {
     /* Send a word to this target now; done says what it answered. ERR_GONE: no such target. */
     void (*alert_test)(void *arg, uint64_t target,
                        void (*done)(void *cookie, enum err err, const char *text), void *cookie);
+    /* Change how she logs in; done when it is durable. `text`: after an error why; else the secret
+     * that was made, for this once; "": none was made. ERR_INVALID: she cannot log in, or that is
+     * no password. */
+    void (*login)(void *arg, const struct admin_login_order *order,
+                  void (*done)(void *cookie, enum err err, const char *text), void *cookie);
+    struct admin_login (*login_state)(void *arg, uint64_t person);
+    /* Walks as map_next. */
+    bool (*login_next_token)(void *arg, uint64_t person, size_t *at, struct admin_login_token *ret);
 };
 
 struct admin;

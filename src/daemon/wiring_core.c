@@ -3,6 +3,7 @@
 
 #include "base/refuse.h"
 #include "desk/desk.h"
+#include "login/login.h"
 #include "store/store.h"
 
 #include <arpa/inet.h>
@@ -25,6 +26,7 @@ static void on_progress(void *arg, unsigned percent)
 static void core_before_sandbox(struct child *)
 {
     store_before_sandbox();
+    login_before_sandbox();
 }
 
 static struct desk_controls controls_of(const struct settings *s)
