@@ -143,6 +143,7 @@ json_t *jmap_patch(json_t *object, const json_t *patch);
 enum err jmap_commit_now(struct jmap_run *r, struct jmap_commit *c, struct errinfo *ei);
 
 /* ---- jmap_window.c: the part of the results that is asked for ---- */
+#define JMAP_NO_LIMIT ((uint64_t)INT64_MAX)
 struct jmap_window {
     int64_t position, anchor_offset;
     const char *anchor; /* NULL: none */

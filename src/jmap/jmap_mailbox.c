@@ -324,7 +324,7 @@ static size_t count_mailboxes(const struct jmap_run *r)
 void jmap_mailbox_query(struct jmap_run *r, const struct jmap_call *c)
 {
     struct query q = {.r = r, .call = c};
-    struct jmap_window w = {.limit = UINT64_MAX};
+    struct jmap_window w = {.limit = JMAP_NO_LIMIT};
     if (!judge_query(&q) || !jmap_window_args(r, c, &w))
         return;
     const struct account_mailbox **all =

@@ -90,7 +90,7 @@ static bool judge_filter(struct jmap_run *r, const struct jmap_call *c, const js
 
 void jmap_quota_query(struct jmap_run *r, const struct jmap_call *c)
 {
-    struct jmap_window w = {.limit = UINT64_MAX};
+    struct jmap_window w = {.limit = JMAP_NO_LIMIT};
     uint64_t id = r->who->person;
     bool is = r->who->quota_bytes != 0;
     size_t from;

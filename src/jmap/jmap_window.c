@@ -51,7 +51,7 @@ json_t *jmap_window_answer(const struct jmap_run *, const struct jmap_call *c,
                   (json_int_t)position, "ids", ids);
     if (w->want_total)
         json_object_set_new(o, "total", json_integer((json_int_t)total));
-    if (w->is_cut && w->limit < UINT64_MAX)
+    if (w->is_cut && w->limit < JMAP_NO_LIMIT)
         json_object_set_new(o, "limit", json_integer((json_int_t)w->limit));
     return o;
 }
