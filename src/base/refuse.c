@@ -120,6 +120,7 @@ static const uint8_t whens[REFUSE_N] = {
     [REFUSE_GROUP_COPIES] = REFUSE_ABOVE,
     [REFUSE_CHECKS] = REFUSE_ABOVE,
     [REFUSE_ADMIN_REQUEST] = REFUSE_ABOVE,
+    [REFUSE_LOGIN_BUSY] = REFUSE_ABOVE,
 };
 
 static struct {

@@ -1,9 +1,12 @@
 /* The desk's life: recovery, links, the tick, gathering what is written at the end of a turn. */
 #include "desk/desk_account_int.h"
+#include "desk/desk_jmap_int.h"
 #include "desk/desk_parse_int.h"
+#include "desk/desk_login_int.h"
 #include "desk/desk_state_int.h"
 #include "desk/desk_watch_int.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -14,9 +17,12 @@ enum { TICK_MS = 100, RUNNING_BYTES = 256 << 20 };
 /* Larger than every id before, also over restarts with a clock that went back. */
 uint64_t desk_next_id(struct desk *d)
 {
-    uint64_t now = (uint64_t)utc_now() << 20;
-    d->last_id = now > d->last_id ? now : d->last_id + 1;
-    return d->last_id;
+    /* Also threads ask that run people's requests. */
+    uint64_t now = (uint64_t)utc_now() << 20, last = d->last_id, next;
+    do {
+        next = now > last ? now : last + 1;
+    } while (!atomic_compare_exchange_weak(&d->last_id, &last, next));
+    return next;
 }
 
 void desk_post(struct desk *d, void (*fn)(void *arg), void *arg)
@@ -213,7 +219,7 @@ static void stop_if_done(struct desk *d, mono_us now)
     if (!d->stopped)
         return;
     bool is_idle = d->n_accepting == 0 && d->n_jobs == 0 && !d->is_changing &&
-                   queue_figures(d->queue).n_running == 0;
+                   queue_figures(d->queue).n_running == 0 && desk_jmap_is_idle(d);
     if (!is_idle && now < d->stop_at)
         return;
     void (*stopped)(void *) = d->stopped;
@@ -228,6 +234,7 @@ static void on_tick(void *arg)
     queue_tick(d->queue);
     desk_pending_tick(d, now);
     desk_parse_tick(d, now);
+    desk_jmap_tick(d, now);
     if (d->n_ticks % 5 == 0) {
         desk_state_tick(d, now);
         desk_episode_tick(d, now);
@@ -246,6 +253,7 @@ static void on_tick(void *arg)
         desk_values_tick(d, utc_now());
         desk_limits_tick(d, utc_now());
         desk_hooks_tick(d);
+        desk_logins_tick(d, now);
     }
     desk_alerts_tick(d, utc_now());
     d->n_ticks++;
@@ -313,6 +321,8 @@ static enum err load(struct desk *d, struct errinfo *ei)
         err = store_each_object(reader, kinds[i], load_object, d, ei);
     if (err == ERR_OK)
         err = desk_accounts_load(d, reader, ei);
+    if (err == ERR_OK)
+        err = desk_logins_load(d, reader, ei);
     struct store_row_filter waiting = {.disposition = DISPOSITION_WAITING};
     if (err == ERR_OK)
         err = store_each_row(reader, &waiting, load_row, d, ei);
@@ -395,6 +405,7 @@ static void init_memory(struct desk *d)
     d->notices = map_create();
     desk_alerts_create(d);
     desk_parse_create(d);
+    desk_logins_create(d);
     list_init(&d->pending);
     list_init(&d->changes);
     list_init(&d->events);
@@ -451,6 +462,8 @@ enum err desk_create(const struct desk_options *o, struct desk **ret, struct err
     desk_host(d, &host);
     d->admin = admin_create(&host);
     d->closed_for = reason_to_close(d);
+    desk_jmap_create(d);
+    desk_find_start(d);
     d->tick = net_timer_create(o->loop, on_tick, d);
     net_timer_set(d->tick, 0);
     const struct store_recovery *r = store_recovered(store);
@@ -587,14 +600,19 @@ void desk_destroy(struct desk **desk)
     net_timer_destroy(&d->tick);
     queue_flush(d->queue);
     desk_write_answered(d);
+    desk_find_stop(d);
+    desk_jmap_stop(d);
     desk_workers_stop(d);
     queue_stop(d->queue);
     desk_parse_clear(d);
+    desk_logins_stop(d);
     settle(d);
+    desk_jmap_destroy(d);
     store_close(&d->store);
     /* From here on it is memory only. */
     list_remove(&d->late.node);
     close_links(d);
+    desk_logins_destroy(d);
     admin_destroy(&d->admin);
     queue_destroy(&d->queue);
     for (struct list *node; (node = list_pop(&d->pending));) {

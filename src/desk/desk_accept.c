@@ -6,6 +6,7 @@
  * sender has no reply and comes again; recovery finds the record without `answered`, and the ledger
  * says so. */
 #include "desk/desk_account_int.h"
+#include "desk/desk_jmap_int.h"
 
 #include "wire/wire.h"
 
@@ -140,6 +141,9 @@ static void accepted(void *arg)
     if (is_kept) {
         log_accept(a);
         announce_held(a);
+        for (uint32_t i = 0; i < a->record->n_rcpts; i++)
+            if (a->record->rcpts[i].mailbox)
+                desk_jmap_changed(d, a->record->rcpts[i].person);
         desk_delivered(d, a->record, body);
         if (a->is_waiting)
             keep_places(a);
@@ -255,7 +259,7 @@ static void write_accept(struct accept *a)
 
 /* ---- from a gate ---- */
 
-static void copy_fields(struct arena *arena, const struct ipc_fields *f, struct record_fields *ret)
+void desk_copy_fields(struct arena *arena, const struct ipc_fields *f, struct record_fields *ret)
 {
     *ret = (struct record_fields){
         .subject = arena_copy(arena, f->subject),
@@ -292,7 +296,7 @@ static void fill_record(struct taking *t, struct record_message *m)
         .fields = ARENA_NEW(arena, struct record_fields),
         .n_fields = 1,
     };
-    copy_fields(arena, &take->fields[0], m->fields);
+    desk_copy_fields(arena, &take->fields[0], m->fields);
     desk_fill_rows(t, m);
     for (uint32_t i = 0; i < m->n_rcpts; i++) { /* the packing happens later: nothing borrowed */
         m->rcpts[i].address = arena_copy(arena, m->rcpts[i].address);

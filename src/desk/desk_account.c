@@ -33,6 +33,12 @@ struct desk_account *desk_account(struct desk *d, uint64_t person)
     return person ? map_get(d->accounts, KEY(person)) : NULL;
 }
 
+uint64_t desk_account_next(struct desk *d, uint64_t person)
+{
+    struct desk_account *account = desk_account(d, person);
+    return account ? ++account->modseq : 0;
+}
+
 void desk_account_mailbox(struct desk *d, const struct record_mailbox *m)
 {
     struct desk_account *account = add(d, m->person);

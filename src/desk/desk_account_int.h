@@ -18,7 +18,8 @@ struct put_place {
 };
 
 enum err desk_accounts_load(struct desk *d, struct store_reader *reader, struct errinfo *ei);
-struct desk_account *desk_account(struct desk *d, uint64_t person);        /* NULL: has none */
+struct desk_account *desk_account(struct desk *d, uint64_t person); /* NULL: has none */
+uint64_t desk_account_next(struct desk *d, uint64_t person); /* number of a change; 0: has none */
 void desk_account_mailbox(struct desk *d, const struct record_mailbox *m); /* it is durable */
 /* Writes tombstones: numbers are given here, flags and places as they were. `emails` and their
  * places are changed. */

@@ -1,11 +1,13 @@
 /* Requests that come by the door: run on the loop or on a worker, answered over the link. */
+#include "desk/desk_jmap_int.h"
+#include "desk/desk_login_int.h"
 #include "desk/desk_state_int.h"
 #include "desk/desk_watch_int.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-enum { REQUESTS_MAX = 256, UPLOADS_MAX = 200, UPLOAD_BYTES_MAX = 64 << 20 };
+enum { REQUESTS_MAX = 256, UPLOADS_MAX = 200, UPLOAD_BYTES_MAX = 256 << 20 };
 
 struct request {
     struct worker_job job;
@@ -23,6 +25,8 @@ struct request {
 static void request_free(struct request *q)
 {
     q->desk->door.n_requests--;
+    if (q->body.n) /* passwords come this way, too, and tokens go */
+        login_wipe(q->body.p, q->body.n);
     buf_finish(&q->body);
     buf_finish(&q->answer);
     arena_destroy(&q->arena);
@@ -104,7 +108,7 @@ static bool take_request(struct peer *p, struct net_frame *f)
     struct slice payload = arena_copy(arena, f->payload);
     p->bytes_uploading -= body ? body->n : 0;
     if (p->n_requests >= REQUESTS_MAX || !ipc_request_unpack(payload, arena, &in) ||
-        in.bytes != (body ? body->n : 0)) {
+        in.bytes != (body ? body->n : 0) || in.bytes > ADMIN_BODY_MAX) {
         arena_destroy(&arena);
         if (body)
             buf_finish(body);
@@ -138,12 +142,31 @@ static bool take_content(struct peer *p, struct net_frame *f)
         return false;
     if (!body) {
         body = mem_new(sizeof(*body));
-        *body = buf_make(ADMIN_BODY_MAX);
+        *body = buf_make(JMAP_SIZE_UPLOAD_MAX); /* of a request: looked at when it comes */
         map_put(p->uploads, KEY(f->tag), body);
     }
     buf_adds(body, f->payload);
     p->bytes_uploading += body->failed ? 0 : f->payload.n;
     return !body->failed;
+}
+
+static bool take_call(struct peer *p, struct net_frame *f)
+{
+    struct buf *body = map_del(p->uploads, KEY(f->tag));
+    p->bytes_uploading -= body ? body->n : 0;
+    return desk_jmap_call(p, f->tag, f->payload, body);
+}
+
+/* The client of an upload is gone. */
+static bool drop(struct peer *p, const struct net_frame *f)
+{
+    struct buf *body = map_del(p->uploads, KEY(f->tag));
+    if (!body)
+        return f->payload.n == 0;
+    p->bytes_uploading -= body->n;
+    buf_finish(body);
+    mem_free(&body);
+    return f->payload.n == 0;
 }
 
 void desk_door_frame(void *arg, struct net_link *, struct net_frame *f)
@@ -157,6 +180,12 @@ void desk_door_frame(void *arg, struct net_link *, struct net_frame *f)
         is_good = take_content(p, f);
     else if (is_good && f->type == IPC_T_request)
         is_good = take_request(p, f);
+    else if (is_good && f->type == IPC_T_call)
+        is_good = take_call(p, f);
+    else if (is_good && f->type == IPC_T_drop)
+        is_good = drop(p, f);
+    else if (is_good && f->type == IPC_T_unwatch)
+        is_good = desk_jmap_unwatch(p, f->tag, f->payload);
     else if (is_good && desk_is_report(f->type))
         is_good = desk_take_report(d, "door", f);
     if (is_good)
@@ -181,6 +210,7 @@ void desk_door_closed(void *arg, struct net_link *)
     }
     map_destroy(&p->uploads);
     p->uploads = map_create();
+    desk_jmap_door_lost(p->desk);
 }
 
 /* ---- what the administration may use ---- */
@@ -259,5 +289,8 @@ void desk_host(struct desk *d, struct admin_host *ret)
         .alerts = desk_book(d),
         .incident_take = desk_incident_take,
         .alert_test = desk_alert_test,
+        .login = desk_login_order,
+        .login_state = desk_login_state,
+        .login_next_token = desk_login_next_token,
     };
 }

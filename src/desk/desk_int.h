@@ -100,7 +100,7 @@ struct desk {
     struct admin *admin;
     struct gate gates[GATES_MAX];
     struct peer courier, liaison, door, resolver;
-    uint64_t last_id;
+    _Atomic uint64_t last_id;
     struct map *accounts;    /* person -> struct desk_account: desk_account_int.h */
     struct map *primaries;   /* id -> struct desk_primary */
     struct map *agains;      /* primary -> struct again: desk_again.c */
@@ -156,7 +156,10 @@ struct desk {
     struct desk_alerts *alerts;
     struct desk_hooks *hooks;
     struct desk_parses *parses;
-    struct map *notices; /* sender -> how many notices since then */
+    struct desk_jmap *jmap;     /* desk_jmap.c */
+    struct finder *finder;      /* desk_find.c */
+    struct desk_logins *logins; /* desk_login_int.h */
+    struct map *notices;        /* sender -> how many notices since then */
     utc_ms notices_since;
     bool is_retaining, is_expiring;
     mono_us next_retention, next_expiry;
@@ -183,6 +186,10 @@ bool desk_send(struct net_link *link, enum ipc_type type, uint64_t tag, struct b
 void desk_peer_nonsense(struct desk *d, enum ipc_role role, unsigned number, const char *why);
 void desk_post(struct desk *d, void (*fn)(void *arg), void *arg); /* any thread */
 void desk_send_facts(struct desk *d);
+
+/* ---- desk_accept.c ---- */
+/* What a gate says, with copies in the arena. */
+void desk_copy_fields(struct arena *arena, const struct ipc_fields *f, struct record_fields *ret);
 
 /* ---- desk_event.c: what people should know later ---- */
 void desk_event(struct desk *d, enum event_class class, const char *name, uint64_t tenant,

@@ -49,10 +49,7 @@ static unsigned problem(struct buf *out, unsigned status, const char *type, cons
     snprintf(urn, sizeof(urn), "urn:ietf:params:jmap:error:%s", type);
     json_t *o = json_pack("{s:s, s:i, s:s, s:s*}", "type", urn, "status", (int)status, "detail",
                           detail, "limit", limit);
-    char *text = json_dumps(o, JSON_COMPACT);
-    buf_adds(out, slice_str(text));
-    free(text);
-    json_decref(o);
+    jmap_write(out, o);
     return status;
 }
 
@@ -170,10 +167,7 @@ static void write_answers(struct jmap_run *r, const json_t *request, struct buf 
     json_t *answer = json_pack("{s:O, s:s}", "methodResponses", r->answers, "sessionState", state);
     if (json_object_get(request, "createdIds"))
         json_object_set(answer, "createdIds", r->created);
-    char *text = json_dumps(answer, JSON_COMPACT);
-    buf_adds(out, slice_str(text));
-    free(text);
-    json_decref(answer);
+    jmap_write(out, answer);
 }
 
 static unsigned run_request(struct jmap *j, struct store_reader *reader,

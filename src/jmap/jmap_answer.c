@@ -90,11 +90,9 @@ json_t *jmap_text(struct slice s)
 
 json_t *jmap_utc(utc_ms t)
 {
-    struct utc_text text = utc_rfc3339(t - t % 1000);
-    char *dot = strchr(text.s, '.');
-    if (dot)
-        strcpy(dot, "Z"); /* NOLINT: shorter than what stands there */
-    return json_string(text.s);
+    struct utc_text text = utc_rfc3339(t);
+    struct slice rest, seconds = slice_cut(slice_str(text.s), '.', &rest);
+    return json_sprintf(SLICE_FMT "Z", SLICE_ARG(seconds));
 }
 
 json_t *jmap_state(uint64_t state)
@@ -102,6 +100,18 @@ json_t *jmap_state(uint64_t state)
     char text[24];
     snprintf(text, sizeof(text), "%llu", (unsigned long long)state);
     return json_string(text);
+}
+
+static int write_piece(const char *text, size_t n, void *out)
+{
+    buf_add(out, text, n);
+    return 0;
+}
+
+void jmap_write(struct buf *out, json_t *take)
+{
+    (void)json_dump_callback(take, write_piece, out, JSON_COMPACT); /* `out` knows of a failure */
+    json_decref(take);
 }
 
 /* ---- ids ---- */

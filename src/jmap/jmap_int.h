@@ -54,8 +54,9 @@ json_t *jmap_set_error(const char *type, const char *property, const char *descr
     __attribute__((format(printf, 3, 4)));
 json_t *jmap_set_err(enum err err, const struct errinfo *ei); /* serverFail, overQuota … */
 
-json_t *jmap_text(struct slice s); /* a JSON string; what is no UTF-8 is replaced */
-json_t *jmap_utc(utc_ms t);        /* "2026-11-22T04:00:00Z" */
+void jmap_write(struct buf *out, json_t *take); /* as text, appended */
+json_t *jmap_text(struct slice s);              /* a JSON string; what is no UTF-8 is replaced */
+json_t *jmap_utc(utc_ms t);                     /* "2026-11-22T04:00:00Z" */
 json_t *jmap_state(uint64_t state);
 void jmap_id(char letter, uint64_t id, char ret[JMAP_ID_TEXT]);
 json_t *jmap_id_json(char letter, uint64_t id);

@@ -103,10 +103,10 @@ static json_t *session(const struct jmap_caller *who)
 
 static void state_of(const json_t *session, char ret[JMAP_SESSION_STATE_TEXT])
 {
-    char *text = json_dumps(session, JSON_COMPACT | JSON_SORT_KEYS);
-    snprintf(ret, JMAP_SESSION_STATE_TEXT, "s%08x%08x", crc32c(0, text, strlen(text)),
-             crc32c(0x5357, text, strlen(text)));
-    free(text);
+    SCOPED(buf_finish) struct buf text = buf_make(64 << 10);
+    jmap_write(&text, json_incref((json_t *)(uintptr_t)session)); /* in the order it was made */
+    snprintf(ret, JMAP_SESSION_STATE_TEXT, "s%08x%08x", crc32c(0, text.p, text.n),
+             crc32c(0x5357, text.p, text.n));
 }
 
 void jmap_session_state(const struct jmap_caller *who, char ret[JMAP_SESSION_STATE_TEXT])
@@ -122,10 +122,7 @@ unsigned jmap_session(struct jmap *, const struct jmap_caller *who, struct buf *
     json_t *o = session(who);
     state_of(o, state);
     json_object_set_new(o, "state", json_string(state));
-    char *text = json_dumps(o, JSON_COMPACT);
-    buf_adds(out, slice_str(text));
-    free(text);
-    json_decref(o);
+    jmap_write(out, o);
     return 200;
 }
 
@@ -160,8 +157,5 @@ void jmap_state_change(uint64_t person, const struct account *a, struct buf *out
                             jmap_state(account_state(a, types[i].type, types[i].kind)));
     jmap_id('A', person, id);
     json_t *o = json_pack("{s:s, s:{s:o}}", "@type", "StateChange", "changed", id, states);
-    char *text = json_dumps(o, JSON_COMPACT);
-    buf_adds(out, slice_str(text));
-    free(text);
-    json_decref(o);
+    jmap_write(out, o);
 }

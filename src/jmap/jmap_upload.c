@@ -17,10 +17,7 @@ static unsigned failed(struct buf *out, enum err err, const struct errinfo *ei)
     unsigned status = is_full ? 503 : err == ERR_LIMIT || err == ERR_DENIED ? 413 : 500;
     json_t *o = json_pack("{s:s, s:i, s:o}", "type", "about:blank", "status", (int)status, "detail",
                           jmap_text(slice_str(ei->text)));
-    char *text = json_dumps(o, JSON_COMPACT);
-    buf_adds(out, slice_str(text));
-    free(text);
-    json_decref(o);
+    jmap_write(out, o);
     return status;
 }
 
@@ -61,10 +58,7 @@ unsigned jmap_upload(struct jmap *j, struct store_reader *, const struct jmap_ca
                           "blobId", jmap_id_json('U', id), "type",
                           jmap_text(type.n ? type : SLICE("application/octet-stream")), "size",
                           (json_int_t)bytes.n);
-    char *text = json_dumps(o, JSON_COMPACT);
-    buf_adds(out, slice_str(text));
-    free(text);
-    json_decref(o);
+    jmap_write(out, o);
     return 201;
 }
 

@@ -1,3 +1,4 @@
+/* What changed since a state, followed by a client that knows only what it was told. */
 #include "account_kit.h"
 
 /* A client that knows only what it was told. */

@@ -1,3 +1,4 @@
+/* Queries, compared with the same question answered the slow way. */
 #include "account_kit.h"
 
 /* ---- the slow way ---- */

@@ -1,3 +1,4 @@
+/* A view that grows by single changes, compared with counting everything anew. */
 #include "account_kit.h"
 
 /* Counts the slow way, as RFC 8621 section 2 words it. */

@@ -1,3 +1,4 @@
+/* Emails of JMAP on a real store: written, read, changed, found, imported. */
 #include "jmap_kit.h"
 
 #define ROLE(role) mailbox_of(k, role)

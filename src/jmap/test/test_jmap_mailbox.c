@@ -1,3 +1,4 @@
+/* Mailboxes of JMAP on a real store. */
 #include "jmap_kit.h"
 
 static struct kit *fresh(void)

@@ -1,3 +1,4 @@
+/* The envelope of JMAP requests: what is refused, references, creation ids, the session. */
 #include "jmap_kit.h"
 
 #define USING "'using':['urn:ietf:params:jmap:core','urn:ietf:params:jmap:mail']"

@@ -1,0 +1,491 @@
+/* People's requests: who asks is found out, the request runs on a thread, the answer goes back; and
+ * whoever watches an account hears of its changes. */
+#include "desk/desk_jmap_int.h"
+#include "desk/desk_login_int.h"
+#include "desk/desk_parse_int.h"
+
+#include <unistd.h>
+
+enum {
+    THREADS = 8,
+    CALLS_MAX = 512,         /* at once: waiting and running */
+    CALLS_A_PERSON_MAX = 32, /* more than JMAP_CONCURRENT_REQUESTS: browsers open several pages */
+    VIEWS_BYTES_MAX = 512 << 20,
+    CHANGED_MS = 200, /* changes of so long are told together */
+    ADDRESSES_MAX = 500,
+};
+
+struct call {
+    struct list node;
+    struct desk *desk;
+    uint32_t turn; /* of the link */
+    uint64_t tag;
+    struct arena *arena;
+    struct ipc_call in;
+    struct buf body, out;
+    struct jmap_caller who;
+    struct ipc_called answer;
+    struct ipc_step steps[EMAIL_BLOB_STEPS_MAX];
+};
+
+struct watched {
+    uint64_t person, tag; /* tag: of the latest call that watches */
+    bool is_dirty;
+    mono_us at; /* told no sooner */
+};
+
+struct desk_jmap {
+    struct desk *desk;
+    struct jmap *jmap;
+    struct account_cache *accounts;
+    struct map *watched; /* person -> struct watched */
+    struct map *running; /* person -> how many calls */
+    unsigned n_calls;
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    struct list waiting; /* under lock; struct call */
+    bool is_over;        /* under lock */
+    pthread_t threads[THREADS];
+    size_t n_threads;
+    _Atomic unsigned n_alive;
+};
+
+/* ---- the answer ---- */
+
+static void call_free(struct call *k)
+{
+    if (k->body.n) /* passwords come this way, too */
+        login_wipe(k->body.p, k->body.n);
+    buf_finish(&k->body);
+    buf_finish(&k->out);
+    arena_destroy(&k->arena);
+    mem_free(&k);
+}
+
+static void send_called(struct call *k)
+{
+    struct net_link *link = k->desk->door.link;
+    if (!link || k->turn != k->desk->door.turn)
+        return;
+    k->answer.bytes = (uint32_t)k->out.n;
+    for (struct slice left = buf_slice(&k->out); left.n > 0;) {
+        size_t n = left.n < IPC_CONTENT_MAX ? left.n : IPC_CONTENT_MAX;
+        if (net_link_send(link, IPC_T_content, k->tag, slice_of(left.p, n), SLICE("")) != ERR_OK)
+            return; /* the door notices the missing bytes and says so */
+        left = slice_skip(left, n);
+    }
+    SCOPED(buf_finish) struct buf b = buf_make(4096);
+    ipc_called_pack(&b, &k->answer);
+    (void)desk_send(link, IPC_T_called, k->tag, &b);
+}
+
+/* The end of a call. */
+static void answer_call(struct call *k)
+{
+    k->desk->jmap->n_calls--;
+    send_called(k);
+    call_free(k);
+}
+
+static void finish(void *arg)
+{
+    struct call *k = arg;
+    struct map *running = k->desk->jmap->running;
+    uintptr_t n = (uintptr_t)map_del(running, KEY(k->who.person));
+    if (n > 1)
+        (void)map_put(running, KEY(k->who.person), (void *)(n - 1)); /* NOLINT: a number */
+    answer_call(k);
+}
+
+/* Nothing has run. */
+static void answer_problem(struct call *k, uint16_t status, const char *words)
+{
+    const struct desk_login_told told = {
+        .status = status, .words = words, .retry_after = k->answer.retry_after};
+    desk_login_problem(&told, &k->answer, &k->out);
+    answer_call(k);
+}
+
+/* ---- on a thread ---- */
+
+static struct slice answer_type(unsigned status)
+{
+    return status < 400 ? SLICE("application/json; charset=utf-8")
+                        : SLICE("application/problem+json");
+}
+
+static void download(struct call *k, struct store_reader *reader)
+{
+    struct email_blob blob = {};
+    k->answer.status = (uint16_t)jmap_download(k->desk->jmap->jmap, reader, &k->who, k->in.account,
+                                               k->in.blob, &blob, &k->out);
+    if (k->answer.status != 200)
+        return;
+    for (size_t i = 0; i < blob.n_steps; i++)
+        k->steps[i] = (struct ipc_step){.offset = blob.steps[i].offset,
+                                        .bytes = blob.steps[i].len,
+                                        .encoding = (uint8_t)blob.steps[i].encoding};
+    k->answer.steps = k->steps;
+    k->answer.n_steps = (uint32_t)blob.n_steps;
+    k->answer.type = SLICE("");
+}
+
+static void run(struct call *k, struct store_reader *reader)
+{
+    struct jmap *jmap = k->desk->jmap->jmap;
+    struct slice body = k->body.n ? buf_slice(&k->body) : SLICE("");
+    unsigned status = 503;
+    if (!reader) {
+        (void)refuse(REFUSE_NO_INDEX, SLICE("jmap"));
+        buf_adds(&k->out, SLICE("{\"status\":503,\"detail\":\"the index cannot be read\"}"));
+        k->answer.status = 503;
+        return;
+    }
+    /* Whoever heard a 250 or an answer of ours before sees what it was about. */
+    (void)desk_catch_up(k->desk);
+    switch ((enum ipc_call_kind)k->in.kind) {
+    case IPC_CALL_SESSION:
+        status = jmap_session(jmap, &k->who, &k->out);
+        break;
+    case IPC_CALL_API:
+        status = jmap_api(jmap, reader, &k->who, body, &k->out);
+        break;
+    case IPC_CALL_UPLOAD:
+        status = jmap_upload(jmap, reader, &k->who, k->in.account, k->in.type, body, &k->out);
+        break;
+    case IPC_CALL_DOWNLOAD:
+        download(k, reader);
+        status = k->answer.status;
+        break;
+    case IPC_CALL_WATCH:
+    case IPC_CALL_LOGIN:
+    case IPC_CALL_LOGOUT:
+    case IPC_CALL_CHECK:
+    case IPC_CALL_N:
+        must(!"a call for a thread");
+    }
+    k->answer.status = (uint16_t)status;
+    if (k->in.kind != IPC_CALL_DOWNLOAD || status != 200)
+        k->answer.type = answer_type(status);
+}
+
+static struct call *next_call(struct desk_jmap *j)
+{
+    pthread_mutex_lock(&j->lock);
+    while (list_empty(&j->waiting) && !j->is_over)
+        pthread_cond_wait(&j->cond, &j->lock);
+    struct list *node = list_pop(&j->waiting);
+    pthread_mutex_unlock(&j->lock);
+    return node ? container_of(node, struct call, node) : NULL;
+}
+
+static void *work_on(void *arg)
+{
+    struct desk_jmap *j = arg;
+    struct store_reader *reader = NULL;
+    struct errinfo ei;
+    for (struct call *k; (k = next_call(j));) {
+        if (!reader && store_reader_open(j->desk->o.data, &reader, &ei) != ERR_OK)
+            log_event(EV_STORE_TROUBLE, "what=\"the index cannot be read\" why=%s",
+                      log_text(slice_str(ei.text)));
+        run(k, reader);
+        desk_post(j->desk, finish, k);
+    }
+    desk_jmap_search_close();
+    store_reader_close(&reader);
+    j->n_alive--;
+    return NULL;
+}
+
+/* ---- who asks ---- */
+
+/* Copies of what the directory says now: it changes while the request runs. */
+static bool fill_caller(struct call *k, const struct desk_login_told *w)
+{
+    struct desk *d = k->desk;
+    const struct directory_person *p = directory_person(d->directory, w->person);
+    if (!p)
+        return false;
+    uint32_t n = p->facts.n_addresses < ADDRESSES_MAX ? p->facts.n_addresses : ADDRESSES_MAX;
+    struct slice *addresses = ARENA_ARRAY(k->arena, struct slice, n + 1);
+    for (uint32_t i = 0; i < n; i++)
+        addresses[i] = arena_copy(k->arena, p->facts.addresses[i].text);
+    k->who = (struct jmap_caller){.person = p->id,
+                                  .tenant = p->tenant,
+                                  .name = arena_copy(k->arena, p->facts.name),
+                                  .addresses = addresses,
+                                  .n_addresses = n,
+                                  .size_max = d->o.limits.message_bytes,
+                                  .origin = k->in.origin,
+                                  .login = w->login};
+    return true;
+}
+
+static bool begin_running(struct desk_jmap *j, const struct call *k)
+{
+    uintptr_t n = (uintptr_t)map_get(j->running, KEY(k->who.person));
+    if (n >= CALLS_A_PERSON_MAX)
+        return false;
+    (void)map_put(j->running, KEY(k->who.person), (void *)(n + 1)); /* NOLINT: a number */
+    return true;
+}
+
+static void watch(struct call *k)
+{
+    struct desk_jmap *j = k->desk->jmap;
+    uint64_t person = k->who.person;
+    struct watched *w = map_get(j->watched, KEY(person));
+    if (!w) {
+        w = mem_new(sizeof(*w));
+        w->person = person;
+        (void)map_put(j->watched, KEY(person), w);
+    }
+    w->tag = k->tag;
+    k->answer.person = person;
+    k->answer.status = 200;
+    answer_call(k);
+}
+
+static void refuse_call(struct call *k, const struct desk_login_told *told)
+{
+    desk_login_problem(told, &k->answer, &k->out);
+    answer_call(k);
+}
+
+static void identified(void *arg, const struct desk_login_told *told)
+{
+    struct call *k = arg;
+    struct desk_jmap *j = k->desk->jmap;
+    if (told->status != 200) {
+        refuse_call(k, told);
+        return;
+    }
+    if (!fill_caller(k, told)) {
+        answer_problem(k, 401, "this person is not here any more");
+        return;
+    }
+    if (k->in.kind == IPC_CALL_WATCH) {
+        watch(k);
+        return;
+    }
+    if (k->in.kind == IPC_CALL_CHECK) {
+        k->answer.status = 204;
+        answer_call(k);
+        return;
+    }
+    if (!begin_running(j, k)) {
+        k->answer.retry_after = 1;
+        answer_problem(k, 429, refuse(REFUSE_JMAP_PERSON, k->who.name)->text);
+        return;
+    }
+    pthread_mutex_lock(&j->lock);
+    list_append(&j->waiting, &k->node);
+    pthread_cond_signal(&j->cond);
+    pthread_mutex_unlock(&j->lock);
+}
+
+/* ---- logging in and out ---- */
+
+static void logged_in(void *arg, const struct ipc_called *called, struct slice body)
+{
+    struct call *k = arg;
+    k->answer = *called; /* borrowed until this returns, which is long enough */
+    buf_adds(&k->out, body);
+    answer_call(k);
+}
+
+static void begin(struct call *k)
+{
+    struct desk *d = k->desk;
+    d->jmap->n_calls++;
+    if (d->is_stopping || d->jmap->n_calls > CALLS_MAX) {
+        k->answer.retry_after = 5;
+        answer_problem(k, 503, refuse(REFUSE_JMAP_CALLS, k->in.client)->text);
+    } else if (k->in.kind == IPC_CALL_LOGIN || k->in.kind == IPC_CALL_LOGOUT) {
+        desk_login(d, &k->in, k->body.n ? buf_slice(&k->body) : SLICE(""), logged_in, k);
+    } else {
+        desk_login_who(d, &k->in, identified, k);
+    }
+}
+
+/* ---- frames of the door ---- */
+
+bool desk_jmap_call(struct peer *door, uint64_t tag, struct slice payload, struct buf *take_body)
+{
+    struct call *k = mem_new(sizeof(*k));
+    *k = (struct call){
+        .desk = door->desk, .turn = door->turn, .tag = tag, .arena = arena_create(1 << 20)};
+    list_init(&k->node);
+    k->body = take_body ? *take_body : buf_make(1);
+    k->out = buf_make(STORE_MESSAGE_MAX);
+    mem_free(&take_body);
+    if (!ipc_call_unpack(arena_copy(k->arena, payload), k->arena, &k->in) || k->in.kind == 0 ||
+        k->in.kind >= IPC_CALL_N || k->in.bytes != k->body.n) {
+        call_free(k);
+        return false;
+    }
+    begin(k);
+    return true;
+}
+
+bool desk_jmap_unwatch(struct peer *door, uint64_t tag, struct slice payload)
+{
+    SCOPED(arena_destroy) struct arena *arena = arena_create(4096);
+    struct ipc_unwatch in;
+    if (!ipc_unwatch_unpack(payload, arena, &in))
+        return false;
+    struct watched *w = map_get(door->desk->jmap->watched, KEY(in.person));
+    if (w && w->tag == tag) { /* otherwise a later one has been answered meanwhile */
+        (void)map_del(door->desk->jmap->watched, KEY(in.person));
+        mem_free(&w);
+    }
+    return true;
+}
+
+void desk_jmap_door_lost(struct desk *d)
+{
+    size_t at = 0;
+    void *value;
+    while (d->jmap && map_next(d->jmap->watched, &at, NULL, &value)) {
+        struct watched *w = value;
+        mem_free(&w);
+    }
+    if (!d->jmap)
+        return;
+    map_destroy(&d->jmap->watched);
+    d->jmap->watched = map_create();
+}
+
+/* ---- telling of changes ---- */
+
+struct telling {
+    struct worker_job job;
+    uint32_t turn;
+    uint64_t person;
+    struct buf state;
+};
+
+static void tell_work(struct worker_job *job, struct store_reader *reader)
+{
+    struct telling *t = container_of(job, struct telling, job);
+    struct account *a;
+    struct errinfo ei;
+    (void)desk_catch_up(job->desk);
+    if (!reader ||
+        account_hold(job->desk->jmap->accounts, reader, t->person, SECONDS(5), &a, &ei) != ERR_OK)
+        return; /* told with the next change */
+    jmap_state_change(t->person, a, &t->state);
+    account_let_go(&a);
+}
+
+static void tell_finish(struct worker_job *job)
+{
+    struct telling *t = container_of(job, struct telling, job);
+    struct peer *door = &job->desk->door;
+    if (door->link && door->turn == t->turn && t->state.n && !t->state.failed) {
+        struct ipc_changed c = {.person = t->person, .state = buf_slice(&t->state)};
+        SCOPED(buf_finish) struct buf b = buf_make(4096);
+        ipc_changed_pack(&b, &c);
+        (void)desk_send(door->link, IPC_T_changed, 0, &b);
+    }
+    buf_finish(&t->state);
+    mem_free(&t);
+}
+
+static void tell(struct desk *d, uint64_t person)
+{
+    struct telling *t = mem_new(sizeof(*t));
+    t->job.work = tell_work;
+    t->job.finish = tell_finish;
+    t->turn = d->door.turn;
+    t->person = person;
+    t->state = buf_make(2000);
+    desk_work(d, &t->job);
+}
+
+void desk_jmap_changed(struct desk *d, uint64_t person)
+{
+    struct watched *w = d->jmap ? map_get(d->jmap->watched, KEY(person)) : NULL;
+    if (!w || w->is_dirty)
+        return;
+    w->is_dirty = true;
+    w->at = mono_now() + MILLISECONDS(CHANGED_MS);
+}
+
+void desk_jmap_tick(struct desk *d, mono_us now)
+{
+    size_t at = 0;
+    void *value;
+    while (map_next(d->jmap->watched, &at, NULL, &value)) {
+        struct watched *w = value;
+        if (!w->is_dirty || w->at > now)
+            continue;
+        w->is_dirty = false;
+        tell(d, w->person);
+    }
+}
+
+/* ---- beginning and end ---- */
+
+void desk_jmap_create(struct desk *d)
+{
+    struct desk_jmap *j = mem_new(sizeof(*j));
+    struct jmap_host host;
+    j->desk = d;
+    desk_jmap_host(d, &host);
+    j->accounts = account_cache_create(VIEWS_BYTES_MAX);
+    j->jmap = jmap_create(&host, j->accounts);
+    j->watched = map_create();
+    j->running = map_create();
+    list_init(&j->waiting);
+    must(pthread_mutex_init(&j->lock, NULL) == 0);
+    must(pthread_cond_init(&j->cond, NULL) == 0);
+    d->jmap = j;
+    j->n_alive = THREADS;
+    for (; j->n_threads < THREADS; j->n_threads++)
+        must(pthread_create(&j->threads[j->n_threads], NULL, work_on, j) == 0);
+}
+
+bool desk_jmap_is_idle(const struct desk *d)
+{
+    return d->jmap->n_calls == 0;
+}
+
+/* Threads wait for what the loop does: it is turned until the last one has ended. */
+void desk_turn_until(struct desk *d, _Atomic unsigned *n_alive)
+{
+    while (*n_alive > 0) {
+        net_loop_settle(d->o.loop);
+        desk_parse_clear(d); /* no gate answers any more */
+        usleep(1000);
+    }
+}
+
+void desk_jmap_stop(struct desk *d)
+{
+    struct desk_jmap *j = d->jmap;
+    pthread_mutex_lock(&j->lock);
+    j->is_over = true;
+    pthread_cond_broadcast(&j->cond);
+    pthread_mutex_unlock(&j->lock);
+    desk_turn_until(d, &j->n_alive);
+    while (j->n_threads > 0)
+        pthread_join(j->threads[--j->n_threads], NULL);
+}
+
+void desk_jmap_destroy(struct desk *d)
+{
+    struct desk_jmap *j = d->jmap;
+    if (!j)
+        return;
+    desk_jmap_door_lost(d);
+    map_destroy(&j->watched);
+    map_destroy(&j->running);
+    for (struct list *node; (node = list_pop(&j->waiting));)
+        call_free(container_of(node, struct call, node));
+    jmap_destroy(&j->jmap);
+    account_cache_destroy(&j->accounts);
+    (void)pthread_cond_destroy(&j->cond);
+    (void)pthread_mutex_destroy(&j->lock);
+    mem_free(&d->jmap);
+}

@@ -1,0 +1,38 @@
+/* JMAP within core: people's requests come from the door, run on threads of their own, and change
+ * accounts through here. */
+#ifndef DESK_DESK_JMAP_INT_H
+#define DESK_DESK_JMAP_INT_H
+
+#include "desk/desk_int.h"
+
+#include "jmap/jmap.h"
+
+struct desk_jmap;
+void desk_jmap_create(struct desk *d); /* and its threads begin */
+bool desk_jmap_is_idle(const struct desk *d);
+/* The threads end. What they wait for is done meanwhile: this turns the loop. */
+void desk_jmap_stop(struct desk *d);
+void desk_jmap_destroy(struct desk *d);
+void desk_turn_until(struct desk *d, _Atomic unsigned *n_alive);
+void desk_jmap_tick(struct desk *d, mono_us now);
+
+/* Frames of the door; false: nonsense. The body, taken over here, may be NULL. */
+bool desk_jmap_call(struct peer *door, uint64_t tag, struct slice payload, struct buf *take_body);
+bool desk_jmap_unwatch(struct peer *door, uint64_t tag, struct slice payload);
+void desk_jmap_door_lost(struct desk *d);
+
+/* Something of this person's account changed (or soon will, when what was submitted is applied):
+ * who watches it is told. */
+void desk_jmap_changed(struct desk *d, uint64_t person);
+
+/* ---- desk_jmap_host.c: what a request may use; worker threads ---- */
+void desk_jmap_host(struct desk *d, struct jmap_host *ret);
+/* Words for the search index, by a gate. */
+enum err desk_parse_text(struct desk *d, struct slice message, struct buf *ret, struct errinfo *ei);
+void desk_jmap_search_close(void); /* at the end of a thread */
+
+/* ---- desk_find.c: filling the index of words behind the mail ---- */
+void desk_find_start(struct desk *d);
+void desk_find_stop(struct desk *d);
+
+#endif
