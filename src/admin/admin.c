@@ -42,6 +42,18 @@ static void take_turns(struct admin *a)
     a->is_turning = false;
 }
 
+static void wipe(struct admin_call *c)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(
+        c->body, key,
+        value) if (json_is_string(value)) /* its own copy, which it lends as constant */
+        explicit_bzero((char *)(uintptr_t)json_string_value(value), json_string_length(value));
+    if (c->out.n)
+        explicit_bzero(c->out.p, c->out.n);
+}
+
 static void end(struct admin_call *c)
 {
     struct admin *a = c->a;
@@ -49,6 +61,8 @@ static void end(struct admin_call *c)
     if (a && !list_empty(&c->turn))
         a->n_changes--;
     list_remove(&c->turn);
+    if (c->has_secret)
+        wipe(c);
     json_decref(c->body);
     buf_finish(&c->out);
     struct arena *arena = c->arena;

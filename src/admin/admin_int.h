@@ -85,6 +85,7 @@ struct admin_call {
     struct buf out;
     struct out json; /* writes into out */
     void *work;      /* the handler's own, in the arena */
+    bool has_secret; /* body and answer are wiped */
     admin_answer_fn *answer;
     void *arg;
 };

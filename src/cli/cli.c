@@ -48,10 +48,17 @@ static void usage_of(const struct command *c, FILE *to)
     fprintf(to, "\n    %s\n", c->summary);
 }
 
+/* "person token" belongs to "person", too. */
+static bool is_of(const struct command *c, const char *noun)
+{
+    size_t n = strlen(noun);
+    return strncmp(c->noun, noun, n) == 0 && (c->noun[n] == '\0' || c->noun[n] == ' ');
+}
+
 static int usage(const char *noun, FILE *to)
 {
     for (size_t i = 0; i < n_commands; i++)
-        if (!noun || strcmp(commands[i].noun, noun) == 0)
+        if (!noun || is_of(&commands[i], noun))
             usage_of(&commands[i], to);
     if (!noun)
         fprintf(to,
@@ -82,10 +89,25 @@ static const struct command *row_of(const char *noun, const char *verb)
     return NULL;
 }
 
+/* Nouns may be of two words: "person token". */
+static const char *noun_of(int argc, char **argv, int *at)
+{
+    char both[60];
+    if (*at + 1 >= argc)
+        return argv[*at];
+    (void)snprintf(both, sizeof(both), "%s %s", argv[*at], argv[*at + 1]);
+    for (size_t i = 0; i < n_commands; i++)
+        if (strcmp(commands[i].noun, both) == 0) {
+            ++*at;
+            return commands[i].noun;
+        }
+    return argv[*at];
+}
+
 /* `*at` moves behind what was used. A noun alone means its list, or itself. */
 static const struct command *find_command(int argc, char **argv, int *at)
 {
-    const char *noun = argv[*at];
+    const char *noun = noun_of(argc, argv, at);
     const struct command *c = *at + 1 < argc ? row_of(noun, argv[*at + 1]) : NULL;
     if (c && c->verb[0]) {
         *at += 2;
@@ -100,7 +122,8 @@ static const struct command *find_command(int argc, char **argv, int *at)
 
 static int refuse_command(int argc, char **argv, int at)
 {
-    const char *noun = argv[at - 1];
+    int first = 1;
+    const char *noun = noun_of(argc, argv, &first);
     for (size_t i = 0; i < n_commands; i++) {
         if (strcmp(commands[i].noun, noun) != 0)
             continue;

@@ -118,6 +118,7 @@ int run_check(struct cli *c);
 int run_watch(struct cli *c);
 int run_report(struct cli *c);
 int run_return(struct cli *c);
+int run_password(struct cli *c);
 int run_raw(struct cli *c);
 int run_plain(struct cli *c);
 

@@ -24,6 +24,7 @@ static const struct flag flags[] = {
     {"alias", "ADDRESS", "aliases", FLAG_LIST, "A further address; may be repeated."},
     {"member", "ADDRESS", "members", FLAG_LIST, "A member; may be repeated."},
     {"covered", NULL, "covered", FLAG_ON, "With a continuity mailbox (the default)."},
+    {"generate", NULL, "generate", FLAG_ON, "Make one, and print it."},
     {"relayed", NULL, "covered", FLAG_OFF, "Without a mailbox: mail is only passed on."},
     {"essential", NULL, "essential", FLAG_ON, "First in line when mail is given back."},
     {"kind", "KIND", "kind", FLAG_TEXT, "person, shared or contact."},
@@ -156,6 +157,17 @@ static const struct view persons_view = {
 static const struct view person_view = {
     .lines = "Address=address|Name=name|Company=tenant|Aliases=aliases|Covered=covered|"
              "Essential=essential|Kind=kind|Mail system=primary",
+};
+static const struct view login_made_view = {
+    .lines = "Address=address|Password=password|Code=code|Until=until@|Name=name|Token=token|"
+             "What it means=text",
+};
+static const struct view tokens_view = {
+    .lines = "Address=address|Has a password=has_password|Since=password_at@|"
+             "Code until=code_until@",
+    .tables = {{"Tokens and sessions", "tokens",
+                "Id=id|Name=name|Kind=kind|Made=created@|Used last=used@|Expires=expires@",
+                "None."}},
 };
 static const struct view imported_view = {
     .lines = "Added=added|Changed=changed|Unchanged=unchanged|Removed=removed|"
@@ -406,6 +418,19 @@ const struct command commands[] = {
      &imported_view, run_import,
      "Add and change many people, from JSON or from CSV: address, name, aliases separated by ;, "
      "covered or relayed."},
+    {"person", "password", "ADDRESS", "POST", "/v1/persons/{ADDRESS}/password", "", "generate",
+     &login_made_view, run_password,
+     "Set the password that somebody logs in with: asked for, read from standard input, or made."},
+    {"person", "code", "ADDRESS", "POST", "/v1/persons/{ADDRESS}/code", "", "", &login_made_view,
+     NULL, "Print a one-time code with which somebody logs in within 15 minutes."},
+    {"person", "logout", "ADDRESS", "POST", "/v1/persons/{ADDRESS}/logout", "", "", &removed_view,
+     NULL, "End all sessions of somebody. Tokens of programs stay."},
+    {"person token", "list", "ADDRESS", "GET", "/v1/persons/{ADDRESS}/tokens", "", "", &tokens_view,
+     NULL, "Show how somebody logs in: password, code, sessions, tokens of programs."},
+    {"person token", "add", "ADDRESS NAME:name", "POST", "/v1/persons/{ADDRESS}/tokens", "", "",
+     &login_made_view, NULL, "Make a token for a program, and print it this once."},
+    {"person token", "remove", "ADDRESS TOKEN", "DELETE", "/v1/persons/{ADDRESS}/tokens/{TOKEN}",
+     "", "", &removed_view, NULL, "End a token by its name or id, or a session by its id."},
     {"group", "list", "", "GET", "/v1/groups", "", "tenant", &groups_view, NULL,
      "List the groups."},
     {"group", "show", "ADDRESS", "GET", "/v1/groups/{ADDRESS}", "", "", &group_view, NULL,

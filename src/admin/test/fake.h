@@ -250,6 +250,43 @@ static void fake_alert_test(void *, uint64_t,
     fake_answer(done, cookie, ERR_IO, "503: not now");
 }
 
+static void fake_login(void *, const struct admin_login_order *order,
+                       void (*done)(void *cookie, enum err err, const char *text), void *cookie)
+{
+    static const char *const made[] = {[ADMIN_LOGIN_PASSWORD] = "abcde-fghij-klmno-pqrst",
+                                       [ADMIN_LOGIN_CODE] = "1234 5678",
+                                       [ADMIN_LOGIN_TOKEN_ADD] = "sta_abc",
+                                       [ADMIN_LOGIN_TOKEN_REMOVE] = "",
+                                       [ADMIN_LOGIN_END] = ""};
+    snprintf(fake.login, sizeof(fake.login), "%d %llu " SLICE_FMT, (int)order->what,
+             (unsigned long long)order->token, SLICE_ARG(order->text));
+    if (order->what == ADMIN_LOGIN_PASSWORD && order->text.n > 0 && order->text.n < 10)
+        fake_answer(done, cookie, ERR_INVALID, "this cannot be a password: it is too short");
+    else
+        fake_answer(done, cookie, ERR_OK,
+                    order->what == ADMIN_LOGIN_PASSWORD && order->text.n ? "" : made[order->what]);
+}
+
+static struct admin_login fake_login_state(void *, uint64_t)
+{
+    return (struct admin_login){.has_password = true,
+                                .password_at = 1700000000000,
+                                .code_until = 1700000900000,
+                                .n_sessions = 3,
+                                .n_apps = 1};
+}
+
+static bool fake_login_next_token(void *, uint64_t, size_t *at, struct admin_login_token *ret)
+{
+    static const struct admin_login_token tokens[] = {
+        {7, false, {"Phone", 5}, 1700000000000, 0, 0},
+        {9, true, {"Firefox", 7}, 1700000000000, 1702592000000, 1700006400000}};
+    if (*at >= 2)
+        return false;
+    *ret = tokens[(*at)++];
+    return true;
+}
+
 static struct alert_book *fake_book(void)
 {
     struct alert_options o = {.node = "mx1.staffetta.example",
@@ -295,6 +332,9 @@ static void fake_start(void)
         .alerts = fake.alerts,
         .incident_take = fake_incident_take,
         .alert_test = fake_alert_test,
+        .login = fake_login,
+        .login_state = fake_login_state,
+        .login_next_token = fake_login_next_token,
     };
     fake.admin = admin_create(&fake.host);
 }

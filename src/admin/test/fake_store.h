@@ -38,6 +38,7 @@ static struct {
     enum err look_err;
     struct admin_watch watches[8];
     size_t n_watches;
+    char login[400]; /* what, token and text of the last order */
     char decided_why[400];
     struct fake_order orders[FAKE_MAX];
     size_t n_orders;

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -219,6 +220,15 @@ static void sends_what_the_words_say(void **)
         {"person set anna@rossi.example --alias= --no-essential",
          "PATCH /v1/persons/anna%40rossi.example {\"aliases\":[],\"essential\":false}"},
         {"person remove anna@rossi.example", "DELETE /v1/persons/anna%40rossi.example"},
+        {"person code anna@rossi.example", "POST /v1/persons/anna%40rossi.example/code"},
+        {"person password anna@rossi.example --generate",
+         "POST /v1/persons/anna%40rossi.example/password {\"generate\":true}"},
+        {"person logout anna@rossi.example", "POST /v1/persons/anna%40rossi.example/logout"},
+        {"person token list anna@rossi.example", "GET /v1/persons/anna%40rossi.example/tokens"},
+        {"person token add anna@rossi.example Phone_2",
+         "POST /v1/persons/anna%40rossi.example/tokens {\"name\":\"Phone 2\"}"},
+        {"person token remove anna@rossi.example Phone_2",
+         "DELETE /v1/persons/anna%40rossi.example/tokens/Phone%202"},
         {"person list --match anna --limit 5", "GET /v1/persons?match=anna&limit=5"},
         {"group add all@rossi.example --member a@b.example --member c@b.example",
          "POST /v1/groups {\"address\":\"all@rossi.example\",\"members\":[\"a@b.example\","
@@ -631,6 +641,56 @@ static void understands_times_of_this_place(void **)
     tzset();
 }
 
+static void run_with_input(struct run *r, const char *line, const char *input)
+{
+    char path[] = "/tmp/staffetta-cli-XXXXXX";
+    int file = mkstemp(path), saved = dup(STDIN_FILENO);
+    assert_true(file >= 0);
+    unlink(path);
+    assert_int_equal(pwrite(file, input, strlen(input), 0), strlen(input));
+    dup2(file, STDIN_FILENO);
+    clearerr(stdin);
+    __fpurge(stdin); /* what it had read ahead */
+    assert_int_equal(lseek(STDIN_FILENO, 0, SEEK_SET), 0);
+    run(r, line);
+    dup2(saved, STDIN_FILENO);
+    close(saved);
+    close(file);
+}
+
+/* It is no word of the command line, where everybody on the machine could read it. */
+static void takes_a_password_from_standard_input(void **)
+{
+    static const struct {
+        const char *input, *asked; /* NULL: nothing */
+    } rows[] = {
+        {"correct horse\n", "POST /v1/persons/a%40b.example/password "
+                            "{\"password\":\"correct horse\"}"},
+        {"correct horse\r\nmore\n", "POST /v1/persons/a%40b.example/password "
+                                    "{\"password\":\"correct horse\"}"},
+        {"no line end", "POST /v1/persons/a%40b.example/password {\"password\":\"no line end\"}"},
+        {"", NULL},
+        {"\n", NULL},
+        {"\xff\xff\xff\xff\n", NULL},
+    };
+    PLAY({"", 200, "{\"address\":\"a@b.example\",\"password\":\"made-up\",\"text\":\"Good.\"}"});
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct run r;
+        run_with_input(&r, "person password a@b.example", rows[i].input);
+        assert_int_equal(r.code, rows[i].asked ? 0 : 2);
+        assert_int_equal(node.n_asked, rows[i].asked ? 1 : 0);
+        if (rows[i].asked)
+            assert_string_equal(node.asked[0], rows[i].asked);
+    }
+    struct run r;
+    run(&r, "person password a@b.example --generate");
+    assert_non_null(strstr(r.out, "made-up"));
+    run(&r, "help person");
+    assert_non_null(strstr(r.out, "staffetta person token add ADDRESS NAME\n"));
+    expect_error("person token", 2, "ADDRESS is missing");
+    expect_error("person token dance", 2, "person token has no command \"dance\"");
+}
+
 static void has_a_manual_page_of_the_same_commands(void **)
 {
     SCOPED(buf_finish) struct buf fresh = buf_make(1 << 20);
@@ -670,6 +730,7 @@ int main(void)
         cmocka_unit_test(reads_people_from_csv_and_json),
         cmocka_unit_test(imports_into_the_only_company),
         cmocka_unit_test(understands_times_of_this_place),
+        cmocka_unit_test(takes_a_password_from_standard_input),
         cmocka_unit_test(has_a_manual_page_of_the_same_commands),
     };
     setenv("TZ", "UTC", 1);
