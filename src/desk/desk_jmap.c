@@ -412,6 +412,18 @@ void desk_jmap_changed(struct desk *d, uint64_t person)
     w->at = mono_now() + MILLISECONDS(CHANGED_MS);
 }
 
+void desk_jmap_log_in_ended(struct desk *d, uint64_t person)
+{
+    struct watched *w = d->jmap ? map_del(d->jmap->watched, KEY(person)) : NULL;
+    struct ipc_unwatch unwatch = {.person = person};
+    if (!w)
+        return;
+    SCOPED(buf_finish) struct buf b = buf_make(100);
+    ipc_unwatch_pack(&b, &unwatch);
+    (void)desk_send(d->door.link, IPC_T_unwatch, 0, &b);
+    mem_free(&w);
+}
+
 void desk_jmap_tick(struct desk *d, mono_us now)
 {
     size_t at = 0;

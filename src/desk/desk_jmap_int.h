@@ -24,6 +24,8 @@ void desk_jmap_door_lost(struct desk *d);
 /* Something of this person's account changed (or soon will, when what was submitted is applied):
  * who watches it is told. */
 void desk_jmap_changed(struct desk *d, uint64_t person);
+/* A log-in of hers has ended: event streams are closed; those who still may open new ones. */
+void desk_jmap_log_in_ended(struct desk *d, uint64_t person);
 
 /* ---- desk_jmap_host.c: what a request may use; worker threads ---- */
 void desk_jmap_host(struct desk *d, struct jmap_host *ret);

@@ -1,4 +1,5 @@
 /* Who is it that asks over HTTPS? And logging in and out of pages. */
+#include "desk/desk_jmap_int.h"
 #include "desk/desk_login_int.h"
 
 #include "wire/wire.h"
@@ -132,7 +133,8 @@ static void judge(struct desk *d, const struct login_form *form, const struct ip
 /* Those that only read are safe by themselves: other pages cannot see what they answer. */
 static bool needs_csrf(uint8_t kind)
 {
-    return kind == IPC_CALL_API || kind == IPC_CALL_UPLOAD || kind == IPC_CALL_LOGOUT;
+    return kind == IPC_CALL_API || kind == IPC_CALL_UPLOAD || kind == IPC_CALL_CHECK ||
+           kind == IPC_CALL_LOGOUT;
 }
 
 static bool is_foreign(const struct ipc_call *call)
@@ -330,7 +332,7 @@ static void session_ended(void *cookie, enum err err, const char *)
         paging_not_kept(p, err);
         return;
     }
-    desk_login_ended(p->desk, p->change.person);
+    desk_jmap_log_in_ended(p->desk, p->change.person);
     begin_answer(&called, 200, "application/json");
     called.set_cookie = SLICE("-");
     called.bytes = 2;

@@ -1,4 +1,5 @@
 /* What the administration does about people's ways to log in. */
+#include "desk/desk_jmap_int.h"
 #include "desk/desk_login_int.h"
 
 #include "wire/wire.h"
@@ -52,7 +53,7 @@ static void order_written(void *cookie, enum err err, const char *why)
     }
     note_event(o);
     if (o->what != ADMIN_LOGIN_CODE && o->what != ADMIN_LOGIN_TOKEN_ADD)
-        desk_login_ended(o->desk, o->person);
+        desk_jmap_log_in_ended(o->desk, o->person);
     order_end(o, ERR_OK, o->secret);
 }
 

@@ -61,8 +61,6 @@ void desk_login_change(struct desk *d, const struct login_change *c, desk_login_
 void desk_login_note(struct desk *d, uint64_t person); /* 0: nothing */
 /* Somebody guesses at her password or code: those in charge learn of it. */
 void desk_login_guessed(struct desk *d, uint64_t person);
-/* Her log-in ended: event streams that are open are closed; those who may open them again. */
-void desk_login_ended(struct desk *d, uint64_t person);
 
 /* ---- desk_login_admin.c: of the administration -------------------------------------------- */
 

@@ -190,14 +190,6 @@ void desk_logins_destroy(struct desk *d)
 
 /* ---- what others learn ---- */
 
-void desk_login_ended(struct desk *d, uint64_t person)
-{
-    struct ipc_unwatch unwatch = {.person = person};
-    SCOPED(buf_finish) struct buf b = buf_make(100);
-    ipc_unwatch_pack(&b, &unwatch);
-    (void)desk_send(d->door.link, IPC_T_unwatch, 0, &b);
-}
-
 static void key_of(uint64_t person, char ret[40])
 {
     (void)snprintf(ret, 40, "login/%llx", (unsigned long long)person);
