@@ -185,7 +185,7 @@ static unsigned run_request(struct jmap *j, struct store_reader *reader,
                          .until = mono_now() + SECONDS(JMAP_REQUEST_SECONDS)};
     if (account_hold(j->accounts, reader, who->person, SECONDS(10), &r.account, &ei) != ERR_OK)
         return problem(out, 503, "serverUnavailable", NULL, ei.text);
-    if (jmap_mailbox_provide(&r, &ei) != ERR_OK) {
+    if (jmap_mailbox_provide(&r, &ei) != ERR_OK || jmap_identity_provide(&r, &ei) != ERR_OK) {
         account_let_go(&r.account);
         return problem(out, 503, "serverUnavailable", NULL, ei.text);
     }

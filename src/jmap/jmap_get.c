@@ -6,6 +6,22 @@ uint64_t jmap_type_state(const struct jmap_run *r, const struct jmap_type *t)
     return account_state(r->account, t->type, t->kind);
 }
 
+json_t *jmap_type_id(const struct jmap_type *t, uint64_t id)
+{
+    return t->only ? json_string(t->only) : jmap_id_json(t->letter, id);
+}
+
+uint64_t jmap_type_id_or_created(const struct jmap_run *r, const struct jmap_type *t,
+                                 const char *text)
+{
+    if (t->only)
+        return strcmp(text, t->only) == 0;
+    json_t *value = json_string(text);
+    uint64_t id = jmap_id_or_created(r, t->letter, value);
+    json_decref(value);
+    return id;
+}
+
 static bool is_among(const char *name, const char *const *names)
 {
     for (size_t i = 0; names[i]; i++)
@@ -63,7 +79,7 @@ static void get_one(struct getting *g, uint64_t id)
 {
     json_t *object = g->type->make(g->r, id);
     if (!object) {
-        json_array_append_new(g->not_found, jmap_id_json(g->type->letter, id));
+        json_array_append_new(g->not_found, jmap_type_id(g->type, id));
         return;
     }
     if (g->wanted)
@@ -79,11 +95,11 @@ static void get_listed(struct getting *g, const json_t *ids)
     json_array_foreach(ids, i, one)
     {
         const char *text = json_string_value(one);
-        uint64_t id = 0;
+        uint64_t id = g->type->only && strcmp(text, g->type->only) == 0;
         if (json_object_get(seen, text))
             continue;
         json_object_set_new(seen, text, json_true());
-        if (jmap_id_parse(g->type->letter, text, &id))
+        if (g->type->only ? id != 0 : jmap_id_parse(g->type->letter, text, &id))
             get_one(g, id);
         else
             json_array_append(g->not_found, one);

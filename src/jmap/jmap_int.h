@@ -4,6 +4,7 @@
 
 #include "base/mail.h"
 #include "jmap/jmap.h"
+#include "jmap/jmap_item.h"
 
 enum { JMAP_ID_TEXT = 1 + MESSAGE_ID_TEXT, JMAP_REQUEST_SECONDS = 25 };
 
@@ -92,6 +93,7 @@ enum err jmap_keep_upload(const struct jmap_host *host, const struct jmap_caller
 struct jmap_type {
     const char *name; /* "Mailbox" */
     char letter;      /* of its ids */
+    const char *only; /* there is one thing, and this is its id; its number is 1. Or NULL */
     enum account_type type;
     enum item_kind kind;
     const char *const *properties; /* all, NULL at the end */
@@ -105,6 +107,10 @@ void jmap_get(struct jmap_run *r, const struct jmap_call *c, const struct jmap_t
 void jmap_changes(struct jmap_run *r, const struct jmap_call *c, const struct jmap_type *t,
                   void (*more)(const struct account_changes *changes, json_t *answer));
 uint64_t jmap_type_state(const struct jmap_run *r, const struct jmap_type *t);
+json_t *jmap_type_id(const struct jmap_type *t, uint64_t id);
+/* Of a text, or of "#" and a creation id; 0: none such. */
+uint64_t jmap_type_id_or_created(const struct jmap_run *r, const struct jmap_type *t,
+                                 const char *text);
 /* Which properties are wanted: NULL into *ret for all. Refuses the call itself. */
 bool jmap_properties(struct jmap_run *r, const struct jmap_call *c, const char *const *known,
                      json_t **ret);
@@ -140,8 +146,29 @@ void jmap_set_end(struct jmap_set *s);
 
 /* A PatchObject put upon `object` (RFC 8620 5.3). NULL, or a SetError invalidPatch. */
 json_t *jmap_patch(json_t *object, const json_t *patch);
+/* A property that may be set, and what takes its value: `arg` is the setter's. */
+struct jmap_property {
+    const char *name;
+    void (*take)(void *arg, const json_t *value);
+};
+/* Hands each property of `object` to its taker. NULL, or the name of one that has none and is not
+ * as `now` (which may be NULL) has it: the server sets it. */
+const char *jmap_take_all(const struct jmap_property *known, size_t n, void *arg,
+                          const json_t *object, const json_t *now);
 /* Durable, applied and seen by this request; or an error. */
 enum err jmap_commit_now(struct jmap_run *r, struct jmap_commit *c, struct errinfo *ei);
+
+/* ---- jmap_item.c ---- */
+/* Puts an item of the caller's (jmap_item.def), or a tombstone of it (`body` NULL). */
+enum err jmap_item_put(struct jmap_run *r, enum item_kind kind, uint64_t id, const struct buf *body,
+                       struct errinfo *ei);
+
+/* ---- jmap_identity.c ---- */
+/* One with the main address, for an account that has none with it. */
+enum err jmap_identity_provide(struct jmap_run *r, struct errinfo *ei);
+/* False: there is no such identity. What is in it is borrowed from the account. */
+bool jmap_identity_read(struct jmap_run *r, uint64_t id, struct jmap_item_identity *ret);
+bool jmap_is_own_address(const struct jmap_caller *who, struct slice address);
 
 /* ---- jmap_window.c: the part of the results that is asked for ---- */
 #define JMAP_NO_LIMIT ((uint64_t)INT64_MAX)

@@ -97,7 +97,7 @@ static void create_all(struct jmap_set *s, const struct jmap_setter *setter)
             continue;
         }
         set = set ? set : json_object();
-        json_object_set_new(set, "id", jmap_id_json(setter->type->letter, id));
+        json_object_set_new(set, "id", jmap_type_id(setter->type, id));
         json_object_set(s->r->created, key, json_object_get(set, "id"));
         json_object_set_new(s->created, key, set);
     }
@@ -119,9 +119,7 @@ static void update_all(struct jmap_set *s, const struct jmap_setter *setter)
     json_object_foreach(s->update, key, patch)
     {
         json_t *set = NULL, *error = NULL;
-        json_t *text = json_string(key);
-        uint64_t id = jmap_id_or_created(s->r, setter->type->letter, text);
-        json_decref(text);
+        uint64_t id = jmap_type_id_or_created(s->r, setter->type, key);
         if (!id)
             error = jmap_set_error("notFound", NULL, "there is none with this id");
         else if (will_be_destroyed(s, key))
@@ -142,7 +140,7 @@ static void destroy_all(struct jmap_set *s, const struct jmap_setter *setter)
     size_t i;
     json_array_foreach(s->destroy, i, one)
     {
-        uint64_t id = jmap_id_or_created(s->r, setter->type->letter, one);
+        uint64_t id = jmap_type_id_or_created(s->r, setter->type, json_string_value(one));
         if (json_object_get(seen, json_string_value(one)))
             continue;
         json_object_set_new(seen, json_string_value(one), json_true());
@@ -222,6 +220,24 @@ enum err jmap_commit_now(struct jmap_run *r, struct jmap_commit *c, struct errin
 {
     enum err err = r->host->commit(r->host->arg, r->who, c, ei);
     return err == ERR_OK ? account_catch_up(r->account, r->reader, ei) : err;
+}
+
+const char *jmap_take_all(const struct jmap_property *known, size_t n, void *arg,
+                          const json_t *object, const json_t *now)
+{
+    const char *key, *wrong = NULL;
+    json_t *value, *o = (json_t *)(uintptr_t)object;
+    json_object_foreach(o, key, value)
+    {
+        size_t i = 0;
+        while (i < n && strcmp(known[i].name, key) != 0)
+            i++;
+        if (i < n)
+            known[i].take(arg, value);
+        else if (!now || !json_equal(json_object_get(now, key), value))
+            wrong = key;
+    }
+    return wrong;
 }
 
 /* ---- patches ---- */
