@@ -59,16 +59,6 @@ struct jmap_commit {
     size_t n_items;
 };
 
-/* A message on its way: to colleagues and to the world. */
-struct jmap_submit {
-    uint64_t submission, message; /* ids */
-    struct slice mail_from;
-    const struct ipc_rcpt *rcpts; /* parameters checked */
-    size_t n_rcpts;
-    struct slice envid;
-    uint8_t ret;
-};
-
 struct jmap_host {
     void *arg;
     const char *node, *version;
@@ -89,9 +79,18 @@ struct jmap_host {
     /* Ids of messages of this account that match, newest first. ERR_RETRY: not filled yet. */
     enum err (*search)(void *arg, uint64_t person, struct slice match, size_t max, mono_us until,
                        struct arena *arena, uint64_t **ret, size_t *ret_n, struct errinfo *ei);
-    /* Send now. ERR_DENIED with words: refused by the table of refusals (ei). */
-    enum err (*submit)(void *arg, const struct jmap_caller *who, const struct jmap_submit *s,
-                       struct errinfo *ei);
+    /* ---- sending; a submission is an item (jmap_item.h) ---- */
+    /* May so many recipients get one more message of this person now? Yes counts it as sent.
+     * ERR_LIMIT: refused by the table of refusals, with words. */
+    enum err (*may_submit)(void *arg, const struct jmap_caller *who, size_t n_rcpts,
+                           struct errinfo *ei);
+    /* This submission is durable: it is sent when its time has come. Returns at once. */
+    void (*submitted)(void *arg, const struct jmap_caller *who, uint64_t submission,
+                      utc_ms send_at);
+    /* It will not be sent unless `submitted` is called for it again; the caller writes that down.
+     * ERR_CONFLICT: too late, it is being sent or was. */
+    enum err (*withdraw)(void *arg, const struct jmap_caller *who, uint64_t submission,
+                         struct errinfo *ei);
 };
 
 struct jmap;

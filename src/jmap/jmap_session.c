@@ -35,8 +35,9 @@ static json_t *account_capabilities(const struct jmap_caller *who)
     json_object_set_new(o, "urn:ietf:params:jmap:core", json_object());
     json_object_set_new(o, "urn:ietf:params:jmap:mail", mail_capability(who));
     json_object_set_new(o, "urn:ietf:params:jmap:submission",
-                        json_pack("{s:i, s:{s:[], s:[], s:[]}}", "maxDelayedSend", 31 * 86400,
-                                  "submissionExtensions", "DSN", "8BITMIME", "SMTPUTF8"));
+                        json_pack("{s:i, s:{s:[s, s], s:[], s:[], s:[]}}", "maxDelayedSend",
+                                  31 * 86400, "submissionExtensions", "FUTURERELEASE", "2678400",
+                                  "datetime", "DSN", "8BITMIME", "SMTPUTF8"));
     json_object_set_new(o, "urn:ietf:params:jmap:vacationresponse", json_object());
     json_object_set_new(o, "urn:ietf:params:jmap:quota", json_object());
     json_object_set_new(o, "urn:ietf:params:jmap:blob",
