@@ -135,7 +135,8 @@ static bool judge_arrival(void *arg, const struct store_arrival *a)
                         .value = t->id == REFUSE_TOO_BIG ? a->bytes : a->n_rcpts,
                         .message = a->message,
                         .who = a->client};
-    if (a->direction != DIRECTION_NOTICE) /* our own words came through no gate */
+    /* Our own words and what people write here came through no gate. */
+    if (a->direction != DIRECTION_NOTICE && a->direction != DIRECTION_PERSON)
         judge(t, &e);
     return true;
 }

@@ -3,6 +3,7 @@
 #include "desk/desk_jmap_int.h"
 #include "desk/desk_parse_int.h"
 #include "desk/desk_login_int.h"
+#include "desk/desk_submit_int.h"
 #include "desk/desk_state_int.h"
 #include "desk/desk_watch_int.h"
 
@@ -235,6 +236,7 @@ static void on_tick(void *arg)
     desk_pending_tick(d, now);
     desk_parse_tick(d, now);
     desk_jmap_tick(d, now);
+    desk_submit_tick(d);
     if (d->n_ticks % 5 == 0) {
         desk_state_tick(d, now);
         desk_episode_tick(d, now);
@@ -312,7 +314,7 @@ static enum err load(struct desk *d, struct errinfo *ei)
         OBJECT_TENANT,    OBJECT_PRIMARY, OBJECT_DOMAIN, OBJECT_PERSON,   OBJECT_GROUP,
         OBJECT_SNAPSHOT,  OBJECT_KEY,     OBJECT_PLAN,   OBJECT_CALENDAR, OBJECT_ACCESS,
         OBJECT_SELECTORS, OBJECT_EPISODE, OBJECT_STATE,  OBJECT_BASELINE, OBJECT_WATCH,
-        OBJECT_LIMIT,     OBJECT_AGAIN};
+        OBJECT_LIMIT,     OBJECT_AGAIN,   OBJECT_DKIM};
     struct store_reader *reader;
     enum err err = store_reader_open(d->o.data, &reader, ei);
     if (err != ERR_OK)
@@ -326,6 +328,8 @@ static enum err load(struct desk *d, struct errinfo *ei)
     struct store_row_filter waiting = {.disposition = DISPOSITION_WAITING};
     if (err == ERR_OK)
         err = store_each_row(reader, &waiting, load_row, d, ei);
+    if (err == ERR_OK)
+        err = desk_submit_load(d, reader, ei);
     if (err == ERR_OK)
         err = desk_alerts_load(d, reader, ei);
     if (err == ERR_OK)
@@ -406,6 +410,7 @@ static void init_memory(struct desk *d)
     desk_alerts_create(d);
     desk_parse_create(d);
     desk_logins_create(d);
+    desk_submit_create(d);
     list_init(&d->pending);
     list_init(&d->changes);
     list_init(&d->events);
@@ -629,6 +634,7 @@ void desk_destroy(struct desk **desk)
     desk_again_clear(d);
     desk_watch_clear(d);
     desk_episodes_clear(d);
+    desk_submit_clear(d);
     desk_notices_forget(d);
     map_destroy(&d->notices);
     map_destroy(&d->waiting);

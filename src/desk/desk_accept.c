@@ -411,3 +411,66 @@ void desk_accept_own(struct desk *d, const struct desk_own *own)
     desk_plan(&t, a->record);
     write_accept(a);
 }
+
+/* ---- of people of ours ---- */
+
+static struct accept *begin_sent(struct desk *d, const struct desk_sent *sent)
+{
+    struct accept *a = mem_new(sizeof(*a));
+    a->desk = d;
+    a->id = sent->id;
+    a->done = sent->done;
+    a->done_arg = sent->arg;
+    a->arena = arena_create(ARENA_MAX);
+    a->body = queue_body_create(HEADROOM, 0);
+    list_init(&a->node);
+    (void)queue_body_add(&a->body, sent->signatures, UINT32_MAX / 2);
+    (void)queue_body_add(&a->body, sent->raw, UINT32_MAX / 2);
+    return a;
+}
+
+void desk_accept_sent(struct desk *d, const struct desk_sent *sent)
+{
+    struct ipc_fields fields = {};
+    struct ipc_take take = {.mail_from = sent->mail_from,
+                            .client = SLICE("127.0.0.1"),
+                            .helo = slice_str(d->o.node),
+                            .protocol = SLICE("HTTP"),
+                            .envid = sent->envid,
+                            .ret = sent->ret,
+                            .flags = sent->flags,
+                            .rcpts = (struct ipc_rcpt *)(uintptr_t)sent->rcpts,
+                            .n_rcpts = sent->n_rcpts,
+                            .fields = &fields,
+                            .n_fields = 1};
+    struct accept *a = begin_sent(d, sent);
+    struct taking t = {.d = d,
+                       .take = &take,
+                       .a = a,
+                       .tenant = sent->tenant,
+                       .primary = sent->primary,
+                       .is_inward = sent->is_inward};
+    fields = (struct ipc_fields){.subject = sent->fields->subject,
+                                 .base_subject = sent->fields->base_subject,
+                                 .from_name = sent->fields->from_name,
+                                 .from_address = sent->fields->from_address,
+                                 .to = sent->fields->to,
+                                 .message_id = sent->fields->message_id,
+                                 .references = sent->fields->references,
+                                 .date = sent->fields->date,
+                                 .preview = sent->fields->preview,
+                                 .has_attachment = sent->fields->has_attachment,
+                                 .odd = sent->fields->odd};
+    /* Who has it here; where it goes was decided before, and is not decided twice. */
+    t.routes = ARENA_ARRAY(a->arena, struct directory_route, sent->n_rcpts);
+    for (uint32_t i = 0; i < sent->n_rcpts; i++)
+        (void)desk_judge_rcpt(d, sent->rcpts[i].address, 0, &t.routes[i]);
+    a->record = ARENA_NEW(a->arena, struct record_message);
+    fill_record(&t, a->record);
+    a->record->direction = DIRECTION_PERSON;
+    a->record->prefix_bytes = desk_add_prefix(&t, &a->body);
+    a->record->bytes = a->body->n;
+    a->m = make_message(a->arena, a->record);
+    desk_plan(&t, a->record);
+    write_accept(a);
+}

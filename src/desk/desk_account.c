@@ -1,6 +1,7 @@
 /* Accounts: who has one, and its next change number. Everything that changes an account takes its
  * number here, on the loop, in the order in which the records go to the store. */
 #include "desk/desk_account_int.h"
+#include "desk/desk_jmap_int.h"
 
 #include "store/store_account.h"
 
@@ -93,4 +94,54 @@ void desk_emails_gone(struct desk *d, struct record_email *emails, uint32_t n)
                                       .done = gone_written,
                                       .arg = g};
     store_submit(d->store, &g->change);
+}
+
+/* ---- items ---- */
+
+struct items_write {
+    struct desk *desk;
+    struct store_change change;
+    struct buf facts;
+    enum err err;
+    void (*done)(void *arg, enum err err);
+    void *arg;
+};
+
+static void items_told(void *arg)
+{
+    struct items_write *w = arg;
+    w->done(w->arg, w->err);
+    buf_finish(&w->facts);
+    mem_free(&w);
+}
+
+static void items_written(struct store_change *change, enum err err, const struct errinfo *)
+{
+    struct items_write *w = change->arg;
+    w->err = err;
+    desk_post(w->desk, items_told, w);
+}
+
+void desk_account_items(struct desk *d, struct record_item *items, uint32_t n,
+                        void (*done)(void *arg, enum err err), void *arg)
+{
+    struct desk_account *account = desk_account(d, items[0].account);
+    struct record_items all = {.items = items, .n_items = n};
+    struct items_write *w = mem_new(sizeof(*w));
+    *w = (struct items_write){.desk = d, .done = done, .arg = arg, .err = ERR_GONE};
+    w->facts = buf_make(STORE_RECORD_MAX);
+    if (!account) { /* removed meanwhile */
+        desk_post(d, items_told, w);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        items[i].modseq = ++account->modseq;
+        items[i].created = items[i].created ? items[i].created : items[i].modseq;
+    }
+    record_items_pack(&w->facts, &all);
+    must(!w->facts.failed);
+    w->change = (struct store_change){
+        .type = RECORD_ITEM, .facts = buf_slice(&w->facts), .done = items_written, .arg = w};
+    store_submit(d->store, &w->change);
+    desk_jmap_changed(d, account->person);
 }

@@ -3,6 +3,7 @@
 #include "desk/desk_jmap_int.h"
 #include "desk/desk_login_int.h"
 #include "desk/desk_parse_int.h"
+#include "desk/desk_submit_int.h"
 
 #include <unistd.h>
 
@@ -13,6 +14,7 @@ enum {
     VIEWS_BYTES_MAX = 512 << 20,
     CHANGED_MS = 200, /* changes of so long are told together */
     ADDRESSES_MAX = 500,
+    MAY_NOT_MAX = 1000,
 };
 
 struct call {
@@ -210,12 +212,16 @@ static bool fill_caller(struct call *k, const struct desk_login_told *w)
     struct slice *addresses = ARENA_ARRAY(k->arena, struct slice, n + 1);
     for (uint32_t i = 0; i < n; i++)
         addresses[i] = arena_copy(k->arena, p->facts.addresses[i].text);
+    SCOPED(buf_finish) struct buf may_not = buf_make(MAY_NOT_MAX);
+    bool may_send = desk_may_send(d, p, &may_not);
     k->who = (struct jmap_caller){.person = p->id,
                                   .tenant = p->tenant,
                                   .name = arena_copy(k->arena, p->facts.name),
                                   .addresses = addresses,
                                   .n_addresses = n,
                                   .size_max = d->o.limits.message_bytes,
+                                  .may_send = may_send,
+                                  .may_not = arena_copy(k->arena, buf_slice(&may_not)),
                                   .origin = k->in.origin,
                                   .login = w->login};
     return true;

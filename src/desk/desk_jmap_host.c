@@ -5,6 +5,7 @@
 #include "desk/desk_account_int.h"
 #include "desk/desk_jmap_int.h"
 #include "desk/desk_parse_int.h"
+#include "desk/desk_submit_int.h"
 
 #include "store/store_search.h"
 
@@ -406,6 +407,27 @@ static enum err host_search(void *arg, uint64_t person, struct slice match, size
                                    "index of words is being made");
 }
 
+/* ---- sending ---- */
+
+static enum err host_may_submit(void *arg, const struct jmap_caller *who, size_t n_rcpts,
+                                struct errinfo *ei)
+{
+    struct slice name = who->n_addresses ? who->addresses[0] : who->name;
+    return desk_may_submit(arg, who->person, name, n_rcpts, ei);
+}
+
+static void host_submitted(void *arg, const struct jmap_caller *who, uint64_t submission,
+                           utc_ms send_at)
+{
+    desk_submitted(arg, who->person, submission, send_at);
+}
+
+static enum err host_withdraw(void *arg, const struct jmap_caller *, uint64_t submission,
+                              struct errinfo *ei)
+{
+    return desk_withdraw(arg, submission, ei);
+}
+
 void desk_jmap_host(struct desk *d, struct jmap_host *ret)
 {
     *ret = (struct jmap_host){.arg = d,
@@ -416,5 +438,8 @@ void desk_jmap_host(struct desk *d, struct jmap_host *ret)
                               .read = host_read,
                               .render = host_render,
                               .fields = host_fields,
-                              .search = host_search};
+                              .search = host_search,
+                              .may_submit = host_may_submit,
+                              .submitted = host_submitted,
+                              .withdraw = host_withdraw};
 }

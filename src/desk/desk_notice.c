@@ -173,6 +173,11 @@ static void send_courtesy(struct desk *d, const struct queue_notice *n)
     desk_accept_own(d, &own);
 }
 
+void desk_bounce(struct desk *d, const struct queue_notice *n)
+{
+    send_courtesy(d, n);
+}
+
 /* ---- delivered: into mailboxes of ours, with the record of the message itself ---- */
 
 /* A second address of a person is merged with the first, whose mailbox has it. */

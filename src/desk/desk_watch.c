@@ -59,7 +59,8 @@ static void end_look(struct desk *d, struct desk_watched *w, mono_us again, enum
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-/* Names of DKIM keys. This node has no keys of its own yet: those come here too, `is_ours`. */
+/* Names of DKIM keys that shall be published: those of the company's mail system that somebody
+ * named, and ours, also before and after they sign. */
 static uint32_t fill_selectors(const struct desk *d, const struct directory_domain *of,
                                struct ipc_selector ret[WATCH_SELECTORS_MAX])
 {
@@ -67,6 +68,9 @@ static uint32_t fill_selectors(const struct desk *d, const struct directory_doma
     uint32_t n = 0;
     for (; s && n < s->facts.n_names && n < DIRECTORY_SELECTORS_MAX; n++)
         ret[n] = (struct ipc_selector){.name = s->facts.names[n].text};
+    const struct directory_dkim *ours = directory_dkim(d->directory, of->id);
+    for (uint32_t i = 0; ours && i < ours->facts.n_keys; i++)
+        ret[n++] = (struct ipc_selector){.name = ours->facts.keys[i].selector, .is_ours = 1};
     return n;
 }
 
@@ -121,6 +125,9 @@ static bool send_look(struct desk *d, struct desk_watched *w, const struct direc
     d->watch->n_looking++;
     return true;
 }
+
+static_assert(DIRECTORY_SELECTORS_MAX + DIRECTORY_DKIM_MAX <= WATCH_SELECTORS_MAX,
+              "all are looked at");
 
 static const struct directory_domain *find_domain(const struct desk *d, uint64_t id)
 {

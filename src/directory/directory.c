@@ -12,7 +12,7 @@
 #include "directory/directory.def"
 #include "base/pack_end.h"
 
-enum { BODY_ARENA = 8 << 20, FIRST_TRIES_MAX = 50000, KINDS = OBJECT_SELECTORS + 1 };
+enum { BODY_ARENA = 8 << 20, FIRST_TRIES_MAX = 50000, KINDS = OBJECT_DKIM + 1 };
 
 struct object {
     enum object_kind kind;
@@ -28,6 +28,7 @@ struct object {
         struct directory_calendar calendar;
         struct directory_access access;
         struct directory_selectors selectors;
+        struct directory_dkim dkim;
     } as;
 };
 
@@ -139,6 +140,10 @@ static bool unpack(struct object *o, const struct record_object *r)
         o->as.selectors.domain = r->id;
         o->as.selectors.tenant = r->tenant;
         return dir_selectors_unpack(body, o->arena, &o->as.selectors.facts);
+    case OBJECT_DKIM:
+        o->as.dkim.domain = r->id;
+        o->as.dkim.tenant = r->tenant;
+        return dir_dkim_unpack(body, o->arena, &o->as.dkim.facts);
     default:
         return false;
     }
@@ -220,7 +225,8 @@ static enum err apply_snapshot(struct directory *d, const struct record_object *
 static bool is_ours(unsigned kind)
 {
     return (kind >= OBJECT_TENANT && kind <= OBJECT_GROUP) || kind == OBJECT_PLAN ||
-           kind == OBJECT_CALENDAR || kind == OBJECT_ACCESS || kind == OBJECT_SELECTORS;
+           kind == OBJECT_CALENDAR || kind == OBJECT_ACCESS || kind == OBJECT_SELECTORS ||
+           kind == OBJECT_DKIM;
 }
 
 enum err directory_apply(struct directory *d, const struct record_object *r, struct errinfo *ei)
@@ -324,6 +330,12 @@ const struct directory_selectors *directory_selectors(const struct directory *d,
 {
     struct object *o = by_id(d, OBJECT_SELECTORS, domain);
     return o ? &o->as.selectors : NULL;
+}
+
+const struct directory_dkim *directory_dkim(const struct directory *d, uint64_t domain)
+{
+    struct object *o = by_id(d, OBJECT_DKIM, domain);
+    return o ? &o->as.dkim : NULL;
 }
 
 const struct dir_plan *directory_plan(const struct directory *d, uint64_t primary)

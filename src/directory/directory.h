@@ -16,6 +16,9 @@
 enum dir_form { DIR_INLINE = 1, DIR_SECOND = 2, DIR_HOSTED = 3 };
 enum dir_tls { DIR_TLS_MAY = 0, DIR_TLS_MUST = 1, DIR_TLS_VERIFY = 2, DIR_TLS_NEVER = 3 };
 enum dir_mechanism { DIR_PLAIN = 0, DIR_LOGIN = 1, DIR_XOAUTH2 = 2 };
+/* NEW: to be published, not used yet; RETIRED: used no more, still to be found by those who got
+ * mail that it signed. */
+enum dir_dkim_state { DIR_DKIM_NEW = 0, DIR_DKIM_ACTIVE = 1, DIR_DKIM_RETIRED = 2 };
 enum dir_person_kind { DIR_KIND_PERSON = 0, DIR_KIND_SHARED = 1, DIR_KIND_CONTACT = 2 };
 
 /* In memory; everything inside lives until the object changes. */
@@ -41,7 +44,8 @@ struct directory_group {
     struct dir_group facts;
 };
 
-/* These four carry the id of what they belong to: a primary, a tenant, a primary, a domain. */
+/* These five carry the id of what they belong to: a primary, a tenant, a primary, a domain
+ * (the last two). */
 struct directory_plans {
     uint64_t primary, tenant;
     struct dir_plans facts;
@@ -58,6 +62,11 @@ enum { DIRECTORY_SELECTORS_MAX = 16 };
 struct directory_selectors {
     uint64_t domain, tenant;
     struct dir_selectors facts;
+};
+enum { DIRECTORY_DKIM_MAX = 4 };
+struct directory_dkim {
+    uint64_t domain, tenant;
+    struct dir_dkim facts;
 };
 
 struct directory;
@@ -83,6 +92,7 @@ const struct directory_plans *directory_plans(const struct directory *d, uint64_
 const struct directory_calendar *directory_calendar(const struct directory *d, uint64_t tenant);
 const struct directory_access *directory_access(const struct directory *d, uint64_t primary);
 const struct directory_selectors *directory_selectors(const struct directory *d, uint64_t domain);
+const struct directory_dkim *directory_dkim(const struct directory *d, uint64_t domain);
 /* The version in force; NULL: none was ever approved. */
 const struct dir_plan *directory_plan(const struct directory *d, uint64_t primary);
 /* The part of it that decides about the state; NULL: the built-in one. */

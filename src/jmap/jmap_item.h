@@ -18,6 +18,11 @@ enum jmap_submission_state {
     JMAP_CANCELED = 4, /* was not sent */
 };
 
-enum { JMAP_ITEM_BODY_MAX = 65536, JMAP_VACATION_ID = 1 };
+enum {
+    JMAP_ITEM_BODY_MAX = 65536,
+    JMAP_VACATION_ID = 1,
+    JMAP_PARTS_MAX = 64,        /* mail systems that one message is given to */
+    JMAP_PARTS_BYTES = 64 * 25, /* they come into the body when it is sent */
+};
 
 #endif

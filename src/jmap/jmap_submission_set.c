@@ -96,7 +96,7 @@ static json_t *write_new(struct jmap_run *r, uint64_t id, struct jmap_item_submi
 {
     struct errinfo ei;
     struct record_fields fields = {};
-    SCOPED(buf_finish) struct buf body = buf_make(JMAP_ITEM_BODY_MAX);
+    SCOPED(buf_finish) struct buf body = buf_make(JMAP_ITEM_BODY_MAX - JMAP_PARTS_BYTES);
     enum err err = r->host->fields(r->host->arg, bytes, r->arena, &fields, &ei);
     if (err != ERR_OK)
         return jmap_set_err(err, &ei);

@@ -68,6 +68,7 @@ enum object_kind {
     OBJECT_BASELINE = 18,  /* of a tenant: how much mail is usual at each hour */
     OBJECT_AGAIN = 19,     /* of a primary: the last order to give again what it has lost */
     OBJECT_SELECTORS = 20, /* of a domain: of the DKIM keys of the company's mail system */
+    OBJECT_DKIM = 21,      /* of a domain: the DKIM keys that we sign with */
 };
 
 /* Keywords of RFC 8621 section 4.1.1 and their neighbours, and what is derived. */

@@ -1,0 +1,46 @@
+/* DKIM signatures (RFC 6376, 8463) over what people send, with the active keys of their domain. */
+#include "desk/desk_submit_int.h"
+
+#include "wire/wire.h"
+
+static const struct directory_domain *domain_of(struct desk *d, struct slice author)
+{
+    SCOPED(buf_finish) struct buf key = buf_make(600);
+    if (wire_address_key(author, &key).fault != WIRE_FINE)
+        return NULL;
+    return directory_domain(d->directory, desk_domain_of(buf_slice(&key)));
+}
+
+void desk_signing_of(struct desk *d, struct slice author, struct arena *a, struct desk_signing *ret)
+{
+    const struct directory_domain *domain = domain_of(d, author);
+    const struct directory_dkim *dkim = domain ? directory_dkim(d->directory, domain->id) : NULL;
+    *ret = (struct desk_signing){.domain = SLICE("")};
+    if (!dkim)
+        return;
+    ret->domain = arena_copy(a, domain->facts.name);
+    for (uint32_t i = 0; i < dkim->facts.n_keys; i++) {
+        const struct dir_dkim_key *key = &dkim->facts.keys[i];
+        if (key->state != DIR_DKIM_ACTIVE)
+            continue;
+        ret->keys[ret->n].selector = arena_copy(a, key->selector);
+        ret->keys[ret->n++].secret = arena_copy(a, key->secret);
+    }
+}
+
+void desk_sign(const struct desk_signing *s, struct slice message, struct buf *out)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct sign_key *key = NULL;
+        struct errinfo ei;
+        enum err err = sign_key_load(s->keys[i].secret, &key, &ei);
+        struct sign_dkim with = {
+            .key = key, .domain = s->domain, .selector = s->keys[i].selector, .now = utc_now()};
+        if (err == ERR_OK)
+            err = sign_dkim(&with, message, out, &ei);
+        if (err != ERR_OK)
+            log_event(EV_DESK_UNSIGNED, "domain=%s selector=%s why=%s", log_text(s->domain),
+                      log_text(s->keys[i].selector), log_text(slice_str(ei.text)));
+        sign_key_destroy(&key);
+    }
+}

@@ -1,0 +1,47 @@
+/* Inside the desk: what people send. A submission (an item of an account, jmap/jmap_item.h) waits
+ * for its time, becomes messages, and is final when they are in the store. */
+#ifndef DESK_DESK_SUBMIT_INT_H
+#define DESK_DESK_SUBMIT_INT_H
+
+#include "desk/desk_account_int.h"
+
+#include "jmap/jmap_item.h"
+
+/* ---- desk_submit.c: which ones there are, when they are due, who may ---- */
+void desk_submit_create(struct desk *d);
+/* At start: those that wait or were on their way when the program ended. */
+enum err desk_submit_load(struct desk *d, struct store_reader *reader, struct errinfo *ei);
+void desk_submit_tick(struct desk *d);
+void desk_submit_clear(struct desk *d); /* memory only */
+
+/* May this person send at all now? If not, `words` says why. Loop. */
+bool desk_may_send(struct desk *d, const struct directory_person *p, struct buf *words);
+
+/* For jmap_host (jmap/jmap.h says what they promise); any thread. */
+enum err desk_may_submit(struct desk *d, uint64_t person, struct slice who, size_t n_rcpts,
+                         struct errinfo *ei);
+void desk_submitted(struct desk *d, uint64_t person, uint64_t submission, utc_ms send_at);
+enum err desk_withdraw(struct desk *d, uint64_t submission, struct errinfo *ei);
+
+/* One that was begun: final now, gone, or (`again`) to be tried once more a little later. */
+void desk_submit_ended(struct desk *d, uint64_t submission, bool again);
+
+/* ---- desk_submit_send.c: one on its way ---- */
+void desk_submit_send(struct desk *d, uint64_t person, uint64_t submission);
+
+/* ---- desk_sign.c: DKIM signatures of our keys ---- */
+/* Copies of the active keys of an author's domain; what they hold lives in `a`. Loop. */
+struct desk_signing {
+    struct slice domain;
+    struct {
+        struct slice selector, secret;
+    } keys[DIRECTORY_DKIM_MAX];
+    size_t n;
+};
+void desk_signing_of(struct desk *d, struct slice author, struct arena *a,
+                     struct desk_signing *ret);
+/* Adds a signature for each key before the message; what cannot be signed goes unsigned, and the
+ * log says so. Worker threads. */
+void desk_sign(const struct desk_signing *s, struct slice message, struct buf *out);
+
+#endif
