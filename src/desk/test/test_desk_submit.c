@@ -1,0 +1,505 @@
+/* What people send: which messages it becomes, once each, when, and how much of it. */
+#include "desk_kit.h"
+
+#include "desk/desk_state_int.h"
+#include "desk/desk_submit_int.h"
+#include "store/store_account.h"
+
+static const char MAIL[] = "From: Anna <anna@example.test>\r\nTo: x@y.test\r\nSubject: hello\r\n"
+                           "Message-ID: <1@example.test>\r\n"
+                           "Date: Sun, 22 Nov 2026 05:00:00 +0000\r\n\r\nhello\r\n";
+
+/* ---- submissions ---- */
+
+struct sub {
+    uint64_t id, blob;
+    utc_ms send_at;
+    enum jmap_submission_state state;
+    const char *rcpts[8];
+    uint8_t notify;
+    struct jmap_item_part *parts;
+    uint32_t n_parts;
+    bool is_silent; /* the desk is not told of it: it finds it at start */
+    /* the writing */
+    struct store_change message, item;
+    struct buf facts, items, body;
+    unsigned n_left; /* under kit->lock */
+};
+
+static void sub_written(struct store_change *change, enum err err, const struct errinfo *)
+{
+    struct sub *s = change->arg;
+    must(err == ERR_OK);
+    pthread_mutex_lock(&kit->lock);
+    s->n_left--;
+    pthread_cond_broadcast(&kit->cond);
+    pthread_mutex_unlock(&kit->lock);
+}
+
+static void pack_message(struct sub *s)
+{
+    struct record_fields fields = {.subject = SLICE("hello"),
+                                   .from_address = SLICE("anna@example.test"),
+                                   .message_id = SLICE("1@example.test"),
+                                   .date = 1};
+    struct record_message m = {.id = s->blob,
+                               .received = utc_now(),
+                               .tenant = KIT_TENANT,
+                               .direction = DIRECTION_PERSON,
+                               .bytes = sizeof(MAIL) - 1,
+                               .fields = &fields,
+                               .n_fields = 1};
+    s->facts = buf_make(10000);
+    record_message_pack(&s->facts, &m);
+    s->message = (struct store_change){.type = RECORD_MESSAGE,
+                                       .id = s->blob,
+                                       .facts = buf_slice(&s->facts),
+                                       .done = sub_written,
+                                       .arg = s};
+    s->message.body[0] = slice_str(MAIL);
+}
+
+static void pack_items(struct sub *s)
+{
+    struct jmap_item_rcpt rcpts[8] = {0};
+    struct jmap_item_submission x = {.identity = 1,
+                                     .email = 1,
+                                     .blob = s->blob,
+                                     .created = utc_now(),
+                                     .send_at = s->send_at,
+                                     .state = (uint8_t)s->state,
+                                     .mail_from = SLICE("anna@example.test"),
+                                     .rcpts = rcpts,
+                                     .parts = s->parts,
+                                     .n_parts = s->n_parts};
+    for (; x.n_rcpts < 8 && s->rcpts[x.n_rcpts]; x.n_rcpts++)
+        rcpts[x.n_rcpts] =
+            (struct jmap_item_rcpt){.address = slice_str(s->rcpts[x.n_rcpts]),
+                                    .notify = s->notify,
+                                    .part = (uint16_t)(s->n_parts ? 1 + x.n_rcpts : 0)};
+    s->body = buf_make(JMAP_ITEM_BODY_MAX);
+    jmap_item_submission_pack(&s->body, &x);
+    struct desk_account *account = desk_account(kit->desk, KIT_ANNA);
+    struct record_item items[] = {
+        {.account = KIT_ANNA, .kind = ITEM_BLOB, .id = s->blob, .modseq = ++account->modseq},
+        {.account = KIT_ANNA,
+         .kind = ITEM_SUBMISSION,
+         .id = s->id,
+         .modseq = ++account->modseq,
+         .body = buf_slice(&s->body)}};
+    struct record_items all = {items, 2};
+    s->items = buf_make(100000);
+    record_items_pack(&s->items, &all);
+    s->item = (struct store_change){
+        .type = RECORD_ITEM, .facts = buf_slice(&s->items), .done = sub_written, .arg = s};
+}
+
+static void sub_put_now(void *arg)
+{
+    struct sub *s = arg;
+    s->id = s->id ? s->id : desk_next_id(kit->desk);
+    s->blob = desk_next_id(kit->desk);
+    s->state = s->state ? s->state : JMAP_PENDING;
+    s->n_left = 2;
+    pack_message(s);
+    pack_items(s);
+    store_submit(kit->desk->store, &s->message);
+    store_submit(kit->desk->store, &s->item);
+}
+
+/* As JMAP does it: durable, then the desk is told. */
+static void put(struct sub *s)
+{
+    kit_on_loop(sub_put_now, s);
+    pthread_mutex_lock(&kit->lock);
+    while (s->n_left > 0)
+        pthread_cond_wait(&kit->cond, &kit->lock);
+    pthread_mutex_unlock(&kit->lock);
+    buf_finish(&s->facts);
+    buf_finish(&s->items);
+    buf_finish(&s->body);
+    if (!s->is_silent)
+        desk_submitted(kit->desk, KIT_ANNA, s->id, s->send_at);
+}
+
+static struct arena *seen_arena;
+
+/* As the index shows it now. */
+static struct jmap_item_submission look(const struct sub *s)
+{
+    struct store_reader *reader = kit_reader();
+    struct record_item item;
+    struct jmap_item_submission x = {};
+    struct errinfo ei;
+    arena_destroy(&seen_arena);
+    seen_arena = arena_create(1 << 20);
+    enum err err = store_get_item(reader, KIT_ANNA, ITEM_SUBMISSION, s->id, seen_arena, &item, &ei);
+    store_reader_close(&reader);
+    if (err == ERR_OK)
+        assert_true(jmap_item_submission_unpack(item.body, seen_arena, &x));
+    return x;
+}
+
+static struct jmap_item_submission await_state(const struct sub *s, enum jmap_submission_state want)
+{
+    mono_us until = mono_now() + MILLISECONDS(KIT_WAIT_MS);
+    struct jmap_item_submission x = {};
+    while (mono_now() < until) {
+        x = look(s);
+        if (x.state == want)
+            return x;
+        usleep(3000);
+    }
+    fail_msg("it is in state %d", x.state);
+    return x;
+}
+
+static bool has_blob(const struct sub *s)
+{
+    struct store_reader *reader = kit_reader();
+    struct arena *a = arena_create(1 << 20);
+    struct record_item item = {};
+    struct errinfo ei;
+    enum err err = store_get_item(reader, KIT_ANNA, ITEM_BLOB, s->blob, a, &item, &ei);
+    arena_destroy(&a);
+    store_reader_close(&reader);
+    return err == ERR_OK && !item.is_gone;
+}
+
+/* ---- tests ---- */
+
+static void it_becomes_one_message_for_each_mail_system_and_one_for_the_world(void **)
+{
+    kit_found((struct kit_company){0});
+    struct sub s = {.rcpts = {"luca@example.test", "one@world.test", "otto@other.test",
+                              "sara@hosted.test", "two@world.test", "sales@example.test"}};
+    put(&s);
+    struct jmap_item_submission x = await_state(&s, JMAP_FINAL);
+    assert_int_equal(x.n_parts, 4);
+    static const uint16_t parts[] = {1, 2, 3, 4, 2, 1};
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(x.rcpts[i].part, parts[i]);
+    assert_false(has_blob(&s));
+    struct kit_rows rows;
+    kit_rows_of(x.parts[0].message, &rows);
+    assert_int_equal(rows.n, 4); /* luca, sales, and its members */
+    assert_int_equal(rows.rows[0].facts.mailbox, KIT_BOX_LUCA);
+    assert_int_equal(rows.rows[2].facts.mailbox, KIT_BOX_ANNA); /* a member of the group */
+    assert_int_equal(rows.rows[0].facts.primary, KIT_PRIMARY);
+    kit_rows_of(x.parts[3].message, &rows); /* hosted here: it is there */
+    assert_int_equal(rows.n, 1);
+    assert_int_equal(rows.rows[0].facts.mailbox, KIT_BOX_SARA);
+    assert_int_equal(rows.rows[0].last.disposition, DISPOSITION_DELIVERED);
+    for (int i = 0; i < 3; i++) {
+        struct kit_job j;
+        kit_job(&j);
+        assert_true(slice_eq(j.job.mail_from, SLICE("anna@example.test")));
+        assert_non_null(memmem(j.content.p, j.content.n, MAIL, sizeof(MAIL) - 1));
+        assert_non_null(memmem(j.content.p, j.content.n, "Staffetta-Trace:", 16));
+        if (j.job.kind == IPC_JOB_WORLD)
+            assert_true(j.job.n_rcpts == 2 && slice_eq(j.job.domain, SLICE("world.test")));
+        kit_result(&j, kit_good);
+        kit_job_free(&j);
+    }
+    kit_await(x.parts[1].message, 1, DISPOSITION_DELIVERED);
+    assert_true(kit_is_answered(x.parts[1].message));
+    kit_check_sums();
+}
+
+/* The list of people is complete: who is not in it does not exist. */
+static void complete_list(void)
+{
+    struct kit_objects all = {.n = 0};
+    struct dir_snapshot snapshot = {.at = utc_now() + 1000000, .n_people = 3};
+    dir_snapshot_pack(kit_object(&all, OBJECT_SNAPSHOT, 50, KIT_TENANT, "list"), &snapshot);
+    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+}
+
+static void ask_now(void *)
+{
+    struct directory_route r;
+    (void)desk_judge_rcpt(kit->desk, SLICE("nobody@example.test"), 0, &r);
+}
+
+static void who_does_not_exist_comes_back_as_a_notice(void **)
+{
+    kit_found((struct kit_company){0});
+    kit_on_loop(ask_now, NULL); /* the first time somebody tries it … */
+    complete_list();            /* … lies before the list */
+    struct sub s = {.rcpts = {"nobody@example.test", "luca@example.test"}};
+    put(&s);
+    struct jmap_item_submission x = await_state(&s, JMAP_FINAL);
+    assert_int_equal(x.n_parts, 1);
+    assert_int_equal(x.rcpts[0].part, 0);
+    assert_int_equal(x.rcpts[0].refusal, 1 + REFUSE_UNKNOWN_PERSON);
+    bool has_notice = false;
+    for (int i = 0; i < 2; i++) { /* in any order */
+        struct kit_job j;
+        kit_job(&j);
+        if (j.job.mail_from.n == 0) {
+            has_notice = true;
+            assert_true(slice_eq(j.job.rcpts[0].address, SLICE("anna@example.test")));
+            assert_non_null(memmem(j.content.p, j.content.n, "nobody@example.test", 19));
+            assert_non_null(memmem(j.content.p, j.content.n, "Status: 5.1.1", 13));
+        } else {
+            assert_int_equal(j.job.n_rcpts, 1);
+        }
+        kit_result(&j, kit_good);
+        kit_job_free(&j);
+    }
+    assert_true(has_notice);
+    struct sub never = {.rcpts = {"nobody@example.test"}, .notify = WIRE_NOTIFY_NEVER};
+    put(&never);
+    await_state(&never, JMAP_FINAL);
+    kit_expect_quiet(kit->courier);
+}
+
+static void what_waits_for_its_time_can_be_withdrawn_and_only_then(void **)
+{
+    kit_found((struct kit_company){0});
+    struct errinfo ei;
+    struct sub s = {.rcpts = {"luca@example.test"}, .send_at = utc_now() + 600000};
+    put(&s);
+    assert_int_equal(desk_withdraw(kit->desk, s.id, &ei), ERR_OK);
+    assert_int_equal(desk_withdraw(kit->desk, s.id, &ei), ERR_CONFLICT);
+    struct sub other = {.rcpts = {"luca@example.test"}, .send_at = utc_now() + 200};
+    put(&other);
+    await_state(&other, JMAP_FINAL);
+    assert_true(utc_now() >= other.send_at);
+    assert_int_equal(look(&s).state, JMAP_PENDING); /* its person says what becomes of it */
+    assert_int_equal(desk_withdraw(kit->desk, other.id, &ei), ERR_CONFLICT);
+    kit_end_job(kit_good);
+    kit_expect_quiet(kit->courier);
+    desk_submitted(kit->desk, KIT_ANNA, s.id, utc_now()); /* undoing it failed */
+    await_state(&s, JMAP_FINAL);
+    kit_end_job(kit_good);
+}
+
+static void what_is_due_is_found_at_start(void **)
+{
+    kit_found((struct kit_company){0});
+    struct sub due = {.rcpts = {"luca@example.test"}, .is_silent = true};
+    struct sub going = {.rcpts = {"luca@example.test"}, .is_silent = true, .state = JMAP_GOING};
+    struct sub later = {
+        .rcpts = {"luca@example.test"}, .is_silent = true, .send_at = utc_now() + 600000};
+    struct sub canceled = {
+        .rcpts = {"luca@example.test"}, .is_silent = true, .state = JMAP_CANCELED};
+    put(&due);
+    put(&going);
+    put(&later);
+    put(&canceled);
+    kit_expect_quiet(kit->courier);
+    kit_restart();
+    kit_end_job(kit_good);
+    kit_end_job(kit_good);
+    await_state(&due, JMAP_FINAL);
+    await_state(&going, JMAP_FINAL);
+    kit_expect_quiet(kit->courier);
+    struct errinfo ei;
+    assert_int_equal(look(&later).state, JMAP_PENDING);
+    assert_int_equal(look(&canceled).state, JMAP_CANCELED);
+    assert_int_equal(desk_withdraw(kit->desk, later.id, &ei), ERR_OK);
+}
+
+/* Ended between the first message and the second. */
+static void after_an_end_in_the_middle_only_what_lacks_is_made(void **)
+{
+    kit_found((struct kit_company){0});
+    struct sub first = {.rcpts = {"one@world.test"}};
+    put(&first);
+    struct jmap_item_submission x = await_state(&first, JMAP_FINAL);
+    kit_end_job(kit_good);
+    kit_await(x.parts[0].message, 0, DISPOSITION_DELIVERED);
+    struct jmap_item_part parts[] = {x.parts[0],
+                                     {.message = x.parts[0].message + 100000000,
+                                      .tenant = KIT_TENANT,
+                                      .primary = KIT_PRIMARY,
+                                      .is_inward = 1}};
+    struct sub s = {.rcpts = {"one@world.test", "luca@example.test"},
+                    .state = JMAP_GOING,
+                    .is_silent = true,
+                    .parts = parts,
+                    .n_parts = 2};
+    put(&s);
+    kit_restart();
+    struct kit_job j;
+    kit_job(&j);
+    assert_int_equal(j.job.message, parts[1].message);
+    assert_int_equal(j.job.n_rcpts, 1);
+    kit_result(&j, kit_good);
+    kit_job_free(&j);
+    await_state(&s, JMAP_FINAL);
+    kit_expect_quiet(kit->courier);
+    kit_check_sums();
+}
+
+static void a_disk_that_refuses_is_tried_again(void **)
+{
+    kit_found((struct kit_company){0});
+    struct sub s = {.rcpts = {"luca@example.test"}, .send_at = utc_now() + 200};
+    put(&s);
+    disk_fail_with(1, ENOSPC, false);
+    kit_expect_quiet(kit->courier);
+    usleep(300000); /* due, and its plan did not become durable */
+    kit_expect_quiet(kit->courier);
+    assert_int_equal(look(&s).state, JMAP_PENDING);
+    kit_utc_later += 15;
+    kit_end_job(kit_good);
+    await_state(&s, JMAP_FINAL);
+    kit_expect_quiet(kit->courier);
+}
+
+static void a_person_who_sends_very_much_is_stopped(void **)
+{
+    kit_found((struct kit_company){0});
+    struct errinfo ei;
+    uint64_t minute = refuse_row(REFUSE_SENDING_MINUTE)->limit;
+    uint64_t hour = refuse_row(REFUSE_SENDING_HOUR)->limit;
+    struct slice who = SLICE("anna@example.test");
+    assert_int_equal(desk_may_submit(kit->desk, KIT_ANNA, who, hour, &ei), ERR_OK);
+    assert_int_equal(desk_may_submit(kit->desk, KIT_ANNA, who, 1, &ei), ERR_LIMIT);
+    assert_non_null(strstr(ei.text, "in an hour"));
+    assert_int_equal(desk_may_submit(kit->desk, KIT_LUCA, who, 1, &ei), ERR_OK);
+    unsigned n = 1;
+    while (n <= minute + 1 && desk_may_submit(kit->desk, KIT_LUCA, who, 1, &ei) == ERR_OK)
+        n++;
+    assert_true(n == minute || n == 2 * minute); /* a minute may begin in between */
+    assert_non_null(strstr(ei.text, "30 messages"));
+}
+
+static void what_was_sent_counts_after_a_start_too(void **)
+{
+    kit_found((struct kit_company){0});
+    struct errinfo ei;
+    struct sub s = {.rcpts = {"luca@example.test", "sara@hosted.test"}, .send_at = utc_now()};
+    put(&s);
+    await_state(&s, JMAP_FINAL);
+    kit_end_job(kit_good);
+    kit_restart();
+    uint64_t hour = refuse_row(REFUSE_SENDING_HOUR)->limit;
+    struct slice who = SLICE("anna@example.test");
+    assert_int_equal(desk_may_submit(kit->desk, KIT_ANNA, who, hour - 1, &ei), ERR_LIMIT);
+    assert_int_equal(desk_may_submit(kit->desk, KIT_ANNA, who, hour - 2, &ei), ERR_OK);
+}
+
+struct may {
+    uint64_t person;
+    enum continuity_state state;
+    bool is;
+    char words[400];
+};
+
+static void may_now(void *arg)
+{
+    struct may *m = arg;
+    SCOPED(buf_finish) struct buf words = buf_make(400);
+    if (m->state)
+        desk_primary(kit->desk, KIT_PRIMARY)->p.state = m->state;
+    m->is = desk_may_send(kit->desk, directory_person(kit->desk->directory, m->person), &words);
+    snprintf(m->words, sizeof(m->words), "%s", buf_cstr(&words));
+}
+
+static bool may(uint64_t person, enum continuity_state state)
+{
+    struct may m = {.person = person, .state = state};
+    kit_on_loop(may_now, &m);
+    assert_int_equal(m.is, m.words[0] == '\0'); /* a refusal says why */
+    return m.is;
+}
+
+static void plan_late(void)
+{
+    struct kit_objects all = {.n = 0};
+    struct dir_plan version = {.version = 1, .approved_at = 1, .is_sending_late = 1};
+    struct dir_plans plans = {&version, 1};
+    dir_plans_pack(kit_object(&all, OBJECT_PLAN, KIT_PRIMARY, KIT_TENANT, "plan"), &plans);
+    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+}
+
+static void sending_begins_when_the_mail_system_is_in_trouble(void **)
+{
+    kit_found((struct kit_company){0});
+    assert_false(may(KIT_ANNA, STATE_STANDBY));
+    assert_true(may(KIT_ANNA, STATE_SUSPECT));
+    assert_true(may(KIT_ANNA, STATE_EMERGENCY));
+    assert_true(may(KIT_ANNA, STATE_RETURNING));
+    assert_true(may(KIT_SARA, 0)); /* hosted: always */
+    plan_late();
+    assert_false(may(KIT_ANNA, STATE_SUSPECT));
+    assert_true(may(KIT_ANNA, STATE_EMERGENCY));
+}
+
+/* ---- signatures ---- */
+
+static void put_keys(const char *states)
+{
+    static const enum sign_key_kind kinds[] = {SIGN_KEY_RSA2048, SIGN_KEY_ED25519};
+    struct kit_objects all = {.n = 0};
+    struct dir_dkim_key keys[2];
+    struct buf secrets[2];
+    struct errinfo ei;
+    for (size_t i = 0; i < 2; i++) {
+        struct sign_key *key;
+        secrets[i] = buf_make(SIGN_PEM_MAX);
+        assert_int_equal(sign_key_create(kinds[i], &key, &ei), ERR_OK);
+        assert_int_equal(sign_key_pem(key, &secrets[i], &ei), ERR_OK);
+        sign_key_destroy(&key);
+        keys[i] = (struct dir_dkim_key){.selector = i ? SLICE("sf1e") : SLICE("sf1r"),
+                                        .kind = (uint8_t)i,
+                                        .state = (uint8_t)(states[i] - '0'),
+                                        .secret = buf_slice(&secrets[i])};
+    }
+    struct dir_dkim dkim = {keys, 2};
+    dir_dkim_pack(kit_object(&all, OBJECT_DKIM, KIT_DOMAIN, KIT_TENANT, "example.test"), &dkim);
+    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+    buf_finish(&secrets[0]);
+    buf_finish(&secrets[1]);
+}
+
+static void expect_signatures(bool has_rsa, bool has_ed25519)
+{
+    struct sub s = {.rcpts = {"one@world.test"}};
+    struct kit_job j;
+    put(&s);
+    kit_job(&j);
+    bool rsa = memmem(j.content.p, j.content.n, "s=sf1r;", 7);
+    bool ed25519 = memmem(j.content.p, j.content.n, "s=sf1e;", 7);
+    assert_int_equal(rsa, has_rsa);
+    assert_int_equal(ed25519, has_ed25519);
+    kit_result(&j, kit_good);
+    kit_job_free(&j);
+    await_state(&s, JMAP_FINAL);
+}
+
+static void active_keys_sign_and_others_do_not(void **)
+{
+    kit_found((struct kit_company){0});
+    expect_signatures(false, false);
+    put_keys("01"); /* new, active */
+    expect_signatures(false, true);
+    put_keys("11");
+    expect_signatures(true, true);
+    put_keys("12"); /* active, retired */
+    expect_signatures(true, false);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(it_becomes_one_message_for_each_mail_system_and_one_for_the_world),
+        TEST(who_does_not_exist_comes_back_as_a_notice),
+        TEST(what_waits_for_its_time_can_be_withdrawn_and_only_then),
+        TEST(what_is_due_is_found_at_start),
+        TEST(after_an_end_in_the_middle_only_what_lacks_is_made),
+        TEST(a_disk_that_refuses_is_tried_again),
+        TEST(a_person_who_sends_very_much_is_stopped),
+        TEST(what_was_sent_counts_after_a_start_too),
+        TEST(sending_begins_when_the_mail_system_is_in_trouble),
+        TEST(active_keys_sign_and_others_do_not),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    arena_destroy(&seen_arena);
+    return failed;
+}
