@@ -54,12 +54,13 @@ bool jmap_arg_int(struct jmap_run *r, const struct jmap_call *c, const char *nam
 bool jmap_arg_unsigned(struct jmap_run *r, const struct jmap_call *c, const char *name,
                        uint64_t *ret)
 {
-    int64_t n = (int64_t)*ret;
+    int64_t n = 0;
     if (!jmap_arg_int(r, c, name, &n))
         return false;
     if (n < 0)
         return is_no(r, c, name, "a whole number that is not negative");
-    *ret = (uint64_t)n;
+    if (arg(c, name))
+        *ret = (uint64_t)n; /* what is there otherwise may be more than fits into n */
     return true;
 }
 

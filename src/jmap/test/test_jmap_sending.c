@@ -1,5 +1,5 @@
 /* Identities, the vacation answer, submissions. */
-#include "jmap_kit.h"
+#include "sending_kit.h"
 
 /* Asks, expects one thing of the answers, and forgets them. */
 static void expect(const char *calls, const char *path, const char *want)
@@ -182,10 +182,9 @@ static void the_envelope_comes_out_of_the_header_and_blind_copies_do_not_go(void
                "{'email':'x@y.test','parameters':null},{'email':'z@y.test','parameters':null},"
                "{'email':'secret@y.test','parameters':null},"
                "{'email':'other@y.test','parameters':null}]}");
-    kit_expect(
-        a, "1.1.list.0.deliveryStatus.x@y.test",
-        ""
-        "{'delivered':'queued','displayed':'unknown','smtpReply':'250 2.0.0 is being sent'}");
+    json_t *status = json_object_get(kit_at(a, "1.1.list.0.deliveryStatus"), "x@y.test");
+    kit_expect(status, "delivered", "'queued'");
+    kit_expect(status, "smtpReply", "'250 2.0.0 is being sent'");
     json_decref(a);
     assert_int_equal(kit.n_submitted, 1);
     SCOPED(arena_destroy) struct arena *arena = arena_create(1 << 20);
