@@ -13,6 +13,56 @@
 
 #define TEST(name) cmocka_unit_test(name)
 
+/* ---- hashing that takes as long as the test wants: in place of libsodium's ---- */
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool is_held;
+    unsigned n_held;
+} slow = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+
+int crypto_pwhash_str(char out[LOGIN_HASH_TEXT], const char *password, unsigned long long n,
+                      unsigned long long opslimit, size_t memlimit)
+{
+    pthread_mutex_lock(&slow.lock);
+    bool was_held = slow.is_held;
+    slow.n_held += was_held;
+    pthread_cond_broadcast(&slow.cond);
+    while (slow.is_held)
+        pthread_cond_wait(&slow.cond, &slow.lock);
+    pthread_mutex_unlock(&slow.lock);
+    if (was_held)
+        return -1;
+    return crypto_pwhash_str_alg(out, password, n, opslimit, memlimit, crypto_pwhash_ALG_DEFAULT);
+}
+
+static void slow_set(bool is_held)
+{
+    pthread_mutex_lock(&slow.lock);
+    slow.is_held = is_held;
+    slow.n_held = 0;
+    pthread_cond_broadcast(&slow.cond);
+    pthread_mutex_unlock(&slow.lock);
+}
+
+static void keep_no_hash(void *, const char *made)
+{
+    assert_null(made);
+}
+
+/* Until they are let go, all threads are busy. */
+static void hold_all_threads(struct login_pool *p)
+{
+    slow_set(true);
+    for (int i = 0; i < LOGIN_THREADS; i++)
+        assert_true(login_pool_hash(p, SLICE("correct horse"), keep_no_hash, NULL));
+    pthread_mutex_lock(&slow.lock);
+    while (slow.n_held < LOGIN_THREADS)
+        pthread_cond_wait(&slow.cond, &slow.lock);
+    pthread_mutex_unlock(&slow.lock);
+}
+
 /* A loop of our own. */
 static struct {
     pthread_mutex_t lock;
@@ -101,37 +151,43 @@ static void a_password_is_known_again_by_its_hash(void **)
 /* A hash that cannot be read is refused at once: quick enough to fill lines with. */
 static void only_so_many_wait_and_the_welcome_go_first(void **)
 {
-    enum { SLOW = LOGIN_THREADS };
     struct login_pool *p = login_pool_create(post, NULL);
     size_t n_taken = 0, at_welcome = 0, at_last = 0;
     struct login_check quick = check_of("nonsense", "x", false),
                        welcome = check_of("nonsense", "x", true);
     n_results = 0;
-    for (int i = 0; i < SLOW; i++)
-        assert_true(login_pool_hash(p, SLICE("correct horse"), keep_hash, NULL));
-    usleep(20000); /* both threads are busy for a tenth of a second at least */
+    hold_all_threads(p);
     while (
         n_taken < 2 * LOGIN_LINE_MAX &&
         login_pool_check(p, &quick, keep_result, n_taken == LOGIN_LINE_MAX - 1 ? &at_last : NULL))
         n_taken++;
     assert_int_equal(n_taken, LOGIN_LINE_MAX);
     assert_true(login_pool_check(p, &welcome, keep_result, &at_welcome));
-    run_until(SLOW + LOGIN_LINE_MAX + 1);
+    slow_set(false);
+    run_until(LOGIN_THREADS + LOGIN_LINE_MAX + 1);
     assert_in_range(at_welcome, 1, LOGIN_THREADS); /* two threads may finish in either order */
     assert_true(at_last >= LOGIN_LINE_MAX);
     login_pool_destroy(&p);
+}
+
+static void *let_go_later(void *)
+{
+    usleep(200000);
+    slow_set(false);
+    return NULL;
 }
 
 static void whoever_waits_when_it_ends_is_told_so(void **)
 {
     struct login_pool *p = login_pool_create(post, NULL);
     struct login_check quick = check_of("nonsense", "x", false);
+    pthread_t later;
     n_results = 0;
-    for (int i = 0; i < LOGIN_THREADS; i++)
-        assert_true(login_pool_hash(p, SLICE("correct horse"), keep_hash, NULL));
-    usleep(20000);
+    hold_all_threads(p);
     assert_true(login_pool_check(p, &quick, keep_result, NULL));
+    assert_int_equal(pthread_create(&later, NULL, let_go_later, NULL), 0);
     login_pool_destroy(&p);
+    assert_int_equal(pthread_join(later, NULL), 0);
     assert_int_equal(n_results, 1);
     assert_int_equal(results[0], LOGIN_NOT_TRIED);
     run_until(LOGIN_THREADS); /* those that ran were posted */
