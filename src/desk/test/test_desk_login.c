@@ -182,7 +182,13 @@ static void whoever_has_no_mailbox_cannot_log_in(void **)
     snprintf(header, sizeof(header), "Bearer %.60s", token.text);
     assert_int_equal(ask_who(IPC_CALL_API, header, "", "").told.status, 200);
     struct kit_objects all = {.n = 0};
-    kit_person(&all, KIT_ANNA, "anna@example.test", NULL, 0);
+    struct dir_text address = {SLICE("anna@example.test")};
+    struct dir_person anna = {.name = SLICE("Anna"),
+                              .addresses = &address,
+                              .n_addresses = 1,
+                              .inbox = KIT_BOX_ANNA}; /* as the administration leaves it */
+    dir_person_pack(kit_object(&all, OBJECT_PERSON, KIT_ANNA, KIT_TENANT, "anna@example.test"),
+                    &anna);
     assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
     assert_int_equal(ask_who(IPC_CALL_API, header, "", "").told.status, 401);
     assert_int_equal(ask_basic("anna@example.test", password).told.status, 401);
