@@ -83,6 +83,10 @@ struct admin_again_order { /* borrowed for the call */
     bool is_dry; /* only count */
     struct slice by, why;
 };
+/* A new DKIM key: what is published, and the secret (PEM). */
+struct admin_key {
+    struct slice record, secret;
+};
 struct admin_figure {    /* of another process, as it reported it */
     const char *process; /* "gate/1" */
     const char *name;
@@ -174,6 +178,11 @@ struct admin_host {
     /* Look at the DNS of a domain now. ERR_RETRY: could not be looked at; the text says why. */
     void (*look)(void *arg, uint64_t domain,
                  void (*done)(void *cookie, enum err err, const char *text), void *cookie);
+    /* Make a DKIM key of each kind: RSA, Ed25519. May take a second. `keys` is borrowed. */
+    void (*make_keys)(void *arg,
+                      void (*done)(void *cookie, enum err err, const char *why,
+                                   const struct admin_key keys[2]),
+                      void *cookie);
     /* Every finding there is, in no order; borrowed for the call. */
     void (*watches)(void *arg, void (*each)(void *cookie, const struct admin_watch *w),
                     void *cookie);

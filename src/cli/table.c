@@ -129,6 +129,12 @@ static const struct view dkim_view = {
     .tables = {{NULL, "domains", "Domain=name|Company=tenant|DKIM selectors=selectors",
                 "No domains yet: staffetta domain add NAME --tenant COMPANY --primary NAME"}},
 };
+static const struct view keys_view = {
+    .lines = "Domain=domain|What to do=text",
+    .tables = {{NULL, "keys", "Selector=selector|Algorithm=algorithm|State=state|Made=created@",
+                "No keys."},
+               {"DNS records", "keys", "Write these into the zone=dns", ""}},
+};
 static const struct view primaries_view = {
     .tables = {{NULL, "primaries",
                 "Name=name|Company=tenant|Hosts=hosts|TLS=tls|State=state.state|"
@@ -390,6 +396,15 @@ const struct command commands[] = {
      "DKIM-Signature of a message that it sent."},
     {"dkim", "remove", "DOMAIN SELECTOR", "DELETE", "/v1/domains/{DOMAIN}/dkim/{SELECTOR}", "", "",
      &domain_view, NULL, "Watch a DKIM key no more."},
+    {"dkim", "show", "DOMAIN", "GET", "/v1/domains/{DOMAIN}/keys", "", "", &keys_view, NULL,
+     "Show the DKIM keys that we sign with, and the DNS records they need, ready to paste."},
+    {"dkim", "create", "DOMAIN", "POST", "/v1/domains/{DOMAIN}/keys", "", "", &keys_view, NULL,
+     "Make a pair of DKIM keys, RSA and Ed25519; they sign when they are active."},
+    {"dkim", "activate", "DOMAIN SELECTOR", "POST", "/v1/domains/{DOMAIN}/keys/{SELECTOR}/activate",
+     "", "", &keys_view, NULL,
+     "Sign with this key from now on; the one of its kind before is retired."},
+    {"dkim", "retire", "DOMAIN SELECTOR", "POST", "/v1/domains/{DOMAIN}/keys/{SELECTOR}/retire", "",
+     "", &keys_view, NULL, "Sign with this key no more; its DNS record stays for a while."},
     {"primary", "list", "", "GET", "/v1/primaries", "", "tenant", &primaries_view, NULL,
      "List the mail systems."},
     {"primary", "add", "NAME:name", "POST", "/v1/primaries", "", "tenant! host! " PRIMARY_FLAGS,

@@ -5,6 +5,7 @@
  * synced, (3) memory changes and the reply leaves. If the program ends between (2) and (3) the
  * sender has no reply and comes again; recovery finds the record without `answered`, and the ledger
  * says so. */
+#include "desk/desk_submit_int.h"
 #include "desk/desk_account_int.h"
 #include "desk/desk_jmap_int.h"
 

@@ -1,5 +1,6 @@
 /* Requests that come by the door: run on the loop or on a worker, answered over the link. */
 #include "desk/desk_jmap_int.h"
+#include "desk/desk_submit_int.h"
 #include "desk/desk_login_int.h"
 #include "desk/desk_state_int.h"
 #include "desk/desk_watch_int.h"
@@ -279,6 +280,7 @@ void desk_host(struct desk *d, struct admin_host *ret)
         .again_state = desk_again_state,
         .look = desk_watch_now,
         .watches = desk_watches,
+        .make_keys = desk_make_keys,
         .state = desk_state,
         .progress = desk_progress,
         .processes = host_processes,

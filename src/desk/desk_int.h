@@ -241,22 +241,6 @@ struct desk_own {
     void *arg;
 };
 void desk_accept_own(struct desk *d, const struct desk_own *own);
-/* What a person of ours sends, to recipients of one mail system, or to the world. Borrowed for the
- * call. */
-struct desk_sent {
-    uint64_t id, tenant, primary; /* of the recipients; the sender's tenant for the world */
-    bool is_inward;
-    uint32_t flags; /* enum message_flags */
-    struct slice mail_from, envid;
-    uint8_t ret;
-    const struct ipc_rcpt *rcpts;
-    uint32_t n_rcpts;
-    const struct record_fields *fields;
-    struct slice signatures, raw;          /* whole headers; the whole message */
-    void (*done)(void *arg, enum err err); /* not within the call */
-    void *arg;
-};
-void desk_accept_sent(struct desk *d, const struct desk_sent *sent);
 
 /* ---- desk_out.c: courier, bodies ---- */
 void desk_courier_frame(void *arg, struct net_link *link, struct net_frame *f);
@@ -276,8 +260,6 @@ void desk_delayed(void *arg, const struct queue_notice *notice);
  * it in a mailbox of ours. The message is durable. */
 void desk_delivered(struct desk *d, const struct record_message *m, struct queue_body *body);
 void desk_notices_forget(struct desk *d); /* who had how many */
-/* Tell the sender that these rows come back, where it may hear anything; nobody waits for it. */
-void desk_bounce(struct desk *d, const struct queue_notice *n);
 
 /* ---- desk_silence.c: hours without the usual mail ---- */
 void desk_silence_count(struct desk *d, uint64_t tenant, bool is_inward); /* a message was taken */

@@ -1,4 +1,5 @@
 /* Notices to senders (RFC 3464): to whom one may go, how many, and what it says. */
+#include "desk/desk_submit_int.h"
 #include "desk/desk_int.h"
 
 #include "wire/dsn.h"

@@ -44,3 +44,66 @@ void desk_sign(const struct desk_signing *s, struct slice message, struct buf *o
         sign_key_destroy(&key);
     }
 }
+
+/* ---- new keys ---- */
+
+struct making {
+    struct worker_job job;
+    struct buf record[2], secret[2];
+    enum err err;
+    struct errinfo ei;
+    void (*done)(void *cookie, enum err err, const char *why, const struct admin_key keys[2]);
+    void *cookie;
+};
+
+static enum err make_one(struct making *m, size_t i)
+{
+    static const enum sign_key_kind kinds[] = {SIGN_KEY_RSA2048, SIGN_KEY_ED25519};
+    struct sign_key *key = NULL;
+    enum err err = sign_key_create(kinds[i], &key, &m->ei);
+    if (err == ERR_OK)
+        err = sign_key_pem(key, &m->secret[i], &m->ei);
+    if (err == ERR_OK)
+        err = sign_key_record(key, &m->record[i], &m->ei);
+    sign_key_destroy(&key);
+    return err;
+}
+
+static void make_work(struct worker_job *job, struct store_reader *)
+{
+    struct making *m = container_of(job, struct making, job);
+    for (size_t i = 0; i < 2 && m->err == ERR_OK; i++)
+        m->err = make_one(m, i);
+}
+
+static void make_finish(struct worker_job *job)
+{
+    struct making *m = container_of(job, struct making, job);
+    struct admin_key keys[2];
+    for (size_t i = 0; i < 2; i++)
+        keys[i] = (struct admin_key){buf_slice(&m->record[i]), buf_slice(&m->secret[i])};
+    m->done(m->cookie, m->err, m->err == ERR_OK ? "" : m->ei.text, keys);
+    for (size_t i = 0; i < 2; i++) {
+        sign_wipe(&m->secret[i]);
+        buf_finish(&m->secret[i]);
+        buf_finish(&m->record[i]);
+    }
+    mem_free(&m);
+}
+
+void desk_make_keys(void *arg,
+                    void (*done)(void *cookie, enum err err, const char *why,
+                                 const struct admin_key keys[2]),
+                    void *cookie)
+{
+    struct making *m = mem_new(sizeof(*m));
+    for (size_t i = 0; i < 2; i++) {
+        m->record[i] = buf_make(1000);
+        m->secret[i] = buf_make(8000);
+    }
+    m->done = done;
+    m->cookie = cookie;
+    m->job.work = make_work;
+    m->job.finish = make_finish;
+    desk_work(arg, &m->job);
+}

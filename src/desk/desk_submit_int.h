@@ -29,6 +29,26 @@ void desk_submit_ended(struct desk *d, uint64_t submission, bool again);
 /* ---- desk_submit_send.c: one on its way ---- */
 void desk_submit_send(struct desk *d, uint64_t person, uint64_t submission);
 
+/* ---- desk_accept.c, desk_notice.c ---- */
+/* What a person of ours sends, to recipients of one mail system, or to the world. Borrowed for the
+ * call. */
+struct desk_sent {
+    uint64_t id, tenant, primary; /* of the recipients; the sender's tenant for the world */
+    bool is_inward;
+    uint32_t flags; /* enum message_flags */
+    struct slice mail_from, envid;
+    uint8_t ret;
+    const struct ipc_rcpt *rcpts;
+    uint32_t n_rcpts;
+    const struct record_fields *fields;
+    struct slice signatures, raw;          /* whole headers; the whole message */
+    void (*done)(void *arg, enum err err); /* not within the call */
+    void *arg;
+};
+void desk_accept_sent(struct desk *d, const struct desk_sent *sent);
+/* Tell the sender that these rows come back, where it may hear anything; nobody waits for it. */
+void desk_bounce(struct desk *d, const struct queue_notice *n);
+
 /* ---- desk_sign.c: DKIM signatures of our keys ---- */
 /* Copies of the active keys of an author's domain; what they hold lives in `a`. Loop. */
 struct desk_signing {
@@ -43,5 +63,10 @@ void desk_signing_of(struct desk *d, struct slice author, struct arena *a,
 /* Adds a signature for each key before the message; what cannot be signed goes unsigned, and the
  * log says so. Worker threads. */
 void desk_sign(const struct desk_signing *s, struct slice message, struct buf *out);
+/* admin_host.make_keys. Loop. */
+void desk_make_keys(void *arg,
+                    void (*done)(void *cookie, enum err err, const char *why,
+                                 const struct admin_key keys[2]),
+                    void *cookie);
 
 #endif

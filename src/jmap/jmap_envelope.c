@@ -111,9 +111,9 @@ static json_t *read_mail_from(struct jmap_run *r, const json_t *from,
     s->flags |= mail.has_smtputf8 ? MESSAGE_SMTPUTF8 : 0;
     if (!parameters || json_object_size(parameters) == 0)
         return NULL;
-    char *text = json_dumps(parameters, JSON_COMPACT);
-    s->parameters = arena_copy(r->arena, slice_str(text));
-    free(text);
+    size_t n = json_dumpb(parameters, NULL, 0, JSON_COMPACT);
+    char *text = arena_new(r->arena, n + 1);
+    s->parameters = slice_of(text, json_dumpb(parameters, text, n, JSON_COMPACT));
     return s->parameters.n <= PARAMETERS_MAX ? NULL : invalid("the parameters are too long");
 }
 

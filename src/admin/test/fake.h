@@ -129,6 +129,20 @@ static void fake_look(void *, uint64_t domain,
         fake_answer(done, cookie, ERR_OK, "");
 }
 
+static void fake_make_keys(void *,
+                           void (*done)(void *cookie, enum err err, const char *why,
+                                        const struct admin_key keys[2]),
+                           void *cookie)
+{
+    char rsa[420] = "v=DKIM1; k=rsa; p=";
+    memset(rsa + strlen(rsa), 'A', 400);
+    rsa[418] = '\0';
+    const struct admin_key keys[2] = {{slice_str(rsa), SLICE("secret one")},
+                                      {SLICE("v=DKIM1; k=ed25519; p=BBBB"), SLICE("secret two")}};
+    bool is_failing = fake.look_err;
+    done(cookie, is_failing ? ERR_IO : ERR_OK, is_failing ? "the generator failed" : "", keys);
+}
+
 static void fake_watches(void *, void (*each)(void *cookie, const struct admin_watch *w),
                          void *cookie)
 {
@@ -321,6 +335,7 @@ static void fake_start(void)
         .again = fake_again,
         .again_state = fake_again_state,
         .look = fake_look,
+        .make_keys = fake_make_keys,
         .watches = fake_watches,
         .state = fake_state,
         .progress = fake_progress,

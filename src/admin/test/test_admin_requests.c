@@ -4,6 +4,8 @@
 
 #include "base/test/run.h"
 
+#include <time.h>
+
 struct ask {
     const char *method, *target, *body;
     uint16_t status;
@@ -306,6 +308,49 @@ static void keeps_domains_sensible(void **)
     ASK_ALL(asks);
 }
 
+/* Of the keys of today, in the order in which they are made. */
+static void made_selector(unsigned n, char ret[64])
+{
+    char day[16];
+    time_t now = (time_t)(utc_now() / 1000);
+    struct tm tm;
+    (void)strftime(day, sizeof(day), "%Y%m%d", gmtime_r(&now, &tm));
+    (void)snprintf(ret, 64, "sf%s%s", day, n == 0 ? "r" : n == 1 ? "e" : n == 2 ? "rb" : "eb");
+}
+
+static void makes_keys_that_we_sign_with(void **)
+{
+#define KEYS "/v1/domains/rossi.example/keys"
+    char selector[4][64], path[200], want[300];
+    for (unsigned i = 0; i < 4; i++)
+        made_selector(i, selector[i]);
+    fake_expect("GET", KEYS, "", 200, "\"keys\":[],\"text\":\"No keys");
+    fake.look_err = ERR_IO;
+    fake_expect("POST", KEYS, "", 500, "generator failed");
+    fake.look_err = ERR_OK;
+    snprintf(want, sizeof(want),
+             "\"selector\":\"%s\",\"algorithm\":\"rsa-sha256\",\"state\":\"new\"", selector[0]);
+    fake_expect("POST", KEYS, "", 201, want);
+    fake_expect("GET", KEYS, "", 200, "AAA\\\" \\\"AAA"); /* cut into strings */
+    snprintf(want, sizeof(want),
+             "%s._domainkey.rossi.example. IN TXT ( \\\"v=DKIM1; k=ed25519; p=BBBB\\\" )",
+             selector[1]);
+    fake_expect("GET", KEYS, "", 200, want);
+    snprintf(path, sizeof(path), KEYS "/%s/activate", selector[0]);
+    fake_expect("POST", path, "", 200, "\"state\":\"active\"");
+    snprintf(want, sizeof(want), "\"selector\":\"%s\"", selector[2]);
+    fake_expect("POST", KEYS, "", 201, want);
+    fake_expect("POST", KEYS, "", 409, "4 is the most");
+    snprintf(path, sizeof(path), KEYS "/%s/activate", selector[2]); /* the other RSA key retires */
+    fake_expect("POST", path, "", 200, "\"state\":\"retired\"");
+    snprintf(path, sizeof(path), KEYS "/%s/retire", selector[3]);
+    fake_expect("POST", path, "", 200, "\"state\":\"retired\"");
+    fake_expect("POST", KEYS, "", 201, "\"state\":\"new\""); /* those two made room */
+    fake_expect("POST", KEYS "/none/activate", "", 404, "no key with the selector");
+    fake_expect("GET", "/v1/domains/none.example/keys", "", 404, "no domain");
+#undef KEYS
+}
+
 static void keeps_selectors_of_dkim_keys(void **)
 {
 #define DKIM "/v1/domains/rossi.example/dkim"
@@ -535,6 +580,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_in_words_what_it_cannot_read, start, stop),
         cmocka_unit_test_setup_teardown(keeps_domains_sensible, start, stop),
         cmocka_unit_test_setup_teardown(keeps_selectors_of_dkim_keys, start, stop),
+        cmocka_unit_test_setup_teardown(makes_keys_that_we_sign_with, start, stop),
         cmocka_unit_test_setup_teardown(keeps_primaries_sensible, start, stop),
         cmocka_unit_test_setup_teardown(decides_about_a_primary_with_a_reason, start, stop),
         cmocka_unit_test_setup_teardown(reports_what_the_store_says, start, stop),

@@ -206,6 +206,10 @@ static void sends_what_the_words_say(void **)
          "POST /v1/domains/rossi.example/dkim {\"selector\":\"selector1\"}"},
         {"dkim remove rossi.example selector1", "DELETE /v1/domains/rossi.example/dkim/selector1"},
         {"dkim list --tenant rossi", "GET /v1/domains?tenant=rossi"},
+        {"dkim show rossi.example", "GET /v1/domains/rossi.example/keys"},
+        {"dkim create rossi.example", "POST /v1/domains/rossi.example/keys"},
+        {"dkim activate rossi.example sf1r", "POST /v1/domains/rossi.example/keys/sf1r/activate"},
+        {"dkim retire rossi.example sf1r", "POST /v1/domains/rossi.example/keys/sf1r/retire"},
         {"primary add exchange --tenant rossi --host a:25 --host b --network 192.0.2.0/24 "
          "--connections 5",
          "POST /v1/primaries "
