@@ -96,28 +96,27 @@ static json_t *waiting_status(struct rows *all, const struct row *row)
     return status("queued", reply_of(all, row, "250 2.0.0 waits to be sent"));
 }
 
+enum { FATE_NOBODY = DISPOSITION_N, FATE_N };
+static const struct {
+    const char *delivered, *text;
+} fates[FATE_N] = {
+#define FATE(disposition, delivered, text) [disposition] = {delivered, text},
+#include "jmap/fate.def"
+#undef FATE
+};
+
 static json_t *row_status(struct rows *all, const struct row *row)
 {
-    switch (row->disposition) {
-    case DISPOSITION_WAITING:
+    if (row->disposition == DISPOSITION_WAITING)
         return waiting_status(all, row);
-    case DISPOSITION_DELIVERED:
-        /* A system out in the world has taken it: what it did then is not known here. */
+    /* A system out in the world has taken it: what it did then is not known here. */
+    if (row->disposition == DISPOSITION_DELIVERED)
         return status(row->mailbox || row->person || row->primary ? "yes" : "unknown",
                       reply_of(all, row, "250 2.1.5 in the mailbox here"));
-    case DISPOSITION_HELD:
-        return status("queued", reply_of(all, row, "250 2.0.0 held here until somebody decides"));
-    case DISPOSITION_RETURNED:
-        return status("no", reply_of(all, row, "550 5.0.0 could not be delivered"));
-    case DISPOSITION_REMOVED:
-        return status("no", reply_of(all, row, "550 5.7.0 removed by the administration"));
-    case DISPOSITION_REFUSED:
-        return status("no", reply_of(all, row, "550 5.0.0 refused"));
-    case DISPOSITION_MERGED:
-    case DISPOSITION_N:
-        break;
-    }
-    return status("unknown", "250 2.0.0");
+    if ((unsigned)row->disposition >= DISPOSITION_N || !fates[row->disposition].text)
+        return status("unknown", "250 2.0.0");
+    return status(fates[row->disposition].delivered,
+                  reply_of(all, row, fates[row->disposition].text));
 }
 
 /* Two addresses of one person go as one: the first has the fate of both. */
@@ -140,7 +139,7 @@ static json_t *rcpt_status(struct jmap_run *r, const struct jmap_item_submission
 {
     struct errinfo ei;
     if (rcpt->refusal)
-        return status("no", "550 5.1.1 there is no such mailbox; a notice in the inbox says more");
+        return status(fates[FATE_NOBODY].delivered, fates[FATE_NOBODY].text);
     if (rcpt->part == 0 || rcpt->part > s->n_parts)
         return status("queued", "250 2.0.0 is being sent");
     struct rows *all = &rows[rcpt->part - 1];
