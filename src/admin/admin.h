@@ -87,6 +87,28 @@ struct admin_again_order { /* borrowed for the call */
 struct admin_key {
     struct slice record, secret;
 };
+/* What a person changed in the mailbox here, and what became of it in the primary's. */
+enum admin_mailback_what { ADMIN_MAILBACK_SHOW, ADMIN_MAILBACK_DRY, ADMIN_MAILBACK_RETURN };
+struct admin_mailback_order { /* borrowed for the call */
+    uint64_t person;
+    enum admin_mailback_what what;
+};
+struct admin_mailback_change {
+    uint64_t message;
+    const char *what;   /* "add", "move", "delete", "flags", "none" */
+    const char *result; /* "waiting", "delivery", "later", "absent", "ambiguous", "refused"; of a
+                         * dry run as ipc_op_result_name */
+    struct slice subject, folder, text;
+};
+struct admin_mailback {
+    utc_ms time;                            /* of the last batch; 0: none */
+    bool is_dry, is_more;                   /* is_more: there are more changes than are listed */
+    uint64_t n_done, n_already, n_doubtful; /* since giving back began */
+    uint64_t n_waiting, n_absent, n_ambiguous, n_refused;
+    struct admin_mailback_change *changes; /* what is not given back */
+    size_t n_changes;
+    const char *text; /* why it does not go on; NULL or "": it does, or nothing waits */
+};
 struct admin_figure {    /* of another process, as it reported it */
     const char *process; /* "gate/1" */
     const char *name;
@@ -191,6 +213,13 @@ struct admin_host {
     void (*again)(void *arg, const struct admin_again_order *order,
                   void (*done)(void *cookie, enum err err, const char *why), void *cookie);
     bool (*again_state)(void *arg, uint64_t primary, struct admin_again *ret); /* false: never */
+    /* What a person did here and the primary's mailbox lacks: shown, tried, or given back now. The
+     * answer is borrowed for the call. ERR_GONE: no mailbox that is given back; ERR_CONFLICT: not
+     * now, the text says why; ERR_RETRY, ERR_LIMIT. */
+    void (*mailback)(void *arg, const struct admin_mailback_order *order,
+                     void (*done)(void *cookie, enum err err, const struct admin_mailback *told,
+                                  const char *why),
+                     void *cookie);
     bool (*state)(void *arg, uint64_t primary, struct admin_primary_state *ret);
     /* False: nothing is being given back to it. */
     bool (*progress)(void *arg, uint64_t primary, struct admin_progress *ret);

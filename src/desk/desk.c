@@ -251,6 +251,7 @@ static void on_tick(void *arg)
         desk_evidence_flush(d, false);
         desk_silence_tick(d, now);
         desk_again_tick(d, now);
+        desk_mailback_tick(d, now);
         desk_check_tick(d, now);
         desk_values_tick(d, utc_now());
         desk_limits_tick(d, utc_now());
@@ -325,6 +326,8 @@ static enum err load(struct desk *d, struct errinfo *ei)
         err = desk_accounts_load(d, reader, ei);
     if (err == ERR_OK)
         err = desk_logins_load(d, reader, ei);
+    if (err == ERR_OK)
+        err = desk_mailback_load(d, reader, ei);
     struct store_row_filter waiting = {.disposition = DISPOSITION_WAITING};
     if (err == ERR_OK)
         err = store_each_row(reader, &waiting, load_row, d, ei);
@@ -404,6 +407,7 @@ static void init_memory(struct desk *d)
     d->silences = map_create();
     d->checks = map_create();
     d->agains = map_create();
+    desk_mailback_create(d);
     desk_watch_start(d);
     d->waiting = map_create();
     d->notices = map_create();
@@ -632,6 +636,7 @@ void desk_destroy(struct desk **desk)
     desk_silence_clear(d);
     desk_check_clear(d);
     desk_again_clear(d);
+    desk_mailback_clear(d);
     desk_watch_clear(d);
     desk_episodes_clear(d);
     desk_submit_clear(d);

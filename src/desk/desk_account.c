@@ -76,6 +76,7 @@ void desk_emails_gone(struct desk *d, struct record_email *emails, uint32_t n)
             continue;
         e->modseq = e->counted = ++account->modseq;
         e->is_gone = 1;
+        e->flags |= EMAIL_BY_RULE;
         for (uint32_t k = 0; k < e->n_places; k++) {
             e->places[k].modseq = e->places[k].is_gone ? e->places[k].modseq : e->modseq;
             e->places[k].is_gone = 1;

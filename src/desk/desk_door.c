@@ -278,6 +278,7 @@ void desk_host(struct desk *d, struct admin_host *ret)
         .check = desk_check,
         .again = desk_again,
         .again_state = desk_again_state,
+        .mailback = desk_mailback,
         .look = desk_watch_now,
         .watches = desk_watches,
         .make_keys = desk_make_keys,

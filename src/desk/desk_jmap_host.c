@@ -6,6 +6,7 @@
 #include "desk/desk_jmap_int.h"
 #include "desk/desk_parse_int.h"
 #include "desk/desk_submit_int.h"
+#include "desk/desk_state_int.h"
 
 #include "store/store_search.h"
 
@@ -226,6 +227,8 @@ static void commit_on_loop(void *arg)
     desk_turn(d);
     for (size_t i = 0; i < k->n_changes; i++)
         store_submit(d->store, &k->changes[i]);
+    if (k->c->n_emails > 0)
+        desk_mailback_soon(d, k->who->person);
     desk_jmap_changed(d, k->who->person);
 }
 

@@ -501,6 +501,8 @@ static bool take(struct desk *d, struct net_frame *f)
         return desk_take_hooked(d, f);
     case IPC_T_mailbox_has_told:
         return take_has_told(d, f);
+    case IPC_T_mailbox_did:
+        return desk_mailback_did(d, f);
     case IPC_T_refusals:
     case IPC_T_figures:
     case IPC_T_highs:
@@ -545,5 +547,6 @@ void desk_liaison_closed(void *arg, struct net_link *)
     }
     desk_check_lost(peer->desk);
     desk_again_lost(peer->desk);
+    desk_mailback_lost(peer->desk);
     desk_watch_liaison_lost(peer->desk);
 }

@@ -92,6 +92,22 @@ void desk_again_lost(struct desk *d); /* our probing process ended: its answer d
 void desk_again_tick(struct desk *d, mono_us now);
 void desk_again_clear(struct desk *d);
 
+/* ---- desk_mailback.c: what people did here goes into the primary's mailboxes ---- */
+void desk_mailback(void *arg, const struct admin_mailback_order *o,
+                   void (*done)(void *cookie, enum err err, const struct admin_mailback *told,
+                                const char *why),
+                   void *cookie);
+void desk_mailback_create(struct desk *d); /* before anything is loaded */
+/* A person changed something in this account: worth a look soon. Loop. */
+void desk_mailback_soon(struct desk *d, uint64_t account);
+void desk_mailback_tick(struct desk *d, mono_us now);
+/* False: nonsense. */
+bool desk_mailback_did(struct desk *d, struct net_frame *f);
+void desk_mailback_lost(struct desk *d); /* the liaison ended: its answers do not come */
+/* At start: how far each mailbox is. */
+enum err desk_mailback_load(struct desk *d, struct store_reader *reader, struct errinfo *ei);
+void desk_mailback_clear(struct desk *d);
+
 /* ---- desk_evidence.c: what was seen is written down ---- */
 void desk_evidence_note(struct desk *d, struct desk_primary *p, enum continuity_evidence e,
                         struct slice text, utc_ms now);

@@ -77,11 +77,12 @@ enum email_flags {
     EMAIL_ANSWERED = 2,
     EMAIL_FLAGGED = 4,
     EMAIL_DRAFT = 8,
-    EMAIL_FORWARDED = 16, /* $forwarded */
-    EMAIL_PHISHING = 32,  /* $phishing */
-    EMAIL_JUNK = 64,      /* $junk */
-    EMAIL_NOTJUNK = 128,  /* $notjunk */
-    EMAIL_MDNSENT = 256,  /* $mdnsent */
+    EMAIL_FORWARDED = 16,    /* $forwarded */
+    EMAIL_PHISHING = 32,     /* $phishing */
+    EMAIL_JUNK = 64,         /* $junk */
+    EMAIL_NOTJUNK = 128,     /* $notjunk */
+    EMAIL_MDNSENT = 256,     /* $mdnsent */
+    EMAIL_BY_RULE = 1 << 15, /* no keyword: it went by a rule of ours, nobody deleted it */
     EMAIL_KEYWORD_BITS = 0xffff,
     EMAIL_ATTACHED = 1 << 16, /* no keyword: from the message */
 };
@@ -98,6 +99,7 @@ enum item_kind {
     ITEM_PUSH = 4,
     ITEM_BLOB = 5, /* an upload: id is that of its message */
     ITEM_LOGIN = 6,
+    ITEM_RETURN = 7, /* how far it is given back to the primary */
 };
 
 enum event_class { EVENT_INFO = 1, EVENT_NOTICE = 2, EVENT_ALARM = 3 };

@@ -1,0 +1,255 @@
+/* How far a mailbox is given back, over restarts: an item of its account, written before messages
+ * go out and after each batch. What is on its way when a process ends is looked for by the liaison
+ * before it goes again; here it is only counted. */
+#include "desk/desk_mailback_int.h"
+
+#include "store/store_account.h"
+
+#include <stdio.h>
+
+#include "base/pack_write_begin.h"
+#include "desk/mailback.def"
+#include "base/pack_end.h"
+#include "base/pack_read_begin.h"
+#include "desk/mailback.def"
+#include "base/pack_end.h"
+
+enum { BODY_BYTES = 65536, KEEP_ANYWAY = 256 /* numbers of mail that merely came */ };
+
+/* ---- writing ---- */
+
+struct writing {
+    struct store_change change;
+    struct buf facts;
+    struct desk *desk;
+    uint64_t tag; /* of the giving, which may be gone */
+    enum err err;
+};
+
+static void written_on_loop(void *arg)
+{
+    struct writing *w = arg;
+    struct giving *g = map_get(w->desk->mailbacks->givings, KEY(w->tag));
+    if (g)
+        desk_giving_kept(g, w->err);
+    buf_finish(&w->facts);
+    mem_free(&w);
+}
+
+static void written(struct store_change *change, enum err err, const struct errinfo *)
+{
+    struct writing *w = change->arg;
+    w->err = err;
+    desk_post(w->desk, written_on_loop, w);
+}
+
+static void pack_body(const struct giving *g, const struct mailback_box *box, bool is_going,
+                      struct buf *ret)
+{
+    struct desk_mailback_left left[MAILBACK_LEFT_MAX];
+    struct desk_mailback_id going[MAILBACK_OPS];
+    struct desk_mailback_body body = {.primary = g->primary,
+                                      .given = box->given.modseq,
+                                      .part_modseq = box->given.part_modseq,
+                                      .part_message = box->given.part_message,
+                                      .round = box->round,
+                                      .time = box->time,
+                                      .n_done = box->n_done,
+                                      .n_already = box->n_already,
+                                      .n_doubtful = box->n_doubtful,
+                                      .n_unlisted = box->n_unlisted,
+                                      .left = left,
+                                      .n_left = box->n_left,
+                                      .under_way = going,
+                                      .text = slice_str(box->text)};
+    for (uint32_t i = 0; i < box->n_left; i++)
+        left[i] = (struct desk_mailback_left){box->left[i].message, box->left[i].why,
+                                              box->left[i].n_tries, slice_str(box->left[i].text)};
+    for (size_t i = 0; i < g->n && is_going; i++)
+        if (g->changes[i].verdict == MAILBACK_DO && g->changes[i].op.what == IPC_OP_APPEND)
+            going[body.n_under_way++].message = g->changes[i].message;
+    desk_mailback_body_pack(ret, &body);
+}
+
+void desk_mailback_keep(struct giving *g, bool is_going)
+{
+    struct desk *d = g->desk;
+    const struct mailback_box *box = desk_mailback_box(d, g->person);
+    SCOPED(buf_finish) struct buf body = buf_make(BODY_BYTES);
+    pack_body(g, box, is_going, &body);
+    must(!body.failed); /* 200 reasons of bounded length */
+    struct record_item item = {.account = g->person,
+                               .kind = ITEM_RETURN,
+                               .id = MAILBACK_ITEM,
+                               .modseq = desk_account_next(d, g->person),
+                               .body = buf_slice(&body)};
+    struct record_items all = {&item, 1};
+    struct writing *w = mem_new(sizeof(*w));
+    *w = (struct writing){.facts = buf_make(BODY_BYTES + 1000), .desk = d, .tag = g->tag};
+    record_items_pack(&w->facts, &all);
+    must(!w->facts.failed);
+    w->change = (struct store_change){
+        .type = RECORD_ITEM, .facts = buf_slice(&w->facts), .done = written, .arg = w};
+    store_submit(d->store, &w->change);
+}
+
+/* ---- at start ---- */
+
+static void copy_text(char *to, size_t room, struct slice text)
+{
+    snprintf(to, room, "%.*s", (int)(text.n < room ? text.n : room - 1), text.n ? text.p : "");
+}
+
+static bool load_item(void *arg, const struct record_item *item)
+{
+    struct desk *d = arg;
+    struct desk_mailback_body b;
+    SCOPED(arena_destroy) struct arena *a = arena_create(1 << 20);
+    if (item->is_gone || item->id != MAILBACK_ITEM || !desk_mailback_body_unpack(item->body, a, &b))
+        return true;
+    struct mailback_box *box = desk_mailback_box(d, item->account);
+    box->given = (struct mailback_mark){b.given, b.part_modseq, b.part_message};
+    box->looked = box->given;
+    box->round = b.round;
+    box->time = b.time;
+    box->n_done = b.n_done;
+    box->n_already = b.n_already;
+    box->n_doubtful = b.n_doubtful + b.n_under_way;
+    box->n_unlisted = b.n_unlisted;
+    copy_text(box->text, sizeof(box->text), b.text);
+    if (b.n_left == 0)
+        return true;
+    box->left = mem_new(MAILBACK_LEFT_MAX * sizeof(*box->left));
+    for (; box->n_left < b.n_left; box->n_left++) {
+        const struct desk_mailback_left *from = &b.left[box->n_left];
+        struct mailback_left *to = &box->left[box->n_left];
+        *to = (struct mailback_left){.message = from->message,
+                                     .why = from->why < MAILBACK_WHYS ? from->why
+                                                                      : (uint8_t)MAILBACK_REFUSED,
+                                     .n_tries = from->n_tries};
+        copy_text(to->text, sizeof(to->text), from->text);
+    }
+    return true;
+}
+
+enum err desk_mailback_load(struct desk *d, struct store_reader *reader, struct errinfo *ei)
+{
+    return store_each_item(reader, 0, ITEM_RETURN, load_item, d, ei);
+}
+
+/* ---- what became of a batch ---- */
+
+static bool remove_left(struct mailback_box *box, uint64_t message)
+{
+    for (uint32_t i = 0; i < box->n_left; i++) {
+        if (box->left[i].message != message)
+            continue;
+        box->left[i] = box->left[--box->n_left];
+        return true;
+    }
+    return false;
+}
+
+/* False: there is no room for it, and it must not be forgotten. */
+static bool add_left(struct mailback_box *box, const struct mailback_change *c)
+{
+    bool is_open = c->why == MAILBACK_WAITS || c->why == MAILBACK_LATER;
+    if (!box->left)
+        box->left = mem_new(MAILBACK_LEFT_MAX * sizeof(*box->left));
+    if (box->n_left == MAILBACK_LEFT_MAX) {
+        box->n_unlisted += !is_open;
+        return !is_open;
+    }
+    struct mailback_left *to = &box->left[box->n_left++];
+    *to = (struct mailback_left){
+        .message = c->message, .why = (uint8_t)c->why, .n_tries = c->n_tries};
+    copy_text(to->text, sizeof(to->text), c->text);
+    return true;
+}
+
+static bool is_removal(const struct ipc_mailbox_op *op)
+{
+    return op->fate == IPC_FATE_TRASH || op->fate == IPC_FATE_EXPUNGE;
+}
+
+/* MAILBACK_NOT: it is as it shall be. */
+static enum mailback_why why_left(struct mailback_change *c)
+{
+    switch ((enum ipc_op_result_kind)c->result) {
+    case IPC_OP_DONE:
+    case IPC_OP_ALREADY:
+        return MAILBACK_NOT;
+    case IPC_OP_ABSENT:
+        return is_removal(&c->op) ? MAILBACK_NOT : MAILBACK_ABSENT;
+    case IPC_OP_AMBIGUOUS:
+        return MAILBACK_AMBIGUOUS;
+    case IPC_OP_NOT_TRIED:
+        return MAILBACK_LATER;
+    case IPC_OP_UNSURE:
+    case IPC_OP_WOULD:
+        return ++c->n_tries < MAILBACK_TRIES ? MAILBACK_LATER : MAILBACK_REFUSED;
+    case IPC_OP_REFUSED:
+    case IPC_OP_RESULTS:
+        break;
+    }
+    return MAILBACK_REFUSED;
+}
+
+static void count(struct mailback_box *box, const struct mailback_change *c)
+{
+    bool is_done = c->result == IPC_OP_DONE;
+    box->n_done += is_done;
+    box->n_already += !is_done;
+}
+
+static bool is_same(const struct mailback_box *box, const struct mailback_change *c)
+{
+    for (uint32_t i = 0; i < box->n_left; i++)
+        if (box->left[i].message == c->message)
+            return c->verdict == MAILBACK_HOLD && box->left[i].why == c->why;
+    return false;
+}
+
+/* False: there is no room to remember it. */
+static bool settle_one(struct mailback_box *box, struct mailback_change *c, bool *is_changed)
+{
+    if (is_same(box, c))
+        return true; /* it waits as before: nothing to write */
+    *is_changed |= remove_left(box, c->message) || c->verdict != MAILBACK_NOTHING;
+    if (c->verdict == MAILBACK_NOTHING)
+        return true;
+    if (c->verdict == MAILBACK_DO)
+        c->why = why_left(c);
+    if (c->why != MAILBACK_NOT)
+        return add_left(box, c);
+    count(box, c);
+    return true;
+}
+
+bool desk_mailback_settle(struct giving *g)
+{
+    struct mailback_box *box = desk_mailback_box(g->desk, g->person);
+    const struct mailback_line *line = map_get(g->desk->mailbacks->lines, KEY(g->primary));
+    struct mailback_mark upto = g->upto;
+    bool is_changed = box->is_unkept;
+    if (g->n_ops > 0 && line && line->round > box->round) {
+        box->round = line->round;
+        box->n_done = box->n_already = box->n_doubtful = box->n_unlisted = 0;
+    }
+    for (size_t i = 0; i < g->n; i++) {
+        struct mailback_change *c = &g->changes[i];
+        if (settle_one(box, c, &is_changed) || c->was_left)
+            continue;
+        upto = c->modseq > g->since.modseq ? (struct mailback_mark){.modseq = c->modseq - 1}
+                                           : g->since;
+        break;
+    }
+    box->looked = upto;
+    is_changed |= upto.modseq > box->given.modseq + KEEP_ANYWAY;
+    if (!is_changed)
+        return false;
+    box->given = upto;
+    box->time = utc_now();
+    box->is_unkept = true;
+    return true;
+}
