@@ -263,6 +263,7 @@ void desk_mailback_soon(struct desk *d, uint64_t account)
 /* ---- what people ask ---- */
 
 struct admin_mailback_waiter {
+    unsigned n_tries;
     void (*done)(void *cookie, enum err err, const struct admin_mailback *told, const char *why);
     void *cookie;
 };
@@ -339,8 +340,26 @@ static size_t list_left(const struct giving *g, struct admin_mailback *t,
     return n;
 }
 
+/* A batch ended meanwhile: what is told would be of two moments. */
+static bool ask_again(struct giving *g)
+{
+    enum { TRIES = 3 };
+    struct desk *d = g->desk;
+    struct admin_mailback_waiter *w = g->waiter;
+    if (g->what != GIVING_LOOK || d->is_stopping || ++w->n_tries == TRIES ||
+        desk_mailback_box(d, g->person)->n_settled == g->n_settled)
+        return false;
+    struct giving *anew = desk_giving_begin(d, g->what, g->person, g->primary);
+    anew->over = g->over;
+    anew->waiter = w;
+    desk_giving_destroy(g);
+    return true;
+}
+
 static void asked_over(struct giving *g, const char *failed)
 {
+    if (!failed && ask_again(g))
+        return;
     struct desk *d = g->desk;
     const struct mailback_box *box = desk_mailback_box(d, g->person);
     const char *why_not = desk_mailback_why_not(d, g->primary);
@@ -402,7 +421,7 @@ void desk_mailback(void *arg, const struct admin_mailback_order *o,
         d, o->what == ADMIN_MAILBACK_DRY ? GIVING_DRY : GIVING_LOOK, o->person, primary);
     g->over = asked_over;
     g->waiter = mem_new(sizeof(*g->waiter));
-    *g->waiter = (struct admin_mailback_waiter){done, cookie};
+    *g->waiter = (struct admin_mailback_waiter){.done = done, .cookie = cookie};
     d->mailbacks->n_asked++;
     if (o->what == ADMIN_MAILBACK_RETURN)
         want(d, o->person, primary);

@@ -23,6 +23,7 @@ struct giving *desk_giving_begin(struct desk *d, enum giving_what what, uint64_t
                          .tag = desk_next_id(d),
                          .person = person,
                          .primary = primary,
+                         .n_settled = box->n_settled,
                          .since = box->looked,
                          .is_all_left = what == GIVING_CHANGES && box->is_wanted,
                          .n_left = box->n_left};

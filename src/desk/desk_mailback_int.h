@@ -59,9 +59,10 @@ struct mailback_box {
     } * left; /* on the heap; NULL: none */
     uint32_t n_left;
     char text[MAILBACK_WORDS + 1];
-    bool is_unkept; /* memory says more than the disk */
-    bool is_wanted; /* a person wants all of `left` tried again */
-    mono_us next;   /* not before */
+    bool is_unkept;     /* memory says more than the disk */
+    bool is_wanted;     /* a person wants all of `left` tried again */
+    uint32_t n_settled; /* batches that changed what is above */
+    mono_us next;       /* not before */
     unsigned n_failed;
 };
 
@@ -102,6 +103,7 @@ struct giving {
     uint64_t tag, person, primary;
     void (*over)(struct giving *g, const char *failed); /* NULL: it went well; frees it */
     struct admin_mailback_waiter *waiter;               /* who asked */
+    uint32_t n_settled;                                 /* of the box when it began */
     /* asked of the worker */
     struct mailback_mark since;
     bool is_all_left; /* look also at what is left for good */

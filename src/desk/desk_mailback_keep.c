@@ -232,6 +232,7 @@ bool desk_mailback_settle(struct giving *g)
     const struct mailback_line *line = map_get(g->desk->mailbacks->lines, KEY(g->primary));
     struct mailback_mark upto = g->upto;
     bool is_changed = box->is_unkept;
+    box->n_settled++;
     if (g->n_ops > 0 && line && line->round > box->round) {
         box->round = line->round;
         box->n_done = box->n_already = box->n_doubtful = box->n_unlisted = 0;
