@@ -175,6 +175,15 @@ static const struct view tokens_view = {
                 "Id=id|Name=name|Kind=kind|Made=created@|Used last=used@|Expires=expires@",
                 "None."}},
 };
+static const struct view mailbox_view = {
+    .lines = "Address=address|Given back=given|Was so already=already|Waiting=waiting|"
+             "Not there=absent|Ambiguous=ambiguous|Refused=refused|"
+             "Looked for before they went again=doubtful|Last=time@|How it stands=text",
+    .tables = {{"Not given back", "changes",
+                "Message=message|Subject=subject|To do=what|Result=result|Folder=folder|"
+                "Said about it=text",
+                "Nothing."}},
+};
 static const struct view imported_view = {
     .lines = "Added=added|Changed=changed|Unchanged=unchanged|Removed=removed|"
              "List complete=complete_at@",
@@ -446,6 +455,13 @@ const struct command commands[] = {
      &login_made_view, NULL, "Make a token for a program, and print it this once."},
     {"person token", "remove", "ADDRESS TOKEN", "DELETE", "/v1/persons/{ADDRESS}/tokens/{TOKEN}",
      "", "", &removed_view, NULL, "End a token by its name or id, or a session by its id."},
+    {"mailbox", "show", "ADDRESS", "GET", "/v1/mailboxes/{ADDRESS}", "", "", &mailbox_view, NULL,
+     "Show what a person did here and the mail system's mailbox lacks: read, answered, moved, "
+     "deleted, drafted, sent."},
+    {"mailbox", "return", "ADDRESS", "POST", "/v1/mailboxes/{ADDRESS}/return", "", "dry-run",
+     &mailbox_view, NULL,
+     "Give it back now, also what failed before. With --dry-run: only ask the mail system what "
+     "would be done."},
     {"group", "list", "", "GET", "/v1/groups", "", "tenant", &groups_view, NULL,
      "List the groups."},
     {"group", "show", "ADDRESS", "GET", "/v1/groups/{ADDRESS}", "", "", &group_view, NULL,

@@ -12,31 +12,16 @@
 #include "desk/desk_account_int.h"
 #include "desk/desk_state_int.h"
 
-#include "base/pack_struct_begin.h"
-#include "desk/mailback.def"
-#include "base/pack_end.h"
+#include "continuity/mailback.h"
 
 enum {
-    MAILBACK_LEFT_MAX = 200,
-    MAILBACK_OPS = 100,        /* of a batch … */
-    MAILBACK_BYTES = 16 << 20, /* … of its messages; one may be larger … */
+    MAILBACK_BYTES = 16 << 20, /* of a batch's messages; one may be larger … */
     MAILBACK_PACKED = 1 << 20, /* … and of what is said about them */
     MAILBACK_SHOWN = 1000,     /* changes that a look tells */
     MAILBACK_EXAMINED = 20000, /* emails that a batch looks at */
     MAILBACK_TRIES = 10,       /* of a change that has no sure answer */
     MAILBACK_WORDS = 200,      /* bytes of a reason */
     MAILBACK_ITEM = 1,         /* id of the item */
-};
-
-/* Why a change is not given back; the numbers stay. */
-enum mailback_why {
-    MAILBACK_NOT = 0,
-    MAILBACK_WAITS = 1, /* its message waits for being delivered there: that goes first */
-    MAILBACK_LATER = 2, /* no sure answer: tried again */
-    MAILBACK_ABSENT = 3,
-    MAILBACK_AMBIGUOUS = 4,
-    MAILBACK_REFUSED = 5,
-    MAILBACK_WHYS,
 };
 
 /* Everything up to `modseq` is done, and of what has `part_modseq` that of messages up to

@@ -7,13 +7,6 @@
 
 #include <stdio.h>
 
-#include "base/pack_write_begin.h"
-#include "desk/mailback.def"
-#include "base/pack_end.h"
-#include "base/pack_read_begin.h"
-#include "desk/mailback.def"
-#include "base/pack_end.h"
-
 enum { BODY_BYTES = 65536, KEEP_ANYWAY = 256 /* numbers of mail that merely came */ };
 
 /* ---- writing ---- */
@@ -46,29 +39,29 @@ static void written(struct store_change *change, enum err err, const struct erri
 static void pack_body(const struct giving *g, const struct mailback_box *box, bool is_going,
                       struct buf *ret)
 {
-    struct desk_mailback_left left[MAILBACK_LEFT_MAX];
-    struct desk_mailback_id going[MAILBACK_OPS];
-    struct desk_mailback_body body = {.primary = g->primary,
-                                      .given = box->given.modseq,
-                                      .part_modseq = box->given.part_modseq,
-                                      .part_message = box->given.part_message,
-                                      .round = box->round,
-                                      .time = box->time,
-                                      .n_done = box->n_done,
-                                      .n_already = box->n_already,
-                                      .n_doubtful = box->n_doubtful,
-                                      .n_unlisted = box->n_unlisted,
-                                      .left = left,
-                                      .n_left = box->n_left,
-                                      .under_way = going,
-                                      .text = slice_str(box->text)};
+    struct mailback_item_left left[MAILBACK_LEFT_MAX];
+    struct mailback_item_id going[MAILBACK_OPS];
+    struct mailback_item body = {.primary = g->primary,
+                                 .given = box->given.modseq,
+                                 .part_modseq = box->given.part_modseq,
+                                 .part_message = box->given.part_message,
+                                 .round = box->round,
+                                 .time = box->time,
+                                 .n_done = box->n_done,
+                                 .n_already = box->n_already,
+                                 .n_doubtful = box->n_doubtful,
+                                 .n_unlisted = box->n_unlisted,
+                                 .left = left,
+                                 .n_left = box->n_left,
+                                 .under_way = going,
+                                 .text = slice_str(box->text)};
     for (uint32_t i = 0; i < box->n_left; i++)
-        left[i] = (struct desk_mailback_left){box->left[i].message, box->left[i].why,
+        left[i] = (struct mailback_item_left){box->left[i].message, box->left[i].why,
                                               box->left[i].n_tries, slice_str(box->left[i].text)};
     for (size_t i = 0; i < g->n && is_going; i++)
         if (g->changes[i].verdict == MAILBACK_DO && g->changes[i].op.what == IPC_OP_APPEND)
             going[body.n_under_way++].message = g->changes[i].message;
-    desk_mailback_body_pack(ret, &body);
+    mailback_item_pack(ret, &body);
 }
 
 void desk_mailback_keep(struct giving *g, bool is_going)
@@ -103,9 +96,9 @@ static void copy_text(char *to, size_t room, struct slice text)
 static bool load_item(void *arg, const struct record_item *item)
 {
     struct desk *d = arg;
-    struct desk_mailback_body b;
+    struct mailback_item b;
     SCOPED(arena_destroy) struct arena *a = arena_create(1 << 20);
-    if (item->is_gone || item->id != MAILBACK_ITEM || !desk_mailback_body_unpack(item->body, a, &b))
+    if (item->is_gone || item->id != MAILBACK_ITEM || !mailback_item_unpack(item->body, a, &b))
         return true;
     struct mailback_box *box = desk_mailback_box(d, item->account);
     box->given = (struct mailback_mark){b.given, b.part_modseq, b.part_message};
@@ -121,7 +114,7 @@ static bool load_item(void *arg, const struct record_item *item)
         return true;
     box->left = mem_new(MAILBACK_LEFT_MAX * sizeof(*box->left));
     for (; box->n_left < b.n_left; box->n_left++) {
-        const struct desk_mailback_left *from = &b.left[box->n_left];
+        const struct mailback_item_left *from = &b.left[box->n_left];
         struct mailback_left *to = &box->left[box->n_left];
         *to = (struct mailback_left){.message = from->message,
                                      .why = from->why < MAILBACK_WHYS ? from->why
