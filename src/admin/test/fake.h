@@ -157,6 +157,28 @@ static void fake_again(void *, const struct admin_again_order *o,
     done(cookie, fake.n_again++ == 0 ? ERR_OK : ERR_CONFLICT, "it runs already");
 }
 
+/* One change, whoever asks. */
+static void fake_mailback(void *, const struct admin_mailback_order *o,
+                          void (*done)(void *cookie, enum err err,
+                                       const struct admin_mailback *told, const char *why),
+                          void *cookie)
+{
+    bool is_dry = o->what == ADMIN_MAILBACK_DRY;
+    bool is_refused = fake.mailback_why && o->what != ADMIN_MAILBACK_SHOW;
+    struct admin_mailback_change change = {.message = 77,
+                                           .what = "flags",
+                                           .result = is_dry ? "would" : "waiting",
+                                           .subject = SLICE("hello")};
+    struct admin_mailback m = {.is_dry = is_dry,
+                               .n_done = 3,
+                               .n_waiting = 1,
+                               .changes = &change,
+                               .n_changes = 1,
+                               .text = fake.mailback_why};
+    done(cookie, is_refused ? ERR_CONFLICT : ERR_OK, is_refused ? NULL : &m,
+         is_refused ? fake.mailback_why : "");
+}
+
 static bool fake_again_state(void *, uint64_t, struct admin_again *ret)
 {
     *ret = fake.again;
@@ -334,6 +356,7 @@ static void fake_start(void)
         .check = fake_way_back,
         .again = fake_again,
         .again_state = fake_again_state,
+        .mailback = fake_mailback,
         .look = fake_look,
         .make_keys = fake_make_keys,
         .watches = fake_watches,

@@ -66,6 +66,7 @@ static struct {
     utc_ms maintained[2];
     struct admin_again again;
     size_t n_again;
+    const char *mailback_why; /* nothing is given back, for this; NULL: it is */
 } fake;
 
 /* ---- the store's reader ---- */

@@ -98,6 +98,21 @@ static void maintenance_ends_after_it_begins(void **)
     assert_true(fake.maintained[0] == fake.maintained[1]);
 }
 
+static void what_a_person_did_is_shown_tried_and_given_back(void **)
+{
+    static const char box[] = "/v1/mailboxes/anna@rossi.example";
+    static const char back[] = "/v1/mailboxes/anna@rossi.example/return";
+    fake_expect("GET", box, "", 200, "\"given\":3");
+    fake_expect("GET", box, "", 200, "1 changes wait for their turn");
+    fake_expect("POST", back, "{\"dry_run\":true}", 200, "\"result\":\"would\"");
+    fake_expect("POST", back, "{\"dry_run\":true}", 200, "Nothing was changed");
+    fake_expect("POST", back, "{}", 200, "It is given back now");
+    fake.mailback_why = "it is isolated";
+    fake_expect("GET", box, "", 200, "1 changes wait: it is isolated.");
+    fake_expect("POST", back, "{}", 409, "it is isolated");
+    fake_expect("GET", "/v1/mailboxes/nobody@rossi.example", "", 404, "Nobody");
+}
+
 static void giving_again_needs_a_time_and_a_reason(void **)
 {
     fake_expect("GET", STATE "/again", "", 200, "Nothing was ever given again");
@@ -154,6 +169,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_plan_in_force_survives_many_drafts, start, stop),
         cmocka_unit_test_setup_teardown(decisions_need_a_reason_and_reach_the_desk, start, stop),
         cmocka_unit_test_setup_teardown(maintenance_ends_after_it_begins, start, stop),
+        cmocka_unit_test_setup_teardown(what_a_person_did_is_shown_tried_and_given_back, start,
+                                        stop),
         cmocka_unit_test_setup_teardown(giving_again_needs_a_time_and_a_reason, start, stop),
         cmocka_unit_test_setup_teardown(secrets_are_never_shown, start, stop),
         cmocka_unit_test_setup_teardown(holidays_are_days, start, stop),
