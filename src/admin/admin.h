@@ -92,6 +92,7 @@ enum admin_mailback_what { ADMIN_MAILBACK_SHOW, ADMIN_MAILBACK_DRY, ADMIN_MAILBA
 struct admin_mailback_order { /* borrowed for the call */
     uint64_t person;
     enum admin_mailback_what what;
+    struct slice by, why; /* of RETURN */
 };
 struct admin_mailback_change {
     uint64_t message;

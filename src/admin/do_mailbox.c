@@ -98,7 +98,11 @@ static void ask(struct admin_call *c, enum admin_mailback_what what)
     }
     struct asking *a = ARENA_NEW(c->arena, struct asking);
     *a = (struct asking){c, arena_copy(c->arena, p->facts.addresses[0].text), what};
-    struct admin_mailback_order order = {.person = p->id, .what = what};
+    struct admin_mailback_order order = {.person = p->id,
+                                         .what = what,
+                                         .by = c->by,
+                                         .why = c->body ? slice_trim(body_text(c->body, "why"))
+                                                        : SLICE("")};
     c->host->mailback(c->host->arg, &order, told, a);
 }
 

@@ -458,7 +458,7 @@ const struct command commands[] = {
     {"mailbox", "show", "ADDRESS", "GET", "/v1/mailboxes/{ADDRESS}", "", "", &mailbox_view, NULL,
      "Show what a person did here and the mail system's mailbox lacks: read, answered, moved, "
      "deleted, drafted, sent."},
-    {"mailbox", "return", "ADDRESS", "POST", "/v1/mailboxes/{ADDRESS}/return", "", "dry-run",
+    {"mailbox", "return", "ADDRESS", "POST", "/v1/mailboxes/{ADDRESS}/return", "", "dry-run why!",
      &mailbox_view, NULL,
      "Give it back now, also what failed before. With --dry-run: only ask the mail system what "
      "would be done."},

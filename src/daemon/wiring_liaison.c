@@ -157,7 +157,7 @@ static void liaison_start(struct child *c)
                  [LIAISON_MAILBOXES] = {32, limit_of(REFUSE_LOOKS), 4},
                  [LIAISON_CONTROLS] = {2, limit_of(REFUSE_CONTROLS), limit_of(REFUSE_CONTROLS)},
                  [LIAISON_HOOKS] = {8, limit_of(REFUSE_HOOKS), 2},
-                 [LIAISON_RETURNS] = {16, limit_of(REFUSE_RETURNS), 4}},
+                 [LIAISON_RETURNS] = {16, limit_of(REFUSE_RETURNS), 1}},
         .network = s->outside.network,
         .done = on_done,
         .done_arg = s,

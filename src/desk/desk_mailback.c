@@ -62,7 +62,8 @@ static bool is_due(struct desk *d, uint64_t person, mono_us now)
 
 /* ---- may anything go? ---- */
 
-const char *desk_mailback_why_not(struct desk *d, uint64_t primary)
+/* NULL: its mailboxes may be looked into. */
+static const char *why_no_look(struct desk *d, uint64_t primary)
 {
     const struct directory_access *access = directory_access(d->directory, primary);
     const struct desk_primary *p = desk_primary(d, primary);
@@ -73,6 +74,15 @@ const char *desk_mailback_why_not(struct desk *d, uint64_t primary)
                "--master-user --master-secret";
     if (p->p.is_isolated)
         return "it is isolated after an attack: nothing is given to it until it is declared clean";
+    return NULL;
+}
+
+const char *desk_mailback_why_not(struct desk *d, uint64_t primary)
+{
+    const char *why = why_no_look(d, primary);
+    const struct desk_primary *p = desk_primary(d, primary);
+    if (why)
+        return why;
     if (p->p.is_paused)
         return "giving back is paused: staffetta state resume";
     if (p->p.state != STATE_RETURNING && p->p.state != STATE_STANDBY)
@@ -404,7 +414,10 @@ void desk_mailback(void *arg, const struct admin_mailback_order *o,
     struct desk *d = arg;
     const struct directory_person *p = directory_person(d->directory, o->person);
     uint64_t primary = p ? desk_mailback_primary_of(d, p) : 0;
-    const char *why_not = primary ? desk_mailback_why_not(d, primary) : NULL;
+    const char *why_not = !primary                         ? NULL
+                          : o->what == ADMIN_MAILBACK_SHOW ? NULL
+                          : o->what == ADMIN_MAILBACK_DRY  ? why_no_look(d, primary)
+                                                           : desk_mailback_why_not(d, primary);
     if (!p || !primary || !p->facts.is_covered || !desk_account(d, o->person)) {
         done(cookie, ERR_GONE, NULL, "this person has no mailbox here that is given back");
         return;
@@ -413,7 +426,7 @@ void desk_mailback(void *arg, const struct admin_mailback_order *o,
         done(cookie, ERR_LIMIT, NULL, "others ask the same at the moment; try again");
         return;
     }
-    if (why_not && o->what != ADMIN_MAILBACK_SHOW) {
+    if (why_not) {
         done(cookie, ERR_CONFLICT, NULL, why_not);
         return;
     }
@@ -423,8 +436,11 @@ void desk_mailback(void *arg, const struct admin_mailback_order *o,
     g->waiter = mem_new(sizeof(*g->waiter));
     *g->waiter = (struct admin_mailback_waiter){.done = done, .cookie = cookie};
     d->mailbacks->n_asked++;
-    if (o->what == ADMIN_MAILBACK_RETURN)
-        want(d, o->person, primary);
+    if (o->what != ADMIN_MAILBACK_RETURN)
+        return;
+    want(d, o->person, primary);
+    desk_event(d, EVENT_INFO, "mailbox.return", p->tenant, p->facts.addresses[0].text, o->why,
+               o->by);
 }
 
 /* ---- life ---- */

@@ -104,12 +104,12 @@ static void what_a_person_did_is_shown_tried_and_given_back(void **)
     static const char back[] = "/v1/mailboxes/anna@rossi.example/return";
     fake_expect("GET", box, "", 200, "\"given\":3");
     fake_expect("GET", box, "", 200, "1 changes wait for their turn");
-    fake_expect("POST", back, "{\"dry_run\":true}", 200, "\"result\":\"would\"");
-    fake_expect("POST", back, "{\"dry_run\":true}", 200, "Nothing was changed");
-    fake_expect("POST", back, "{}", 200, "It is given back now");
+    fake_expect("POST", back, "{\"dry_run\":true,\"why\":\"x\"}", 200, "\"result\":\"would\"");
+    fake_expect("POST", back, "{\"dry_run\":true,\"why\":\"x\"}", 200, "Nothing was changed");
+    fake_expect("POST", back, "{\"why\":\"x\"}", 200, "It is given back now");
     fake.mailback_why = "it is isolated";
     fake_expect("GET", box, "", 200, "1 changes wait: it is isolated.");
-    fake_expect("POST", back, "{}", 409, "it is isolated");
+    fake_expect("POST", back, "{\"why\":\"x\"}", 409, "it is isolated");
     fake_expect("GET", "/v1/mailboxes/nobody@rossi.example", "", 404, "Nobody");
 }
 

@@ -1,0 +1,174 @@
+"""What people did in their continuity mailboxes comes into the mailboxes of a real mail system
+(Postfix and Dovecot): read, filed, thrown away, drafted, sent. Once, whoever dies meanwhile."""
+
+import time
+
+import pytest
+
+from harness.peers import Primary
+from harness.process import build_dir, run, wait_for
+from story import ALICE, Story
+
+pytestmark = pytest.mark.usefixtures("network")
+
+
+def open_mailboxes(node, primary, secret="masterpw"):
+    host, port = primary.imap
+    node.must("access", "set", "exchange", "--host", f"{host}:{port}", "--tls", "never",
+              "--master-user", "%s*admin", "--master-secret", secret)
+
+
+@pytest.fixture
+def company(stage):
+    stage.expected += [r"mailback"]
+    primary = stage.start(Primary)
+    node = stage.company(primary)
+    return node, primary
+
+
+def did(node, *deeds):
+    """While the node is away."""
+    node.stop()
+    run(build_dir() / "tests" / "conformance" / "mailbox_deeds", str(node.data), ALICE, *deeds)
+    node.start()
+
+
+def written(directory, name):
+    path = directory / f"{name}.eml"
+    path.write_bytes((f"From: <{ALICE}>\r\nTo: <x@outside.test>\r\nSubject: {name}\r\n"
+                      f"X-Load-Id: {name}\r\nMessage-ID: <{name}@example.test>\r\n"
+                      "Date: Sat, 21 Nov 2026 10:00:00 +0000\r\n\r\nDear you\r\n").encode())
+    return path
+
+
+def names(primary, folder="INBOX"):
+    """X-Load-Id -> flags."""
+    if folder not in primary.dovecot.mailboxes(ALICE):
+        return {}
+    found = {}
+    for mail in primary.messages(ALICE, folder):
+        name = mail.raw.split(b"X-Load-Id: ")[1].split(b"\r\n")[0].decode()
+        assert name not in found, f"{name} is there twice"
+        found[name] = mail.flags
+    return found
+
+
+def everything(primary):
+    return {folder: sorted((name, sorted(flag for flag in flags if flag != "\\Recent"))
+                           for name, flags in names(primary, folder).items())
+            for folder in primary.dovecot.mailboxes(ALICE)}
+
+
+def given(node, number, seconds=30):
+    def there():
+        box = node.must("mailbox", "show", ALICE)
+        return box if box["given"] + box["already"] >= number and not box["waiting"] else None
+
+    return wait_for(there, f"{number} changes are given back", seconds)
+
+
+def mail_arrives(node, primary, prefix, count):
+    Story(node).send_all(prefix, count)
+    wait_for(lambda: primary.count(ALICE) == count, "all there", 20)
+
+
+def test_what_was_done_here_is_done_there_once(company, directory):
+    node, primary = company
+    mail_arrives(node, primary, "a", 5)
+    did(node, "box=drafts:Drafts", "box=sent:Sent", "box=trash:Trash", "box=:Clients",
+        "seen=a-0@outside.test", "file=a-1@outside.test:Clients", "trash=a-2@outside.test",
+        "drop=a-3@outside.test", f"draft=Drafts:{written(directory, 'offer')}",
+        f"sent=Sent:{written(directory, 'reply')}")
+    box = node.must("mailbox", "show", ALICE)
+    assert box["waiting"] == 6 and "access set" in box["text"]
+    before = everything(primary)
+    assert sorted(names(primary)) == [f"a-{number}" for number in range(5)]
+
+    open_mailboxes(node, primary)
+    given(node, 6)
+    inbox = names(primary)
+    assert sorted(inbox) == ["a-0", "a-4"]
+    assert "\\Seen" in inbox["a-0"] and "\\Seen" not in inbox["a-4"]
+    assert list(names(primary, "Clients")) == ["a-1"]
+    assert sorted(names(primary, "Trash")) == ["a-2", "a-3"]
+    assert "\\Draft" in names(primary, "Drafts")["offer"]
+    assert "\\Seen" in names(primary, "Sent")["reply"]
+    after = everything(primary)
+    assert after != before
+
+    node.must("mailbox", "return", ALICE, "--why", "look")
+    did(node, "box=archive:Archive")
+    node.must("mailbox", "return", ALICE, "--why", "look")
+    time.sleep(1.5)
+    assert node.must("mailbox", "show", ALICE)["given"] == 6
+    assert everything(primary) == after
+
+
+def test_a_dry_run_tells_and_changes_nothing(company, directory):
+    node, primary = company
+    mail_arrives(node, primary, "a", 2)
+    open_mailboxes(node, primary)
+    node.must("state", "emergency", "exchange", "--why", "to have time")
+    before = everything(primary)
+    did(node, "box=drafts:Drafts", "seen=a-0@outside.test",
+        f"draft=Drafts:{written(directory, 'offer')}")
+    told = node.must("mailbox", "return", ALICE, "--dry-run", "--why", "look")
+    assert sorted((row["what"], row["result"], row["folder"]) for row in told["changes"]) == [
+        ("add", "would", "Drafts"), ("flags", "would", "INBOX")]
+    assert everything(primary) == before
+    code, why = node.cli("mailbox", "return", ALICE, "--why", "now")
+    assert code != 0 and "not given back" in why["detail"]
+    assert node.must("mailbox", "show", ALICE)["waiting"] == 2
+    node.must("state", "return", "exchange", "--why", "back")
+    given(node, 2)
+
+
+def test_an_isolated_mail_system_gets_nothing(company):
+    node, primary = company
+    mail_arrives(node, primary, "a", 2)
+    open_mailboxes(node, primary)
+    node.must("state", "isolate", "exchange", "--why", "an attack")
+    did(node, "seen=a-0@outside.test")
+    time.sleep(2.5)
+    assert "\\Seen" not in names(primary)["a-0"]
+    assert "isolated" in node.must("mailbox", "show", ALICE)["text"]
+    node.must("state", "clean", "exchange", "--why", "cleaned")
+    node.must("state", "return", "exchange", "--why", "back")
+    given(node, 1)
+    assert "\\Seen" in names(primary)["a-0"]
+
+
+def test_a_wrong_log_in_is_told_and_loses_nothing(company):
+    node, primary = company
+    mail_arrives(node, primary, "a", 1)
+    open_mailboxes(node, primary, "wrong")
+    did(node, "seen=a-0@outside.test")
+
+    def told():
+        return "login" in node.must("mailbox", "show", ALICE)["text"]
+
+    wait_for(told, "it is told", 20)
+    open_mailboxes(node, primary)
+    node.must("mailbox", "return", ALICE, "--why", "look")
+    given(node, 1)
+
+
+def test_whoever_dies_meanwhile_nothing_is_there_twice(stage, company, directory):
+    stage.expected += [r"process\.died", r"ipc\."]
+    node, primary = company
+    count = 230
+    open_mailboxes(node, primary)
+    files = [written(directory, f"d{number}") for number in range(count)]
+    did(node, "box=drafts:Drafts", *[f"draft=Drafts:{path}" for path in files])
+    for role in ("liaison", "core", "liaison", "core"):
+        seen = len(names(primary, "Drafts"))
+        wait_for(lambda n=seen: len(names(primary, "Drafts")) > n, "it goes on", 30, pause=0.01)
+        node.kill9(role)
+    node.wait_role("core")
+
+    def whole():
+        code, box = node.cli("mailbox", "show", ALICE)
+        return code == 0 and box["waiting"] == 0 and box["given"] + box["already"] > 0
+
+    wait_for(whole, "everything is given back", 90, pause=0.5)
+    assert len(names(primary, "Drafts")) == count
