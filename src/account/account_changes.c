@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum what { CREATED, UPDATED, DESTROYED };
+enum what { NOTHING, CREATED, UPDATED, DESTROYED };
 
 struct found {
     uint64_t id, at; /* `at`: its number in the order of changes */
@@ -76,29 +76,26 @@ static int in_time(const void *x, const void *y)
     return a < b ? -1 : a > b;
 }
 
-/* A thread may end and begin again, when an answer comes to what was destroyed: then it is told
- * both, and made one change if both are in the same answer. */
+/* A thread may end and begin again, when an answer comes to what was destroyed: each time is told,
+ * and those in one answer are made one (join). */
 static void tell_steps(struct search *s, uint64_t id, struct step *steps, size_t n, size_t n_here)
 {
-    uint64_t created = 0;
-    bool was_there = n_here > 0;
+    uint64_t updated = 0, told = 0; /* told: of its beginning or end, last */
     if (n)
         qsort(steps, n, sizeof(*steps), in_time);
     for (size_t i = 0; i < n; i++) {
-        if (n_here == 0)
-            created = steps[i].at;
+        size_t before = n_here;
         n_here += (size_t)steps[i].by;
-        if (n_here > 0)
+        if (before > 0 && n_here > 0) {
+            updated = steps[i].at > told ? steps[i].at : 0; /* several at one time */
             continue;
-        if (created == 0 && was_there)
-            add(s, id, DESTROYED, steps[i].at, false);
-        created = 0;
-        was_there = false;
+        }
+        add(s, id, before ? DESTROYED : CREATED, steps[i].at, false);
+        told = steps[i].at;
+        updated = 0;
     }
-    if (n_here > 0 && (created || !was_there))
-        add(s, id, CREATED, created, false);
-    else if (n_here > 0)
-        add(s, id, UPDATED, steps[n - 1].at, false);
+    if (updated)
+        add(s, id, UPDATED, updated, false);
 }
 
 static void find_thread(struct search *s, const struct account_thread *t)
@@ -131,7 +128,8 @@ static void find_threads(struct search *s)
 /* ---- mailboxes: their own properties, or their counts ---- */
 
 /* The last change of the counts of each mailbox since then. A change in one email of a thread
- * counts for every mailbox that the thread is in: unread threads are counted there. */
+ * counts for every mailbox that the thread is in: unread threads are counted there. What it has
+ * left, it left when that place says: it may have changed again since. */
 static void note_counts(struct search *s, const struct account_email *changed, uint64_t *counted)
 {
     const struct account_thread *t = account_thread_of(s->a, changed->thread);
@@ -139,11 +137,12 @@ static void note_counts(struct search *s, const struct account_email *changed, u
         const struct account_email *e = &account_entry(s->a, t->members[i])->e;
         for (uint32_t k = 0; k < e->n_places; k++) {
             const struct record_place *p = &e->places[k];
+            uint64_t at = p->is_gone ? p->modseq : changed->counted;
             if (p->is_gone && (e != changed || p->modseq <= s->since))
                 continue;
             for (size_t m = 0; m < s->a->n_mailboxes; m++)
-                if (s->a->mailboxes[m]->m.id == p->mailbox && counted[m] < changed->counted)
-                    counted[m] = changed->counted;
+                if (s->a->mailboxes[m]->m.id == p->mailbox && counted[m] < at)
+                    counted[m] = at;
         }
     }
 }
@@ -209,15 +208,18 @@ static int in_order(const void *x, const void *y)
     return a->id < b->id ? -1 : a->id > b->id;
 }
 
-/* Of two about one thing, the first counts as what both make together. Sorted by `at`. */
-static size_t join_twice(struct found *found, size_t n)
+/* What all that is told of one thing makes together: was it there before, is it there now?
+ * `found` is sorted by `at`; the first of each thing stays. */
+static size_t join(struct found *found, size_t n)
 {
     SCOPED(map_destroy) struct map *seen = map_create();
     size_t n_kept = 0;
     for (size_t i = 0; i < n; i++) {
-        struct found *before = map_get(seen, KEY(found[i].id));
-        if (before) {
-            before->what = UPDATED; /* destroyed, and created again */
+        struct found *first = map_get(seen, KEY(found[i].id));
+        if (first) {
+            bool was = first->what != CREATED && first->what != NOTHING;
+            bool is = found[i].what != DESTROYED;
+            first->what = was ? (is ? UPDATED : DESTROYED) : (is ? CREATED : NOTHING);
             continue;
         }
         found[n_kept] = found[i];
@@ -233,7 +235,7 @@ static void sort_out(struct search *s, size_t n, struct account_changes *ret)
     ret->updated = ARENA_ARRAY(s->arena, uint64_t, n + 1);
     ret->destroyed = ARENA_ARRAY(s->arena, uint64_t, n + 1);
     ret->is_counts_only = true;
-    n = join_twice(s->found, n);
+    n = join(s->found, n);
     for (size_t i = 0; i < n; i++) {
         const struct found *f = &s->found[i];
         switch (f->what) {
@@ -246,6 +248,8 @@ static void sort_out(struct search *s, size_t n, struct account_changes *ret)
             break;
         case DESTROYED:
             ret->destroyed[ret->n_destroyed++] = f->id;
+            break;
+        case NOTHING: /* came and went */
             break;
         }
     }

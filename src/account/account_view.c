@@ -166,7 +166,7 @@ static struct account_entry *entry_copy(const struct account_email *e)
         places[i] = e->places[i];
     for (uint32_t i = 0; i < e->n_keywords; i++) {
         struct slice k = e->keywords[i].text;
-        memcpy(text, k.p, k.n);
+        memcpy(text, k.p ? k.p : "", k.n);
         keywords[i].text = slice_of(text, k.n);
         text += k.n;
     }
@@ -190,17 +190,18 @@ static void leave_received(struct account *a, const struct account_entry *c)
 {
     size_t at = place_of_received(a, &c->e);
     must(at < a->n_by_received && a->by_received[at] == c);
-    take_from(a->by_received, a->n_by_received--, at);
+    take_from(a->by_received, a->n_by_received, at);
+    a->n_by_received--;
 }
 
 static void join_received(struct account *a, struct account_entry *c)
 {
     a->by_received = account_grow(a->by_received, a->n_by_received, &a->cap_by_received,
                                   sizeof(struct account_entry *));
-    if (a->is_counting_late)
-        a->by_received[a->n_by_received++] = c; /* sorted at the end */
-    else
-        put_at(a->by_received, a->n_by_received++, place_of_received(a, &c->e), c);
+    /* Many at once are sorted at the end. */
+    size_t at = a->is_counting_late ? a->n_by_received : place_of_received(a, &c->e);
+    put_at(a->by_received, a->n_by_received, at, c);
+    a->n_by_received++;
 }
 
 /* Was it noticed by those who watch mailboxes? */
@@ -218,8 +219,8 @@ static void note_counted(struct account *a, const struct account_email *e)
 static void add_new(struct account *a, struct account_entry *c)
 {
     a->by_id = account_grow(a->by_id, a->n_by_id, &a->cap_by_id, sizeof(struct account_entry *));
-    size_t at = place_of_id(a, c->e.message);
-    put_at(a->by_id, a->n_by_id++, at, c);
+    put_at(a->by_id, a->n_by_id, place_of_id(a, c->e.message), c);
+    a->n_by_id++;
     if (!a->is_counting_late) {
         struct account_thread *t = account_thread_of(a, c->e.thread);
         if (t)
@@ -296,7 +297,8 @@ void account_view_begin(struct account *a)
 /* Threads are joined in the order of `received`, so that each finds its place at the end. */
 static void join_all(struct account *a, struct account_entry **all)
 {
-    memcpy(all, a->by_id, a->n_by_id * sizeof(struct account_entry *));
+    for (size_t i = 0; i < a->n_by_id; i++)
+        all[i] = a->by_id[i];
     qsort(all, a->n_by_id, sizeof(struct account_entry *), order_received);
     size_t at = 0;
     void *value;

@@ -106,8 +106,8 @@ static inline void kit_step(struct kit *k)
 {
     unsigned what = kit_random(k, 10);
     if (k->n < 3 || (what < 4 && k->n < KIT_EMAILS)) {
-        kit_add(k, 1000 + kit_random(k, 300), kit_random(k, (unsigned)(2 * k->n + 1)),
-                kit_random(k, KIT_BOXES));
+        unsigned at = kit_random(k, 300), thread_of = kit_random(k, (unsigned)(2 * k->n + 1));
+        kit_add(k, 1000 + at, thread_of, kit_random(k, KIT_BOXES));
         return;
     }
     size_t n = kit_random(k, (unsigned)k->n);

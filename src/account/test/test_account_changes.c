@@ -96,7 +96,7 @@ static void assert_in_sync(const struct kit *k, enum account_type type, const st
 static void a_client_that_follows_changes_knows_everything(void **)
 {
     static const enum account_type types[] = {ACCOUNT_EMAIL, ACCOUNT_THREAD, ACCOUNT_MAILBOX};
-    for (unsigned seed = 1; seed < 40; seed++) {
+    for (unsigned seed = 1; seed < 100; seed++) {
         struct kit k;
         struct client clients[3] = {};
         kit_open(&k, seed);
