@@ -120,7 +120,7 @@ static void item_written(void *arg, enum err err)
     then(x);
 }
 
-/* As `x->s` is now; with its bytes let go of when it is final. */
+/* As `x->s` is now; with its bytes let go of when it is over. */
 static void write_item(struct sending *x, void (*then)(struct sending *x))
 {
     struct record_item items[2] = {
@@ -132,14 +132,14 @@ static void write_item(struct sending *x, void (*then)(struct sending *x))
     jmap_item_submission_pack(&x->packed, &x->s);
     items[0].body = buf_slice(&x->packed);
     must(!x->packed.failed);
-    desk_account_items(x->desk, items, x->s.state == JMAP_FINAL ? 2 : 1, item_written, w);
+    desk_account_items(x->desk, items, x->s.state == JMAP_GOING ? 1 : 2, item_written, w);
 }
 
 /* ---- (5) final ---- */
 
 static void final_written(struct sending *x)
 {
-    end(x, x->err != ERR_OK);
+    end(x, x->err != ERR_OK && x->err != ERR_GONE); /* gone: with the whole account */
 }
 
 static void become_final(struct sending *x)
@@ -270,7 +270,7 @@ static void sign_finish(struct worker_job *job)
 static void planned(struct sending *x)
 {
     if (x->err != ERR_OK) {
-        end(x, RETRY_LATER);
+        end(x, x->err != ERR_GONE);
         return;
     }
     desk_signing_of(x->desk, x->fields.from_address, x->arena, &x->signing);
@@ -324,6 +324,11 @@ static uint16_t part_of(struct sending *x, const struct jmap_item_part *like)
 
 static void plan(struct sending *x)
 {
+    if (!directory_person(x->desk->directory, x->person)) {
+        x->s.state = JMAP_CANCELED; /* nobody writes in the name of who was removed */
+        write_item(x, final_written);
+        return;
+    }
     x->s.parts = ARENA_ARRAY(x->arena, struct jmap_item_part, JMAP_PARTS_MAX);
     x->is_stored = ARENA_ARRAY(x->arena, bool, JMAP_PARTS_MAX);
     for (uint32_t i = 0; i < x->s.n_rcpts; i++) {

@@ -333,6 +333,21 @@ static void after_an_end_in_the_middle_only_what_lacks_is_made(void **)
     kit_check_sums();
 }
 
+static void who_was_removed_sends_no_more(void **)
+{
+    kit_found((struct kit_company){0});
+    struct sub s = {.rcpts = {"luca@example.test"}, .send_at = utc_now() + 60000};
+    put(&s);
+    struct kit_objects all = {.n = 0};
+    kit_person(&all, KIT_ANNA, "anna@example.test", NULL, 0);
+    all.list[0].is_removed = 1;
+    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+    kit_utc_later += 61;
+    await_state(&s, JMAP_CANCELED);
+    assert_false(has_blob(&s));
+    kit_expect_quiet(kit->courier);
+}
+
 static void a_disk_that_refuses_is_tried_again(void **)
 {
     kit_found((struct kit_company){0});
@@ -493,6 +508,7 @@ int main(void)
         TEST(what_waits_for_its_time_can_be_withdrawn_and_only_then),
         TEST(what_is_due_is_found_at_start),
         TEST(after_an_end_in_the_middle_only_what_lacks_is_made),
+        TEST(who_was_removed_sends_no_more),
         TEST(a_disk_that_refuses_is_tried_again),
         TEST(a_person_who_sends_very_much_is_stopped),
         TEST(what_was_sent_counts_after_a_start_too),
