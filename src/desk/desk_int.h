@@ -89,10 +89,9 @@ struct worker_job {
     struct desk *desk;
 };
 
-struct desk_parses;    /* desk_parse.c */
-struct desk_submits;   /* desk_submit.c */
-struct desk_mailbacks; /* desk_mailback.c */
-struct change;         /* of the administration, waiting its turn: desk_change.c */
+struct desk_parses;  /* desk_parse.c */
+struct desk_submits; /* desk_submit.c */
+struct change;       /* of the administration, waiting its turn: desk_change.c */
 
 struct desk {
     struct desk_options o;
@@ -103,11 +102,11 @@ struct desk {
     struct gate gates[GATES_MAX];
     struct peer courier, liaison, door, resolver;
     _Atomic uint64_t last_id;
-    struct map *accounts;  /* person -> struct desk_account: desk_account_int.h */
-    struct map *primaries; /* id -> struct desk_primary */
-    struct map *agains;    /* primary -> struct again: desk_again.c */
-    struct desk_mailbacks *mailbacks;
-    struct map *checks;      /* tag -> struct desk_check: people who asked for one */
+    struct map *accounts;             /* person -> struct desk_account: desk_account_int.h */
+    struct map *primaries;            /* id -> struct desk_primary */
+    struct map *agains;               /* primary -> struct again: desk_again.c */
+    struct desk_mailbacks *mailbacks; /* desk_mailback.c */
+    struct map *checks;               /* tag -> struct desk_check: people who asked for one */
     struct map *group_ranks; /* group -> whether an essential person is in it: desk_gate.c */
     uint64_t group_ranks_of; /* generation of the directory */
     struct map *silences;    /* tenant -> struct silence: desk_silence.c */
