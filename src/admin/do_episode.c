@@ -254,6 +254,7 @@ static enum err write_statement(struct admin_call *c, const struct statement *s,
     write_ledger(j, s);
     write_held(j, s);
     write_boxes(j, s, x.limit);
+    statement_write_did(j, s);
     enum err err = write_doubles(&x, ei);
     statement_text(s, &lines, &text);
     write_lines(j, buf_slice(&text));

@@ -157,6 +157,8 @@ bool statement_make(struct admin_call *c, struct names *names, struct statement 
         err = store_sums_span(c->reader, &ret->span, &ret->ledger, &ei);
     if (err == ERR_OK)
         err = boxes_sort(&ret->boxes, &ei);
+    if (err == ERR_OK)
+        err = statement_count_did(c, ret, &ei);
     if (err != ERR_OK)
         call_fail(c, err, ei.text);
     return err == ERR_OK;

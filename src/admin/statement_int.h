@@ -50,6 +50,12 @@ enum err boxes_sort(struct boxes *b, struct errinfo *ei);
 /* ---- the statement ---- */
 
 enum { DOUBLES_SHOWN = 50 };
+/* What people did in their mailboxes here: read, answered, moved, deleted, drafted, sent. */
+struct statement_did {
+    uint64_t mailboxes; /* where something was given back */
+    uint64_t given, already, doubtful, waiting, absent, ambiguous, refused;
+    bool has_access; /* somebody said how the mailboxes are opened */
+};
 struct statement {
     uint64_t id;
     struct episode e;
@@ -64,6 +70,7 @@ struct statement {
     uint64_t held_for[REFUSE_N + 1]; /* 1 + refuse_id; 0: a person */
     uint64_t last_noticed;           /* message */
     struct boxes boxes;
+    struct statement_did did;
     struct store_sums ledger; /* the same interval, counted by the index */
 };
 /* Counts; SCOPED(statement_finish). `c->part[0]` is the episode. False: the call has failed. */
@@ -76,6 +83,9 @@ uint64_t statement_owed(const struct statement *s);
 uint64_t statement_found(const struct statement *s);
 /* All sums are the ledger's. */
 bool statement_is_proved(const struct statement *s);
+/* statement_mailback.c: sets `did`. */
+enum err statement_count_did(struct admin_call *c, struct statement *s, struct errinfo *ei);
+void statement_write_did(struct out *j, const struct statement *s);
 /* For people; `doubles` are lines of their own, ready. */
 void statement_text(const struct statement *s, const struct buf *doubles, struct buf *ret);
 

@@ -270,6 +270,33 @@ static void add_proof(const struct statement *s, struct buf *b)
     add_equal(b, "Owed and found", statement_owed(s), statement_found(s));
 }
 
+/* ---- what people did ---- */
+
+static void add_did(const struct statement *s, struct buf *b)
+{
+    const struct statement_did *did = &s->did;
+    uint64_t n =
+        did->given + did->already + did->waiting + did->absent + did->ambiguous + did->refused;
+    if (n == 0)
+        return;
+    buf_addf(b, "\nWHAT PEOPLE DID HERE (read, answered, moved, deleted, drafted, sent)\n");
+    add_line(b, "Mailboxes it was given back to", did->mailboxes);
+    add_line(b, "Changes given back", did->given);
+    add_line(b, "Were so already", did->already);
+    add_line(b, "Not there: the message is missing", did->absent);
+    add_line(b, "Ambiguous: left alone", did->ambiguous);
+    add_line(b, "Refused", did->refused);
+    add_line(b, "Waiting", did->waiting);
+    if (did->doubtful)
+        buf_addf(b,
+                 "  %llu were on their way when a process ended; they were looked for before "
+                 "they went again.\n",
+                 (unsigned long long)did->doubtful);
+    if (did->waiting && !did->has_access)
+        buf_addf(b, "  They wait for a log-in that opens the mailboxes: staffetta access set.\n");
+    buf_addf(b, "  Mailbox by mailbox: staffetta mailbox show ADDRESS\n");
+}
+
 /* ---- mailbox by mailbox ---- */
 
 static uint64_t box_open(const struct box *box)
@@ -311,6 +338,7 @@ void statement_text(const struct statement *s, const struct buf *doubles, struct
                       "seen)\n");
         buf_add(ret, doubles->p, doubles->n);
     }
+    add_did(s, ret);
     add_boxes(s, ret);
     buf_addf(ret, "\nEach message and its fate: staffetta state report --episode %s --messages\n",
              id);

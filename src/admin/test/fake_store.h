@@ -3,6 +3,7 @@
 #define ADMIN_TEST_FAKE_STORE_H
 
 #include "admin/admin_int.h"
+#include "store/store_account.h"
 
 enum { FAKE_MAX = 64 };
 
@@ -63,6 +64,11 @@ static struct {
     size_t n_highs;
     struct store_arrival arrivals[8];
     size_t n_arrivals;
+    struct record_item items[4];
+    size_t n_items;
+    struct store_email emails[8];
+    uint64_t email_accounts[8];
+    size_t n_emails;
     utc_ms maintained[2];
     struct admin_again again;
     size_t n_again;
@@ -94,6 +100,26 @@ enum err store_each_high(struct store_reader *, uint32_t refusal, utc_ms since, 
             !fn(arg, &fake.highs[i]))
             break;
     return fake.reader_err ? err_set(ei, fake.reader_err, "the disk is tired") : ERR_OK;
+}
+
+enum err store_each_item(struct store_reader *, uint64_t account, enum item_kind kind,
+                         store_item_fn *fn, void *arg, struct errinfo *)
+{
+    for (size_t i = 0; i < fake.n_items; i++)
+        if (fake.items[i].kind == kind && (!account || fake.items[i].account == account) &&
+            !fn(arg, &fake.items[i]))
+            break;
+    return ERR_OK;
+}
+
+enum err store_each_email(struct store_reader *, uint64_t account, uint64_t since,
+                          store_email_fn *fn, void *arg, struct errinfo *)
+{
+    for (size_t i = 0; i < fake.n_emails; i++)
+        if (fake.email_accounts[i] == account && fake.emails[i].modseq > since &&
+            !fn(arg, &fake.emails[i]))
+            break;
+    return ERR_OK;
 }
 
 enum err store_each_arrival(struct store_reader *, utc_ms since, store_arrival_fn *fn, void *arg,

@@ -2,6 +2,7 @@
 #include "ask.h"
 
 #include "admin/statement_int.h"
+#include "continuity/mailback.h"
 
 #include <unistd.h>
 
@@ -284,6 +285,58 @@ static void progress_is_shown_while_something_is_given_back(void **)
 
 /* ---- words ---- */
 
+/* Of Anna: what is given back, what is left, and what was done since. */
+static void she_did_something(utc_ms round)
+{
+    static char room[4000];
+    static struct record_place place;
+    struct mailback_item_left left[] = {{1, MAILBACK_WAITS, 0, SLICE("")},
+                                        {2, MAILBACK_REFUSED, 0, SLICE("quota")}};
+    struct mailback_item item = {.primary = primary,
+                                 .given = 40,
+                                 .round = round,
+                                 .n_done = 12,
+                                 .n_already = 3,
+                                 .n_doubtful = 1,
+                                 .left = left,
+                                 .n_left = 2};
+    SCOPED(buf_finish) struct buf b = buf_make(sizeof(room));
+    mailback_item_pack(&b, &item);
+    memcpy(room, b.p, b.n);
+    fake.items[fake.n_items++] = (struct record_item){
+        .account = anna, .kind = ITEM_RETURN, .id = 1, .body = slice_of(room, b.n)};
+    const struct store_email emails[] = {
+        {.message = 3, .modseq = 41, .created = 20, .flags = EMAIL_SEEN},
+        {.message = 4, .modseq = 42, .created = 42}, /* merely came */
+        {.message = 5, .modseq = 43, .created = 21, .is_gone = true, .flags = EMAIL_BY_RULE},
+        {.message = 6, .modseq = 30, .created = 22, .flags = EMAIL_SEEN}, /* given back */
+    };
+    for (size_t i = 0; i < 4; i++) {
+        fake.emails[fake.n_emails] = emails[i];
+        fake.emails[fake.n_emails].list.places = &place;
+        fake.emails[fake.n_emails].list.n_places = 1;
+        fake.email_accounts[fake.n_emails++] = anna;
+    }
+}
+
+static void what_people_did_is_in_the_statement(void **)
+{
+    fake_do("PATCH", "/v1/persons/anna@rossi.example", "{\"covered\":true}");
+    EXPECT(target("report"), "\"changes\":{\"mailboxes\":0,\"given\":0");
+    she_did_something(BEGIN + RETURN);
+    EXPECT(target("report"),
+           "\"changes\":{\"mailboxes\":1,\"given\":12,\"already\":3,\"doubtful\":1,"
+           "\"waiting\":2,\"absent\":0,\"ambiguous\":0,\"refused\":1}",
+           "WHAT PEOPLE DID HERE", "staffetta access set");
+}
+
+static void what_was_given_back_another_time_is_not_of_this_one(void **)
+{
+    fake_do("PATCH", "/v1/persons/anna@rossi.example", "{\"covered\":true}");
+    she_did_something(BEGIN - 1000);
+    EXPECT(target("report"), "\"changes\":{\"mailboxes\":0,\"given\":0,\"already\":0,");
+}
+
 static void numbers_are_said_as_people_say_them(void **)
 {
     static const struct {
@@ -334,6 +387,8 @@ int main(void)
         TEST(the_preview_says_what_would_go_where_and_how_long_it_takes),
         TEST(a_group_is_as_essential_as_its_members),
         TEST(progress_is_shown_while_something_is_given_back),
+        TEST(what_people_did_is_in_the_statement),
+        TEST(what_was_given_back_another_time_is_not_of_this_one),
         TEST(numbers_are_said_as_people_say_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
