@@ -425,7 +425,8 @@ static struct accept *begin_sent(struct desk *d, const struct desk_sent *sent)
     a->arena = arena_create(ARENA_MAX);
     a->body = queue_body_create(HEADROOM, 0);
     list_init(&a->node);
-    (void)queue_body_add(&a->body, sent->signatures, UINT32_MAX / 2);
+    if (sent->signatures.n > 0)
+        (void)queue_body_add(&a->body, sent->signatures, UINT32_MAX / 2);
     (void)queue_body_add(&a->body, sent->raw, UINT32_MAX / 2);
     return a;
 }
