@@ -1,5 +1,5 @@
 /* The link to core: asking, taking answers, deadlines, what happens when core is away. */
-#include "web/web_int.h"
+#include "web/people_int.h"
 
 #include "base/log.h"
 
@@ -159,11 +159,21 @@ static bool take_response(struct web_server *s, struct request *r, struct slice 
 
 static bool take_frame(struct web_server *s, const struct net_frame *f)
 {
-    if (!ipc_may_send(f->type, IPC_CORE, IPC_DOOR) || f->tag == 0 || f->tag > s->last_tag)
+    if (!ipc_may_send(f->type, IPC_CORE, IPC_DOOR))
         return false;
+    if (f->type == IPC_T_changed || f->type == IPC_T_unwatch)
+        return f->tag == 0 && (f->type == IPC_T_changed ? web_stream_changed(s, f->payload)
+                                                        : web_stream_unwatch(s, f->payload));
+    if (f->tag == 0 || f->tag > s->last_tag)
+        return false;
+    struct call *c = map_get(s->people.calls, KEY(f->tag));
     struct request *r = map_get(s->waiting, KEY(f->tag));
+    if (c)
+        return web_call_take(c, f);
     if (!r)
-        return true; /* too late: its asker was answered without core */
+        return web_call_take_late(s, f); /* its asker was answered without core */
+    if (f->type == IPC_T_called)
+        return false;
     return f->type == IPC_T_content ? take_content(s, r, f->payload)
                                     : take_response(s, r, f->payload);
 }
@@ -202,6 +212,7 @@ void core_close(struct web_server *s)
         request_finish(r);
         at = 0; /* the map has changed */
     }
+    web_people_close(s);
     net_link_close(&s->link);
     pthread_mutex_unlock(&s->lock);
 }
@@ -252,7 +263,11 @@ static void report_figures(struct web_server *s)
     struct ipc_figure list[] = {
         {SLICE("requests"), s->n_requests},
         {SLICE("answered_requests"), s->n_answered},
-        {SLICE("memory_bytes"), s->n_bytes},
+        {SLICE("memory_bytes"), s->n_bytes + s->people.n_held},
+        {SLICE("web_requests"), s->people.n_requests},
+        {SLICE("web_answered_requests"), s->people.n_answered},
+        {SLICE("web_connections"), s->people.n_conns},
+        {SLICE("web_event_streams"), s->people.n_streams},
         {SLICE("log_lines_dropped"), log_dropped()},
     };
     struct ipc_figures all = {list, sizeof(list) / sizeof(list[0])};
@@ -274,6 +289,8 @@ void core_tick(struct web_server *s, mono_us now)
         request_finish(r);
         at = 0;
     }
+    web_call_tick(s, now);
+    web_stream_tick(s, now);
     if (s->link && now >= s->report_at) {
         s->report_at = now + SECONDS(1);
         report_refusals(s->link);

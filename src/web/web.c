@@ -1,5 +1,5 @@
 /* The server's life: start, ticks, a patient stop. */
-#include "web/web_int.h"
+#include "web/people_int.h"
 
 #include <sys/socket.h>
 
@@ -9,8 +9,12 @@ static void hang_up(struct web_server *s, mono_us now)
     pthread_mutex_lock(&s->lock);
     LIST_FOREACH (node, &s->conns) {
         struct conn *k = container_of(node, struct conn, node);
-        if (k->deadline != 0 && now >= k->deadline)
-            (void)shutdown(k->fd, SHUT_RDWR);
+        if (k->deadline == 0 || now < k->deadline)
+            continue;
+        (void)shutdown(k->fd, SHUT_RDWR);
+        if (k->is_busy)
+            (void)refuse(REFUSE_WEB_SLOW, slice_str(k->by));
+        k->is_busy = false;
     }
     pthread_mutex_unlock(&s->lock);
 }
@@ -18,16 +22,22 @@ static void hang_up(struct web_server *s, mono_us now)
 static bool is_quiet(struct web_server *s)
 {
     pthread_mutex_lock(&s->lock);
-    bool is = s->n_requests == 0;
+    bool is = s->n_requests == 0 && s->people.n_requests == 0;
     pthread_mutex_unlock(&s->lock);
     return is;
 }
 
+/* Twice: first all that waits is answered, then the HTTP threads have had a moment to write it. */
 static void finish_stop(struct web_server *s)
 {
-    net_timer_stop(s->tick);
     core_close(s);
+    if (!s->is_closing) {
+        s->is_closing = true;
+        return;
+    }
+    net_timer_stop(s->tick);
     http_stop(s);
+    web_people_stop(s);
     s->done(s->done_arg);
 }
 
@@ -53,9 +63,16 @@ enum err web_create(struct net_loop *loop, const struct web_options *o, struct w
     pthread_mutex_init(&s->lock, NULL);
     s->tick = net_timer_create(loop, on_tick, s);
     net_timer_set(s->tick, MILLISECONDS(TICK_MS));
-    if (!http_start(s, ei)) {
+    web_people_init(s);
+    s->o.certificate = s->o.key = SLICE("");
+    enum err e = ERR_OK;
+    if (o->certificate.n > 0) /* before anybody can shake hands */
+        e = web_certificate(s, o->certificate, o->key, ei);
+    if (e == ERR_OK && (!http_start(s, ei) || !web_people_start(s, ei)))
+        e = ERR_IO;
+    if (e != ERR_OK) {
         web_destroy(&s);
-        return ERR_IO;
+        return e;
     }
     *ret = s;
     return ERR_OK;
@@ -72,6 +89,7 @@ static void refuse_new(struct web_server *s)
 {
     pthread_mutex_lock(&s->lock);
     s->is_stopping = true;
+    web_stream_end_all(s, true); /* they would never end by themselves */
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -93,6 +111,10 @@ void web_destroy(struct web_server **address)
     refuse_new(s);
     core_close(s);
     http_stop(s);
+    web_people_stop(s);
+    if (s->people.is_posted)
+        net_loop_settle(s->loop); /* the HTTP threads, which are gone, have left it something */
+    web_people_finish(s);
     net_timer_destroy(&s->tick);
     map_destroy(&s->waiting);
     pthread_mutex_destroy(&s->lock);

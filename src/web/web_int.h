@@ -20,6 +20,7 @@ enum {
     QUERY_BYTES = 8000,
     LINK_QUEUE = 64 << 20,
     TICK_MS = 250,
+    WHEEL = 64, /* slots of a second in which event streams are looked at */
 };
 #define READ_TIME SECONDS(30)  /* to send a whole request, or to stay idle between two */
 #define WRITE_TIME SECONDS(60) /* to take the answer */
@@ -29,8 +30,9 @@ struct conn {
     struct list node; /* under lock */
     int fd;           /* set once; ours to shut down while in the list */
     mono_us deadline; /* under lock; of reading or writing; 0: the request's own counts */
-    char by[200];     /* set once */
+    char by[96];      /* set once */
     bool is_metrics;  /* set once */
+    bool is_busy;     /* under lock: a person's request is under way */
 };
 
 enum phase {
@@ -56,6 +58,26 @@ struct request {
     struct buf answer; /* under lock while WAITING */
 };
 
+/* What serves people (people_int.h). */
+struct certificate;
+struct people {
+    struct web_people is; /* under lock */
+    unsigned n_daemons;   /* set once */
+    struct MHD_Daemon *daemons[WEB_LISTENERS_MAX];
+    struct certificate *certificate;         /* under lock; the latest, older ones behind it */
+    struct map *calls;                       /* under lock: tag -> struct call */
+    struct map *peers, *watched;             /* under lock */
+    struct list uploads;                     /* under lock: bytes of theirs are with core */
+    unsigned n_conns, n_requests, n_streams; /* under lock */
+    size_t n_held;            /* under lock: bytes in memory, or with core unanswered */
+    uint64_t n_answered;      /* under lock; since the start */
+    struct list wheel[WHEEL]; /* under lock: streams, by the second of the next look */
+    int64_t wheel_at;         /* loop only: the second that was looked at last */
+    struct net_timer *pace;   /* loop only */
+    bool is_pacing;           /* under lock: the timer is set or about to be */
+    bool is_posted;           /* under lock: a task for the loop is on its way */
+};
+
 struct web_server {
     struct net_loop *loop;
     struct web_options o;
@@ -63,15 +85,17 @@ struct web_server {
     struct net_timer *tick;             /* loop only */
     struct list conns;                  /* under lock */
     pthread_mutex_t lock;
-    struct net_link *link;   /* under lock: opened and closed by the loop */
-    struct map *waiting;     /* under lock: tag -> struct request */
-    uint64_t last_tag;       /* under lock */
-    unsigned n_requests;     /* under lock */
-    size_t n_bytes;          /* under lock: bodies and answers in memory */
-    bool is_stopping;        /* under lock */
-    uint64_t n_answered;     /* under lock; since the start */
+    struct net_link *link; /* under lock: opened and closed by the loop */
+    struct map *waiting;   /* under lock: tag -> struct request */
+    uint64_t last_tag;     /* under lock */
+    unsigned n_requests;   /* under lock */
+    size_t n_bytes;        /* under lock: bodies and answers in memory */
+    bool is_stopping;      /* under lock */
+    uint64_t n_answered;   /* under lock; since the start */
+    struct people people;
     mono_us report_at;       /* loop only */
     mono_us stop_at;         /* loop only */
+    bool is_closing;         /* loop only */
     void (*done)(void *arg); /* loop only */
     void *done_arg;
 };
