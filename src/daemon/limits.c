@@ -31,6 +31,12 @@ static const struct {
     {REFUSE_PRIMARY_BUSY, "queue.per_primary"},
     {REFUSE_COURIER_JOBS, "courier.jobs"},
     {REFUSE_ADMIN_BUSY, "limits.admin_requests"},
+    {REFUSE_WEB_CONN_TOTAL, "https.connections"},
+    {REFUSE_WEB_CONN_ADDRESS, "https.connections_per_address"},
+    {REFUSE_WEB_BUSY, "https.requests"},
+    {REFUSE_WEB_ADDRESS, "https.requests_per_address"},
+    {REFUSE_WEB_BYTES, "https.bytes"},
+    {REFUSE_WEB_STREAMS, "https.streams_per_person"},
 };
 
 void limits_apply(const struct settings *s)

@@ -13,6 +13,8 @@ enum {
     SETTINGS_LISTENS_MAX = 16,
     SETTINGS_NETWORKS_MAX = 32, /* entries of one list of networks */
     SETTINGS_ADDRESSES_MAX = 8, /* entries of one list of addresses */
+    SETTINGS_ORIGINS_MAX = 8,   /* entries of one list of web sites */
+    SETTINGS_ORIGIN_BYTES = 264,
     SETTINGS_PROBLEMS_MAX = 16, /* told at once; more are counted */
     SETTINGS_PATH_MAX = 256,
     SETTINGS_GATES_MAX = 8,
@@ -41,6 +43,12 @@ struct settings_address {
 struct settings_addresses {
     uint32_t n;
     struct settings_address list[SETTINGS_ADDRESSES_MAX];
+};
+
+/* Web sites: "https://mail.example.com", lower case, terminated. */
+struct settings_origins {
+    uint32_t n;
+    char list[SETTINGS_ORIGINS_MAX][SETTINGS_ORIGIN_BYTES];
 };
 
 enum settings_service {
@@ -107,6 +115,17 @@ struct settings {
         uint64_t time_message_us;
         uint64_t admin_requests;
     } limits;
+    struct {
+        char url[SETTINGS_ORIGIN_BYTES]; /* "": as the request says */
+        struct settings_origins origins;
+        struct settings_networks proxies;
+        uint64_t connections;
+        uint64_t connections_per_address;
+        uint64_t requests;
+        uint64_t requests_per_address;
+        uint64_t bytes;
+        uint64_t streams_per_person;
+    } https;
     struct {
         uint64_t segment_bytes;
         uint64_t pool;

@@ -16,6 +16,8 @@ enum settings_type {
     SETTINGS_LEVEL,     /* uint32_t */
     SETTINGS_NETWORKS,  /* struct settings_networks */
     SETTINGS_ADDRESSES, /* struct settings_addresses */
+    SETTINGS_ORIGIN,    /* a web site, or "" where the default is "": char[] */
+    SETTINGS_ORIGINS,   /* struct settings_origins */
     SETTINGS_LISTENS,   /* struct settings_listen[], n_listens beside it */
 };
 

@@ -123,7 +123,8 @@ static void read_scalar(struct reading *r, const yaml_node_t *node, const char *
 static void read_value(struct reading *r, const yaml_node_t *node, const char *key,
                        const struct settings_row *row, void *field)
 {
-    if (row->type != SETTINGS_NETWORKS && row->type != SETTINGS_ADDRESSES) {
+    if (row->type != SETTINGS_NETWORKS && row->type != SETTINGS_ADDRESSES &&
+        row->type != SETTINGS_ORIGINS) {
         read_scalar(r, node, key, row, field);
         return;
     }
@@ -337,18 +338,22 @@ static void check_listen(struct reading *r, struct settings_listen *l, bool is_t
         settings_problem_add(r->problems, l->line,
                              "Set tls.certificate and tls.key, or write tls: none.",
                              "listen: %s with TLS, but there is no certificate", name);
-    if (l->tls == SETTINGS_TLS_NONE && l->service == SETTINGS_SUBMISSION &&
-        !settings_address_is_loopback(&l->at))
+    if (l->tls == SETTINGS_TLS_NONE && !settings_address_is_loopback(&l->at) &&
+        (l->service == SETTINGS_SUBMISSION || l->service == SETTINGS_HTTPS))
         settings_problem_add(r->problems, l->line,
-                             "Write tls: starttls or implicit; none is for 127.0.0.1 and ::1 only.",
-                             "listen: submission without TLS would show passwords to everybody");
+                             l->service == SETTINGS_HTTPS
+                                 ? "Write tls: implicit; none is for 127.0.0.1 and ::1 only."
+                                 : "Write tls: starttls or implicit; none is for 127.0.0.1 and ::1 "
+                                   "only.",
+                             "listen: %s without TLS would show passwords to everybody", name);
     if ((l->service == SETTINGS_METRICS && l->tls != SETTINGS_TLS_NONE) ||
         (is_web && l->tls == SETTINGS_TLS_STARTTLS))
         settings_problem_add(r->problems, l->line,
                              "https takes none or implicit, metrics only none.",
                              "listen: this tls is not possible for %s", name);
-    if ((is_web && l->xclient.n > 0) || (l->service == SETTINGS_METRICS && l->proxy.n > 0))
-        settings_problem_add(r->problems, l->line, "Remove the list.",
+    if (is_web && (l->xclient.n > 0 || l->proxy.n > 0))
+        settings_problem_add(r->problems, l->line,
+                             "Remove the list. Web proxies belong in https.proxies.",
                              "listen: proxy or xclient is not possible for %s", name);
 }
 

@@ -106,6 +106,42 @@ static bool word_set(const struct settings_row *row, struct slice text, void *fi
     return true;
 }
 
+/* scheme "://" name [":" port], in lower case: as browsers write it in Origin (RFC 6454). */
+static bool origin_parse(struct slice text, char ret[SETTINGS_ORIGIN_BYTES])
+{
+    struct slice port, host = text;
+    uint64_t number = 1;
+    if (slice_istarts(text, SLICE("https://")))
+        host = slice_skip(text, 8);
+    else if (slice_istarts(text, SLICE("http://")))
+        host = slice_skip(text, 7);
+    bool has_port = slice_find(host, ':') >= 0;
+    struct slice name = slice_cut(host, ':', &port);
+    if (host.n == text.n || name.n == 0 || name.n > 253 || text.n >= SETTINGS_ORIGIN_BYTES ||
+        (has_port && (!slice_u64(port, 65535, &number) || number == 0)))
+        return false;
+    for (size_t i = 0; i < name.n; i++)
+        if (!is_label_byte(ascii_lower(name.p[i])) && name.p[i] != '.')
+            return false;
+    memset(ret, 0, SETTINGS_ORIGIN_BYTES);
+    for (size_t i = 0; i < text.n; i++)
+        ret[i] = ascii_lower(text.p[i]);
+    return true;
+}
+
+static bool origin_set(const struct settings_row *row, struct slice text, void *field,
+                       struct errinfo *why)
+{
+    char origin[SETTINGS_ORIGIN_BYTES];
+    if (text.n == 0)
+        return text_keep(row, text, field);
+    if (!origin_parse(text, origin)) {
+        (void)err_set(why, ERR_INVALID, "is no web site");
+        return false;
+    }
+    return text_keep(row, slice_str(origin), field);
+}
+
 /* What the file may not say, another process may not either. */
 static bool text_is_valid(const struct settings_row *row, const void *field)
 {
@@ -118,6 +154,8 @@ static bool text_is_valid(const struct settings_row *row, const void *field)
         return name_set(row, text, scratch, NULL);
     if (row->type == SETTINGS_PATH)
         return path_set(row, text, scratch, NULL);
+    if (row->type == SETTINGS_ORIGIN)
+        return origin_set(row, text, scratch, NULL);
     return word_set(row, text, scratch, NULL);
 }
 
@@ -272,6 +310,47 @@ static void level_text(const struct settings_row *row, const void *field, struct
     uint32_t level;
     memcpy(&level, field, sizeof(level));
     buf_adds(ret, slice_str(level_is_valid(row, field) ? levels[level] : "unknown"));
+}
+
+/* ---- web sites ---- */
+
+static bool origins_set(const struct settings_row *, struct slice text, void *field,
+                        struct errinfo *why)
+{
+    struct settings_origins *list = field;
+    char origin[SETTINGS_ORIGIN_BYTES];
+    if (!origin_parse(text, origin)) {
+        (void)err_set(why, ERR_INVALID, "is no web site");
+        return false;
+    }
+    if (list->n == SETTINGS_ORIGINS_MAX) {
+        (void)err_set(why, ERR_INVALID, "is one web site too many");
+        return false;
+    }
+    memcpy(list->list[list->n++], origin, sizeof(origin));
+    return true;
+}
+
+static bool origins_is_valid(const struct settings_row *, const void *field)
+{
+    const struct settings_origins *list = field;
+    char scratch[SETTINGS_ORIGIN_BYTES];
+    if (list->n > SETTINGS_ORIGINS_MAX)
+        return false;
+    for (uint32_t i = 0; i < list->n; i++)
+        if (!memchr(list->list[i], '\0', SETTINGS_ORIGIN_BYTES) ||
+            !origin_parse(slice_str(list->list[i]), scratch))
+            return false;
+    return true;
+}
+
+static void origins_text(const struct settings_row *, const void *field, struct buf *ret)
+{
+    const struct settings_origins *list = field;
+    buf_addc(ret, '[');
+    for (uint32_t i = 0; i < list->n; i++)
+        buf_addf(ret, "%s\"%s\"", i ? ", " : "", list->list[i]);
+    buf_addc(ret, ']');
 }
 
 /* ---- addresses and networks ---- */
@@ -486,6 +565,11 @@ static const struct {
     [SETTINGS_ADDRESSES] = {addresses_set, addresses_is_valid, addresses_text,
                             "a list of at most 8 addresses with ports such as "
                             "[127.0.0.1:53, \"[::1]:53\"]"},
+    [SETTINGS_ORIGIN] = {origin_set, text_is_valid, text_text,
+                         "https:// and a name, without a path, such as https://mail.example.com"},
+    [SETTINGS_ORIGINS] = {origins_set, origins_is_valid, origins_text,
+                          "a list of at most 8 web sites without paths such as "
+                          "[https://webmail.example.com]"},
 };
 
 bool settings_value_set(const struct settings_row *row, struct slice text, void *field,

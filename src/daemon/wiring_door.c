@@ -1,4 +1,5 @@
-/* Circuit of the door: HTTP of the administration's socket and of the figures -> link -> core. */
+/* Circuit of the door: HTTP of the administration's socket, of the figures and of people -> link ->
+ * core. */
 #include "daemon/child.h"
 
 #include "web/web.h"
@@ -23,6 +24,32 @@ static void door_before_sandbox(struct child *c)
     child_set_state(c, s);
 }
 
+static struct web_people people_of(const struct settings *s)
+{
+    struct web_people p = {
+        .n_origins = s->https.origins.n,
+        .n_proxies = s->https.proxies.n,
+        .n_conns_max = (unsigned)s->https.connections,
+        .n_conns_per_address = (unsigned)s->https.connections_per_address,
+        .n_requests_max = (unsigned)s->https.requests,
+        .n_requests_per_address = (unsigned)s->https.requests_per_address,
+        .n_streams_per_person = (unsigned)s->https.streams_per_person,
+        .n_bytes_max = s->https.bytes,
+    };
+    memcpy(p.url, s->https.url, sizeof(p.url));
+    memcpy(p.origins, s->https.origins.list, sizeof(p.origins));
+    for (uint32_t i = 0; i < s->https.proxies.n; i++) {
+        p.proxies[i].n_bytes = s->https.proxies.list[i].n_bytes;
+        p.proxies[i].prefix = s->https.proxies.list[i].prefix;
+        memcpy(p.proxies[i].bytes, s->https.proxies.list[i].bytes, sizeof(p.proxies[i].bytes));
+    }
+    return p;
+}
+static_assert((int)WEB_ORIGINS_MAX == (int)SETTINGS_ORIGINS_MAX, "copied as a whole");
+static_assert((int)WEB_ORIGIN_BYTES == (int)SETTINGS_ORIGIN_BYTES, "copied as a whole");
+static_assert((int)WEB_PROXIES_MAX == (int)SETTINGS_NETWORKS_MAX, "no proxy is left out");
+static_assert((int)WEB_LISTENERS_MAX == (int)SETTINGS_LISTENS_MAX, "no listener is left out");
+
 static void door_start(struct child *c)
 {
     struct door_state *s = child_state(c);
@@ -30,6 +57,9 @@ static void door_start(struct child *c)
                             .metrics_fd = -1,
                             .n_requests_max = (unsigned)child_settings(c)->limits.admin_requests,
                             .names = s->names,
+                            .people = people_of(child_settings(c)),
+                            .certificate = child_file(c, CHILD_CERTIFICATE),
+                            .key = child_file(c, CHILD_KEY),
                             .nonsense = on_nonsense,
                             .arg = c};
     struct errinfo ei;
@@ -39,11 +69,14 @@ static void door_start(struct child *c)
             o.admin_fd = l.fd;
         else if (l.settings->service == SETTINGS_METRICS && o.metrics_fd < 0)
             o.metrics_fd = l.fd;
+        else if (l.settings->service == SETTINGS_METRICS)
+            (void)close(l.fd); /* one is served */
         else
-            (void)close(l.fd); /* https: its room comes with the mailboxes */
+            o.listeners[o.n_listeners++] =
+                (struct web_listener){l.fd, l.settings->tls != SETTINGS_TLS_NONE};
     }
     if (web_create(child_loop(c), &o, &s->server, &ei) != ERR_OK)
-        child_fail(c, "The administration cannot be served: %s", ei.text);
+        child_fail(c, "The administration and the mailboxes cannot be served: %s", ei.text);
     child_ready(c);
 }
 
@@ -73,7 +106,13 @@ static void door_stop(struct child *c)
 static void door_settings_changed(struct child *c)
 {
     struct door_state *s = child_state(c);
+    struct web_people people = people_of(child_settings(c));
+    struct slice certificate = child_file(c, CHILD_CERTIFICATE), key = child_file(c, CHILD_KEY);
+    struct errinfo ei;
     web_limit(s->server, (unsigned)child_settings(c)->limits.admin_requests);
+    web_people(s->server, &people);
+    if (certificate.n > 0 && web_certificate(s->server, certificate, key, &ei) != ERR_OK)
+        log_event(EV_SETTINGS, "what=tls why=%s", log_text(slice_str(ei.text))); /* the old stays */
 }
 
 const struct role_wiring wiring_door = {

@@ -13,21 +13,25 @@
 #define SMTP "listen: [{for: smtp, at: 127.0.0.1:25}]\n"
 #define GOOD NODE SMTP
 
-static const char sample[] = "node: {name: MX1.Staffetta.Example, data: /srv/mail}\n"
-                             "network:\n"
-                             "  internet: true\n"
-                             "  allow: [192.0.2.0/24, 2001:db8::/32, 198.51.100.7]\n"
-                             "  resolver: [127.0.0.1:53, \"[::1]:5353\"]\n"
-                             "listen:\n"
-                             "  - {for: smtp, at: 0.0.0.0:25, proxy: [10.0.0.0/8]}\n"
-                             "  - {for: submission, at: \"[::]:465\", tls: implicit}\n"
-                             "  - {for: https, at: 0.0.0.0:443}\n"
-                             "  - {for: metrics, at: 127.0.0.1:9100}\n"
-                             "tls: {certificate: /etc/c.pem, key: /etc/k.pem}\n"
-                             "limits: {message: 25 MiB, time_command: 2 min, hops: 30}\n"
-                             "store: {free_percent: 5 %, alarm_percent: 15}\n"
-                             "log: {level: debug}\n"
-                             "admin: {socket: /run/x.sock, group: mail-admins}\n";
+static const char sample[] =
+    "node: {name: MX1.Staffetta.Example, data: /srv/mail}\n"
+    "network:\n"
+    "  internet: true\n"
+    "  allow: [192.0.2.0/24, 2001:db8::/32, 198.51.100.7]\n"
+    "  resolver: [127.0.0.1:53, \"[::1]:5353\"]\n"
+    "listen:\n"
+    "  - {for: smtp, at: 0.0.0.0:25, proxy: [10.0.0.0/8]}\n"
+    "  - {for: submission, at: \"[::]:465\", tls: implicit}\n"
+    "  - {for: https, at: 0.0.0.0:443}\n"
+    "  - {for: metrics, at: 127.0.0.1:9100}\n"
+    "tls: {certificate: /etc/c.pem, key: /etc/k.pem}\n"
+    "limits: {message: 25 MiB, time_command: 2 min, hops: 30}\n"
+    "store: {free_percent: 5 %, alarm_percent: 15}\n"
+    "https: {url: \"HTTPS://Mail.Example.com\",\n"
+    "  origins: [\"https://web.example.com:8443\", \"http://localhost\"],\n"
+    "  proxies: [127.0.0.1], bytes: 1 GiB}\n"
+    "log: {level: debug}\n"
+    "admin: {socket: /run/x.sock, group: mail-admins}\n";
 
 struct parsed {
     struct settings s;
@@ -196,6 +200,16 @@ static void wrong_files_are_told_with_line_and_reason(void **)
          "star"},
         {NODE "listen: [{for: https, at: 127.0.0.1:443}]\n", 2, "no certificate", "tls: none"},
         {NODE "listen: [{for: submission, at: 0.0.0.0:587, tls: none}]\n", 2, "passwords", "::1"},
+        {NODE "listen: [{for: https, at: 0.0.0.0:443, tls: none}]\n", 2, "https without TLS",
+         "::1"},
+        {NODE "listen: [{for: https, at: 127.0.0.1:8080, tls: none, proxy: [10.0.0.0/8]}]\n", 2,
+         "proxy", "https.proxies"},
+        {GOOD "https: {url: mail.example.com}\n", 3, "is no web site", "https://"},
+        {GOOD "https: {url: \"https://mail.example.com/jmap\"}\n", 3, "is no web site", "a path"},
+        {GOOD "https: {origins: [\"*\"]}\n", 3, "is no web site", "at most 8"},
+        {GOOD "https: {origins: [\"https://a b\"]}\n", 3, "is no web site", "at most 8"},
+        {GOOD "https: {origins: [\"https://a:0\"]}\n", 3, "is no web site", "at most 8"},
+        {GOOD "https: {origins: \"https://a.example\"}\n", 3, "is not a list", "at most 8"},
         {NODE "listen: [{for: metrics, at: 127.0.0.1:9, xclient: [10.0.0.0/8]}]\n", 2, "metrics",
          "Remove"},
         {NODE "listen: [{for: smtp, at: 127.0.0.1:25},\n {for: metrics, at: 127.0.0.1:25}]\n", 3,
