@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import decide  # noqa: E402
 import sides  # noqa: E402
+import streams  # noqa: E402
 from harness import load, netns  # noqa: E402
 from harness.certs import Authority  # noqa: E402
 from harness.measure import (CpuGroup, Disk, Syncs, disk_limit, private_mounts,  # noqa: E402
@@ -326,7 +327,7 @@ def target_text(figure):
 
 
 def chosen(names):
-    every = FIGURES + decide.FIGURES
+    every = FIGURES + decide.FIGURES + streams.FIGURES
     if not names:
         return list(every)
     found = [figure for figure in every
