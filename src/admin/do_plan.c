@@ -140,8 +140,6 @@ static void read_plan(const struct admin_call *c, struct dir_plan *p)
 
 static const char *what_is_wrong(const struct dir_plan *p)
 {
-    if (p->is_return_append)
-        return "giving back straight into the folders is not there yet: method is smtp";
     if (p->bad_for_suspect == 0 || p->good_for_ready == 0)
         return "a primary cannot change its state on no evidence at all: bad_for_suspect and "
                "good_for_ready are at least 1";

@@ -248,6 +248,7 @@ void desk_mailback_tick(struct desk *d, mono_us now)
     const struct directory_primary *p;
     size_t at = 0;
     desk_giving_tick(d, now);
+    desk_append_tick(d, now);
     while ((p = directory_next_primary(d->directory, &at))) {
         struct mailback_line *line = line_of(d, p->id);
         const struct desk_primary *state = desk_primary(d, p->id);
@@ -448,7 +449,11 @@ void desk_mailback(void *arg, const struct admin_mailback_order *o,
 void desk_mailback_create(struct desk *d)
 {
     d->mailbacks = mem_new(sizeof(*d->mailbacks));
-    *d->mailbacks = (struct desk_mailbacks){map_create(), map_create(), map_create(), 0};
+    *d->mailbacks = (struct desk_mailbacks){.lines = map_create(),
+                                            .boxes = map_create(),
+                                            .givings = map_create(),
+                                            .appends = map_create(),
+                                            .lost = mono_now()};
 }
 
 void desk_mailback_clear(struct desk *d)
@@ -471,6 +476,7 @@ void desk_mailback_clear(struct desk *d)
         mem_free(&line->todo);
         mem_free(&line);
     }
+    desk_append_clear(d);
     map_destroy(&m->givings);
     map_destroy(&m->boxes);
     map_destroy(&m->lines);

@@ -237,7 +237,9 @@ bool desk_mailback_did(struct desk *d, struct net_frame *f)
     bool is_any = false;
     if (f->payload.n > ANSWER_BYTES || !ipc_mailbox_did_unpack(f->payload, a, &did))
         return false;
-    if (!g || g->phase != GIVING_ASKING)
+    if (!g)
+        return desk_append_did(d, f->tag, &did);
+    if (g->phase != GIVING_ASKING)
         return true; /* nobody waits for it any more */
     if (!take_results(g, &did, &is_any))
         return false;
@@ -283,4 +285,5 @@ void desk_mailback_lost(struct desk *d)
     while (map_next(d->mailbacks->givings, &at, NULL, &value))
         ((struct giving *)value)->until = 0;
     give_up(d, 0, "our process that speaks with mailboxes ended in the middle of it");
+    desk_append_lost(d);
 }

@@ -127,6 +127,8 @@ struct desk_mailbacks {
     struct map *lines;   /* primary -> struct mailback_line */
     struct map *boxes;   /* person -> struct mailback_box */
     struct map *givings; /* tag -> struct giving */
+    struct map *appends; /* primary -> struct append_line: desk_append.c */
+    mono_us lost;        /* when the liaison went away last, or we began */
     unsigned n_asked;    /* givings that people wait for */
 };
 
@@ -144,6 +146,13 @@ struct giving *desk_giving_begin(struct desk *d, enum giving_what what, uint64_t
 void desk_giving_kept(struct giving *g, enum err err);
 void desk_giving_destroy(struct giving *g);
 void desk_giving_tick(struct desk *d, mono_us now);
+
+/* ---- desk_append.c: mail that waited goes into mailboxes ---- */
+/* False: nonsense. */
+bool desk_append_did(struct desk *d, uint64_t tag, const struct ipc_mailbox_did *did);
+void desk_append_tick(struct desk *d, mono_us now);
+void desk_append_lost(struct desk *d);
+void desk_append_clear(struct desk *d);
 
 /* ---- desk_mailback_look.c ---- */
 void desk_mailback_look(struct worker_job *job, struct store_reader *reader);

@@ -64,6 +64,8 @@ static bool has_room(struct desk *d, size_t n)
 bool desk_deliver(void *arg, const struct queue_job *job)
 {
     struct desk *d = arg;
+    if (desk_append_deliver(d, job))
+        return true;
     if (!d->courier.link)
         return false;
     struct arena *arena = arena_create(1 << 20);

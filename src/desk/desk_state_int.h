@@ -107,6 +107,8 @@ void desk_mailback_lost(struct desk *d); /* the liaison ended: its answers do no
 /* At start: how far each mailbox is. */
 enum err desk_mailback_load(struct desk *d, struct store_reader *reader, struct errinfo *ei);
 void desk_mailback_clear(struct desk *d);
+/* desk_append.c: a delivery that goes straight into the mailboxes. False: it goes by SMTP. */
+bool desk_append_deliver(struct desk *d, const struct queue_job *job);
 
 /* ---- desk_evidence.c: what was seen is written down ---- */
 void desk_evidence_note(struct desk *d, struct desk_primary *p, enum continuity_evidence e,

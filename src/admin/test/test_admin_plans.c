@@ -42,7 +42,7 @@ static void nonsense_is_no_plan(void **)
 {
     static const char *const wrong[] = {
         "{\"bad_for_suspect\":0,\"why\":\"x\"}", "{\"suspect_within\":0,\"why\":\"x\"}",
-        "{\"method\":\"append\",\"why\":\"x\"}", "{\"tell_after\":500,\"why\":\"x\"}",
+        "{\"method\":\"pigeon\",\"why\":\"x\"}", "{\"tell_after\":500,\"why\":\"x\"}",
         "{\"canary_every\":1,\"why\":\"x\"}",    "{\"emergency_after\":60}",
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
