@@ -8,6 +8,7 @@ struct preview {
     /* the rate last seen */
     uint64_t primary, rate_1000;
     utc_ms rate_at;
+    bool is_append; /* the plan in force says so */
 };
 
 static bool count_row(void *arg, const struct store_row *row)
@@ -46,6 +47,20 @@ static bool find_rate(void *arg, const struct record_object *o)
     return true;
 }
 
+/* Of the versions the last one that was approved is in force. */
+static bool see_plan(void *arg, const struct record_object *o)
+{
+    struct preview *p = arg;
+    SCOPED(arena_destroy) struct arena *a = arena_create(4 << 20);
+    struct dir_plans f;
+    if (o->id != p->primary || o->is_removed || !dir_plans_unpack(o->body, a, &f))
+        return true;
+    for (uint32_t i = 0; i < f.n_versions; i++)
+        if (f.versions[i].approved_at)
+            p->is_append = f.versions[i].is_return_append;
+    return false;
+}
+
 static uint64_t seconds_for(const struct preview *p)
 {
     return p->rate_1000 ? 1 + p->n_messages * 1000 / p->rate_1000 : 0;
@@ -69,9 +84,11 @@ static void say(const struct preview *p, struct slice name, struct buf *b)
         buf_addf(b, " %s (", p->n_messages == 1 ? "message" : "messages");
         add_size(b, p->bytes);
         buf_addf(b,
-                 ") for %zu %s would go to " SLICE_FMT " by SMTP: new mail first, then essential "
+                 ") for %zu %s would go to " SLICE_FMT " %s: new mail first, then essential "
                  "mailboxes, within these the oldest first.",
-                 n_boxes, n_boxes == 1 ? "mailbox" : "mailboxes", SLICE_ARG(name));
+                 n_boxes, n_boxes == 1 ? "mailbox" : "mailboxes", SLICE_ARG(name),
+                 p->is_append ? "straight into the mailboxes by IMAP (other recipients by SMTP)"
+                              : "by SMTP");
         if (p->rate_1000) {
             buf_addf(b, " That takes about ");
             add_duration(b, (utc_ms)seconds_for(p) * 1000);
@@ -109,7 +126,7 @@ static void write_preview(struct admin_call *c, const struct preview *p, const s
     out_text(j, "primary", name);
     out_text(j, "zone", names_zone(names, names_tenant_of(names, p->primary)));
     out_text(j, "text", buf_slice(&text));
-    out_word(j, "method", "smtp");
+    out_word(j, "method", p->is_append ? "append" : "smtp");
     out_number(j, "messages", p->n_messages);
     out_number(j, "recipients", p->n_rows);
     out_number(j, "bytes", p->bytes);
@@ -135,6 +152,8 @@ static enum err look(struct admin_call *c, struct preview *p, struct errinfo *ei
     enum err err = store_each_row(c->reader, &open, count_row, p, ei);
     if (err == ERR_OK)
         err = store_each_object(c->reader, OBJECT_EPISODE, find_rate, p, ei);
+    if (err == ERR_OK)
+        err = store_each_object(c->reader, OBJECT_PLAN, see_plan, p, ei);
     return err == ERR_OK ? boxes_sort(&p->boxes, ei) : err;
 }
 

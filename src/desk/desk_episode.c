@@ -234,6 +234,8 @@ void desk_episode_note(struct desk *d, const struct desk_primary *p, enum contin
 {
     struct episode_news news = {
         .primary = p->id, .p = &p->p, .old = old, .now = utc_now(), .by = by, .why = why};
+    if (p->p.state == STATE_RETURNING)
+        desk_mailback_round(d, p->id, p->p.since, true);
     note(d, &news);
 }
 
@@ -243,7 +245,11 @@ void desk_episode_load(struct desk *d, const struct record_object *o)
 {
     SCOPED(arena_destroy) struct arena *a = arena_create(1 << 20);
     struct episode e;
-    if (o->is_removed || !episode_unpack(o->body, a, &e) || e.phase == EPISODE_CLOSED)
+    if (o->is_removed || !episode_unpack(o->body, a, &e))
+        return;
+    if (e.return_at)
+        desk_mailback_round(d, e.primary, e.return_at, e.phase != EPISODE_CLOSED);
+    if (e.phase == EPISODE_CLOSED)
         return;
     struct desk_episode *mine = create(d, o->id, e.primary);
     buf_add(&mine->packed, o->body.p, o->body.n);

@@ -251,14 +251,19 @@ void desk_mailback_tick(struct desk *d, mono_us now)
     desk_append_tick(d, now);
     while ((p = directory_next_primary(d->directory, &at))) {
         struct mailback_line *line = line_of(d, p->id);
-        const struct desk_primary *state = desk_primary(d, p->id);
-        if (state->p.state == STATE_RETURNING && line->round != state->p.since) {
-            line->round = state->p.since;
-            line->n_given = 0;
-            line->next = line->next_walk = 0;
-        }
         go_on(d, line, now);
     }
+}
+
+void desk_mailback_round(struct desk *d, uint64_t primary, utc_ms begun, bool is_new)
+{
+    struct mailback_line *line = line_of(d, primary);
+    if (begun <= line->round)
+        return;
+    line->round = begun;
+    line->told = is_new ? 0 : begun;
+    line->n_given = 0;
+    line->next = line->next_walk = 0;
 }
 
 void desk_mailback_soon(struct desk *d, uint64_t account)

@@ -118,7 +118,7 @@ struct mailback_line {
     size_t n_todo, cap_todo, at;
     mono_us next, next_walk;
     unsigned n_failed; /* batches in a row */
-    utc_ms round;      /* when giving back began; 0: not since this program did */
+    utc_ms round;      /* when giving back began; 0: never */
     utc_ms told;       /* the last one that people were told of */
     uint64_t n_given;  /* changes in this round */
 };

@@ -98,6 +98,9 @@ void desk_mailback(void *arg, const struct admin_mailback_order *o,
                                 const char *why),
                    void *cookie);
 void desk_mailback_create(struct desk *d); /* before anything is loaded */
+/* Giving back to this primary began then: what is counted is of this time. is_new: people have not
+ * heard of its end. */
+void desk_mailback_round(struct desk *d, uint64_t primary, utc_ms begun, bool is_new);
 /* A person changed something in this account: worth a look soon. Loop. */
 void desk_mailback_soon(struct desk *d, uint64_t account);
 void desk_mailback_tick(struct desk *d, mono_us now);

@@ -172,3 +172,25 @@ def test_whoever_dies_meanwhile_nothing_is_there_twice(stage, company, directory
 
     wait_for(whole, "everything is given back", 90, pause=0.5)
     assert len(names(primary, "Drafts")) == count
+
+
+def test_what_waited_goes_straight_into_the_mailboxes_where_the_plan_says_so(company):
+    node, primary = company
+    open_mailboxes(node, primary)
+    node.must("plan", "set", "exchange", "--method", "append", "--why", "folders count")
+    node.must("plan", "approve", "exchange")
+    node.must("state", "emergency", "exchange", "--why", "it burns")
+    for name in ("one", "two", "three"):
+        assert Story(node).send(name).is_ok
+    assert node.must("state", "preview", "exchange")["method"] == "append"
+    did(node, "seen=two@outside.test", "drop=three@outside.test")
+    node.must("state", "return", "exchange", "--why", "it is out")
+    given(node, 2)
+    assert sorted(names(primary)) == ["one", "two"]
+    assert "\\Seen" in names(primary)["two"] and "\\Seen" not in names(primary)["one"]
+    assert list(names(primary, "Trash")) == ["three"]
+    assert "remote=imap" in node.log() and 'remote="127.0.0.1[' not in node.log()
+    assert node.must("ledger")["balanced"]
+    report = node.must("state", "report", "exchange")
+    assert report["changes"]["given"] == 2 and report["changes"]["waiting"] == 0
+    assert any("WHAT PEOPLE DID HERE" in line for line in report["text"])

@@ -261,6 +261,16 @@ static void the_preview_says_what_would_go_where_and_how_long_it_takes(void **)
     fake_expect("GET", "/v1/state/lotus/preview", "", 404, "no mail system");
 }
 
+static void the_preview_knows_the_method_of_the_plan_in_force(void **)
+{
+    EXPECT("/v1/state/exchange/preview", "\"method\":\"smtp\"");
+    fake_do("PATCH", "/v1/primaries/exchange/plan", "{\"method\":\"append\",\"why\":\"x\"}");
+    EXPECT("/v1/state/exchange/preview", "\"method\":\"smtp\"");
+    fake_do("POST", "/v1/primaries/exchange/plan/approve", "");
+    row(200000, DISPOSITION_WAITING, 0, "luca@rossi.example");
+    EXPECT("/v1/state/exchange/preview", "\"method\":\"append\"", "by IMAP");
+}
+
 static void a_group_is_as_essential_as_its_members(void **)
 {
     row(201000, DISPOSITION_WAITING, 0, "luca@rossi.example");
@@ -385,6 +395,7 @@ int main(void)
         TEST(each_message_is_listed_with_its_fate_in_pages),
         TEST(the_list_is_newest_first_and_knows_no_mere_suspicion),
         TEST(the_preview_says_what_would_go_where_and_how_long_it_takes),
+        TEST(the_preview_knows_the_method_of_the_plan_in_force),
         TEST(a_group_is_as_essential_as_its_members),
         TEST(progress_is_shown_while_something_is_given_back),
         TEST(what_people_did_is_in_the_statement),
