@@ -268,19 +268,26 @@ static void plan_append(struct looking *l, struct mailback_change *c)
         hold(c, MAILBACK_REFUSED, SLICE("it is larger than what can be given back into a mailbox"));
 }
 
+/* Of a message that others sent: what was done with it waits until it is there itself. */
+static void plan_received(struct looking *l, struct mailback_change *c)
+{
+    if (l->is_there || l->is_coming)
+        plan_set(l, c);
+    if (!l->is_there && c->verdict == MAILBACK_DO)
+        hold(c, MAILBACK_WAITS, SLICE("the message itself waits for being delivered there"));
+}
+
 static void plan(struct looking *l, struct mailback_change *c)
 {
     bool is_given = !c->was_left && l->e.created <= l->g->since.modseq;
     if (is_gone_by_rule(l))
         return;
     say_which(l, c);
-    if (l->has_row && l->is_there)
+    if (l->has_row)
+        plan_received(l, c);
+    else if (is_given || (c->was_left && l->e.is_gone))
         plan_set(l, c);
-    else if (l->has_row && l->is_coming)
-        hold(c, MAILBACK_WAITS, SLICE("the message itself waits for being delivered there"));
-    else if (!l->has_row && (is_given || (c->was_left && l->e.is_gone)))
-        plan_set(l, c);
-    else if (!l->has_row && !l->e.is_gone)
+    else if (!l->e.is_gone)
         plan_append(l, c);
 }
 

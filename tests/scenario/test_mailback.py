@@ -5,8 +5,10 @@ import time
 
 import pytest
 
+from harness import netns
 from harness.peers import Primary
 from harness.process import build_dir, run, wait_for
+from jmap_client import Client
 from story import ALICE, Story
 
 pytestmark = pytest.mark.usefixtures("network")
@@ -194,3 +196,59 @@ def test_what_waited_goes_straight_into_the_mailboxes_where_the_plan_says_so(com
     report = node.must("state", "report", "exchange")
     assert report["changes"]["given"] == 2 and report["changes"]["waiting"] == 0
     assert any("WHAT PEOPLE DID HERE" in line for line in report["text"])
+
+
+@pytest.fixture
+def phone(stage):
+    """(node, primary, Alice's client): as people have it."""
+    primary = stage.start(Primary)
+    ports = [netns.free_port("127.0.0.1") for _ in range(2)]
+    node = stage.company(primary, settings={"listen": [
+        {"for": "smtp", "at": f"127.0.0.1:{ports[0]}"},
+        {"for": "https", "at": f"127.0.0.1:{ports[1]}", "tls": "none"}]})
+    made = node.must("person", "password", ALICE, "--generate")
+    open_mailboxes(node, primary)
+    return node, primary, Client(f"http://127.0.0.1:{ports[1]}", ALICE, made["password"])
+
+
+def draft(client, subject):
+    answer = client.call("Email/set", create={"d": {
+        "mailboxIds": {client.mailbox("drafts"): True}, "keywords": {"$draft": True, "$seen": True},
+        "subject": subject, "from": [{"email": ALICE}], "to": [{"email": "x@outside.test"}],
+        "textBody": [{"partId": "t", "type": "text/plain"}],
+        "header:X-Load-Id:asText": subject, "bodyValues": {"t": {"value": "Ciao"}}}})
+    return answer["created"]["d"]["id"]
+
+
+def test_a_day_on_the_phone_is_in_the_mailbox_when_the_mail_system_is_back(phone):
+    node, primary, alice = phone
+    node.must("state", "emergency", "exchange", "--why", "it burns")
+    story = Story(node)
+    for name in ("read", "filed", "thrown", "new"):
+        assert story.send(name).is_ok
+    ids = wait_for(lambda: (found := {one["subject"]: one["id"] for one in alice.list(
+        properties=("subject", "id"))}) and len(found) == 4 and found, "all are seen", 10)
+    box = alice.call("Mailbox/set", create={"c": {"name": "Clients"}})["created"]["c"]["id"]
+    first = draft(alice, "first")
+    alice.call("Email/set", update={
+        ids["read"]: {"keywords/$seen": True, "keywords/$answered": True},
+        ids["filed"]: {"mailboxIds": {box: True}},
+        ids["thrown"]: {"mailboxIds": {alice.mailbox("trash"): True}}})
+    alice.call("Email/set", destroy=[first])
+    draft(alice, "second")
+    assert node.must("mailbox", "show", ALICE)["waiting"] == 4
+
+    node.must("state", "return", "exchange", "--why", "it is out")
+    given(node, 4)
+    inbox = names(primary)
+    assert sorted(inbox) == ["new", "read"]
+    assert {"\\Seen", "\\Answered"} <= set(inbox["read"]) and "\\Seen" not in inbox["new"]
+    assert list(names(primary, "Clients")) == ["filed"]
+    assert list(names(primary, "Trash")) == ["thrown"]
+    assert list(names(primary, "Drafts")) == ["second"]
+
+    # And what is done afterwards goes by itself, soon.
+    alice.call("Email/set", update={ids["new"]: {"keywords/$flagged": True}})
+    wait_for(lambda: "\\Flagged" in names(primary)["new"], "flagged there too", 30, pause=0.2)
+    alice.call("Email/set", update={ids["read"]: {"keywords/$seen": None}})
+    wait_for(lambda: "\\Seen" not in names(primary)["read"], "unread there too", 30, pause=0.2)

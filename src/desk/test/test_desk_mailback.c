@@ -450,7 +450,9 @@ static void mail_that_waits_goes_before_what_was_done_with_it(void **)
     assert_int_equal(kit_decide(KIT_PRIMARY, EVIDENCE_SAY_EMERGENCY), ERR_OK);
     uint64_t id = kit_accept(kit->gate, &(struct kit_mail){.rcpts = {"anna@example.test"},
                                                            .message_id = "w@outside.test"});
+    uint64_t untouched = kit_accept(kit->gate, &(struct kit_mail){.rcpts = {"anna@example.test"}});
     assert_int_equal(kit_order(QUEUE_HOLD, id, 0), ERR_OK);
+    assert_int_equal(kit_order(QUEUE_HOLD, untouched, 0), ERR_OK);
     deeds_begin(&w);
     change(&w, id, EMAIL_SEEN, 0, false);
     deeds_end(&w);
