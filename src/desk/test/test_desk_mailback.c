@@ -494,6 +494,39 @@ static void nothing_goes_to_who_is_isolated_or_has_no_log_in(void **)
     assert_non_null(strstr(show().text, "isolated"));
 }
 
+/* All emails of a mailbox that is removed change at one number: more than a batch holds. */
+static void what_changed_at_one_number_goes_in_several_batches(void **)
+{
+    enum { N = 120 };
+    struct deeds w;
+    uint32_t n = 0;
+    found_company();
+    deeds_begin(&w);
+    make_boxes(&w);
+    for (unsigned i = 0; i < N; i++)
+        write_draft(&w, made_here(i), BOX_CLIENTS, EMAIL_SEEN);
+    deeds_end(&w);
+    while (n < N) {
+        struct question q = next_question();
+        n += q.todo.n_ops;
+        answer_well(&q);
+    }
+    (void)await_done(N);
+    deeds_begin(&w);
+    remove_box(&w, BOX_CLIENTS, "");
+    deeds_end(&w);
+    for (n = 0; n < N;) {
+        struct question q = next_question();
+        for (uint32_t i = 0; i < q.todo.n_ops; i++)
+            assert_int_equal(q.todo.ops[i].fate, IPC_FATE_TRASH);
+        n += q.todo.n_ops;
+        answer_well(&q);
+    }
+    assert_int_equal(n, N);
+    assert_int_equal(await_done(2 * N).told.n_done, 2 * N);
+    nothing_goes();
+}
+
 /* ---- what the answers do ---- */
 
 static void each_result_has_its_end(void **)
@@ -662,6 +695,7 @@ int main(void)
         TEST(what_rules_of_ours_took_away_goes_nowhere),
         TEST(mail_that_waits_goes_before_what_was_done_with_it),
         TEST(nothing_goes_to_who_is_isolated_or_has_no_log_in),
+        TEST(what_changed_at_one_number_goes_in_several_batches),
         TEST(each_result_has_its_end),
         TEST(who_cannot_get_in_waits_longer_each_time),
         TEST(an_answer_that_does_not_fit_is_nonsense),
