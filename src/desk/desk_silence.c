@@ -128,24 +128,31 @@ struct baseline_write {
     struct buf facts;
     struct desk *desk;
     uint64_t tenant;
-    enum err err;
 };
 
-static void saved(void *arg)
+static void forget_write(struct baseline_write *w)
 {
-    struct baseline_write *w = arg;
-    struct silence *s = map_get(w->desk->silences, KEY(w->tenant));
-    if (s && w->err != ERR_OK)
-        s->saved = 0; /* the disk refused: with the next look */
     buf_finish(&w->facts);
     mem_free(&w);
 }
 
+static void not_saved(void *arg)
+{
+    struct baseline_write *w = arg;
+    struct silence *s = map_get(w->desk->silences, KEY(w->tenant));
+    if (s)
+        s->saved = 0; /* the disk refused: with the next look */
+    forget_write(w);
+}
+
+/* It is lazy: the last ones are written when the store closes, and then nobody is to be told. */
 static void written(struct store_change *change, enum err err, const struct errinfo *)
 {
     struct baseline_write *w = change->arg;
-    w->err = err;
-    desk_post(w->desk, saved, w);
+    if (err == ERR_OK || err == ERR_CANCELED)
+        forget_write(w);
+    else
+        desk_post(w->desk, not_saved, w);
 }
 
 /* Not one of the changes of the administration, which wait for each other and are few: each company
