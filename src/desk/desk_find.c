@@ -15,7 +15,8 @@ enum {
     ACCOUNTS_MAX = 2000, /* of one message */
     TEXT_MAX = STORE_SEARCH_FIELD_MAX,
     REST_MS = 300,
-    BUSY_BYTES = 1 << 20, /* waiting to be written: mail goes first */
+    BUSY_RECORDS = 300, /* that are written in a second: mail goes first, … */
+    BUSY_SECONDS = 5,   /* … but even then one batch in so long a time */
     PURGE_SECONDS = 3600,
     PURGE_AFTER_MS = 86400 * 1000,
 };
@@ -34,6 +35,9 @@ struct finder {
     struct arena *kept;     /* what `want` is made of */
     struct arena *arena;    /* of a batch */
     mono_us purge_at;
+    mono_us looked_at, batch_at; /* at the store's figures; the last batch began */
+    uint64_t n_records;          /* that were written until then */
+    bool is_busy;
 };
 
 /* ---- one message ---- */
@@ -162,10 +166,20 @@ static bool fill(struct finder *f, bool is_up, struct errinfo *ei)
     return store_search_add(f->search, &batch, ei) == ERR_OK;
 }
 
-static bool is_busy(const struct finder *f)
+/* Gates read words with the processor that they take mail with. */
+static bool is_busy(struct finder *f)
 {
-    struct store_backlog backlog = store_backlog(f->desk->store);
-    return backlog.bytes > BUSY_BYTES;
+    mono_us now = mono_now(), since = now - f->looked_at;
+    if (since > MILLISECONDS(REST_MS) / 2) {
+        uint64_t n = store_figures(f->desk->store).n_records;
+        f->is_busy = (n - f->n_records) * (uint64_t)SECONDS(1) > (uint64_t)since * BUSY_RECORDS;
+        f->n_records = n;
+        f->looked_at = now;
+    }
+    if (f->is_busy && now < f->batch_at + SECONDS(BUSY_SECONDS))
+        return true;
+    f->batch_at = now;
+    return false;
 }
 
 static bool work_once(struct finder *f)
