@@ -14,8 +14,8 @@ import pytest
 
 from harness import netns
 from harness.certs import Authority
+from harness.jmap import Client, Refused
 from harness.process import signal_pid, wait_for
-from jmap_client import Client, Refused
 from story import ALICE, Story
 
 pytestmark = pytest.mark.usefixtures("network")

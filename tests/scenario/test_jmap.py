@@ -5,8 +5,8 @@ import time
 import pytest
 
 from harness import netns
+from harness.jmap import Client, Refused
 from harness.process import wait_for
-from jmap_client import Client, Refused
 from story import ALICE, BOB, Story
 
 pytestmark = pytest.mark.usefixtures("network")

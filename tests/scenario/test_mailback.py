@@ -6,9 +6,9 @@ import time
 import pytest
 
 from harness import netns
+from harness.jmap import Client
 from harness.peers import Primary
 from harness.process import build_dir, run, wait_for
-from jmap_client import Client
 from story import ALICE, Story
 
 pytestmark = pytest.mark.usefixtures("network")
