@@ -2,8 +2,9 @@
 """The main job, with real parts: a company's Postfix and Dovecot, and Staffetta in front of them.
 
 Mail flows through; the primary is killed under load; mail is accepted and kept; the death is noticed,
-an emergency declared by a plan that was approved before, and told to a webhook; the primary comes
-back; when a person approves, everything is given back; a statement proves it and the ledger balances.
+an emergency declared by a plan that was approved before, and told to a webhook; people log in, read a
+conversation and answer it, signed; the primary comes back; when a person approves, everything is given
+back, also what people did; a statement proves it and the ledger balances.
 With --stay it then stays up to be played with. The plan's times are seconds here, so that the story
 is short; the usual ones are minutes.
 The last line is for machines:
@@ -27,8 +28,9 @@ from harness.peers import Primary  # noqa: E402
 from harness.process import private_dir, wait_for  # noqa: E402
 from harness.sender import Counting  # noqa: E402
 from harness.staffetta import Staffetta  # noqa: E402
+from office import ANNA, BRUNO, Office, World, node_settings  # noqa: E402
 
-PEOPLE = ["anna@example.test", "bruno@example.test", "carla@example.test"]
+PEOPLE = [ANNA, BRUNO, "carla@example.test"]
 SENDERS = 8
 KEEP_SECONDS = 6 * 3600
 
@@ -137,7 +139,7 @@ def watch(load, progress, node, told):
     progress.end(load.done(), f"state {state_of(node)}")
 
 
-def story(node, primary, told, n_messages):
+def story(node, primary, told, office, n_messages):
     """Returns the sender's results over all acts."""
     per_act = n_messages // 3
     accepted, refused, unknown = set(), set(), set()
@@ -157,6 +159,7 @@ def story(node, primary, told, n_messages):
 
     act("1. An ordinary day: mail passes through Staffetta to the company's own server.",
         0, per_act)
+    office.write("talk-1", "Preventivo", "Ci vediamo venerdì per il preventivo?")
     print(f"  in the company's mailboxes: {primary.count()}; waiting here: {waiting(node)}")
 
     def die():
@@ -178,7 +181,13 @@ def story(node, primary, told, n_messages):
     print(f"  state: {state_of(node)}; waiting here: {waiting(node)}. What was seen:")
     evidence(node)
 
-    say("4. The company's server is back. Nothing is given back before a person says so.")
+    say("4. People log in with a code, read and answer.")
+    office.write("talk-2", "Re: Preventivo", "Alle dieci da voi?", before="talk-1")
+    answer = office.read_and_answer()
+    office.arrives(answer)
+    accepted.update(office.sent)
+
+    say("5. The company's server is back. Nothing is given back before a person says so.")
     primary.start()
     wait_for(lambda: node.must("state", "show", "exchange")["ready"], "well for long enough", 120)
     told.show()
@@ -203,11 +212,12 @@ def story(node, primary, told, n_messages):
     wait_for(lambda: state_of(node) == "standby", "the state is standby again", 60)
     time.sleep(1)
     told.show()
+    office.given_back(primary, answer)
     return accepted, refused, unknown
 
 
 def statement(node):
-    say("5. The statement: what happened, who decided, and the proof.")
+    say("6. The statement: what happened, who decided, and the proof.")
     done = subprocess.run([node.program, "--socket", str(node.control), "state", "report",
                            "exchange"], capture_output=True, text=True, timeout=60, check=False)
     print("\n".join("  " + line for line in (done.stdout + done.stderr).splitlines()), flush=True)
@@ -215,25 +225,25 @@ def statement(node):
 
 
 def lying_there(primary):
-    """What lies in the company's mailboxes: {id: {ids under which Postfix took it}}, and how many
-    copies in all. A letter that Postfix took once and put into the mailbox twice, because it was
+    """What came into the company's mailboxes: {id: {ids under which Postfix took it}}, and how many
+    copies in all; whatever folder it was put into meanwhile. A letter that Postfix took once and put into the mailbox twice, because it was
     killed between the two, was doubled by Postfix, not by us."""
     taken, copies = collections.defaultdict(set), 0
-    for person in PEOPLE:
-        for mail in primary.messages(person):
-            head = mail.raw.partition(b"\r\n\r\n")[0]
-            name = re.search(rb"\(Postfix\) with \S+ id (\w+)", head)
-            taken[mail.id].add(name.group(1) if name else None)
-            copies += 1
+    folders = [(person, folder) for person in PEOPLE for folder in primary.dovecot.mailboxes(person)]
+    for mail in (mail for one in folders if one[1] != "Sent" for mail in primary.messages(*one)):
+        head = mail.raw.partition(b"\r\n\r\n")[0]
+        name = re.search(rb"\(Postfix\) with \S+ id (\w+)", head)
+        taken[mail.id].add(name.group(1) if name else None)
+        copies += 1
     return taken, copies
 
 
 def balance(node, primary, accepted, refused, unknown):
     """Compares what senders were told, what the ledger says, and what lies in the mailboxes."""
-    say("6. Is everything there?")
+    say("7. Is everything there?")
     sums = node.must("ledger")["total"]
     # Postfix hands over to Dovecot in its own time.
-    wait_for(lambda: len(accepted - set(primary.ids())) == 0, "everything is in the mailboxes", 120)
+    wait_for(lambda: not accepted - set(lying_there(primary)[0]), "everything is in the mailboxes", 120)
     found, copies = lying_there(primary)
     lost = accepted - set(found)
     doubles = sum(len(names) - 1 for names in found.values())
@@ -254,7 +264,8 @@ def balance(node, primary, accepted, refused, unknown):
     return is_good and sums["waiting"] == 0, last
 
 
-def stay(node, primary):
+def stay(node, primary, office):
+    token = node.must("person", "token", "add", ANNA, "demo")["token"]
     say("It stays up for you. Ctrl-C ends it.")
     host, port = node.at()
     print(f"""
@@ -265,6 +276,9 @@ def stay(node, primary):
   the statement     {node.program} --socket {node.control} state report exchange
   incidents         {node.program} --socket {node.control} incident list
   follow a message  {node.program} --socket {node.control} trace anna@example.test
+  a mailbox (JMAP)  curl --cacert {office.authority.pem} -H 'Authorization: Bearer {token}' \
+                         {office.url}/jmap/session
+  a code to log in  {node.program} --socket {node.control} person code {BRUNO}
   kill the primary  kill -9 {' '.join(map(str, primary.pids()))}
   its mailboxes     imap://{primary.imap[0]}:{primary.imap[1]} (anna@example.test, password secret)
   the log           {node.log_path}
@@ -280,9 +294,11 @@ def main():
     options.add_argument("--stay", action="store_true")
     options.add_argument("--messages", type=int, default=1200)
     chosen = options.parse_args()
-    with private_dir() as directory:
+    with private_dir() as directory, World(directory) as world:
         primary = Primary(directory / "company", users={p: "secret" for p in PEOPLE})
-        node = Staffetta(directory / "staffetta", limits={"connections_per_minute": 10000})
+        authority, settings = node_settings(directory, world)
+        node = Staffetta(directory / "staffetta", limits={"connections_per_minute": 10000}, **settings)
+        office = Office(node, world, authority)
         say("A company's mail server (Postfix and Dovecot), and Staffetta in front of it.")
         told = Told()
         told.start()
@@ -293,15 +309,17 @@ def main():
             company.plan(node, owner="Luca", tell_after=2, emergency_after=8, good_for_ready=5,
                          ready_over=4, why="a demo has no minutes")
             node.must("access", "set", "exchange", "--host", "%s:%d" % primary.imap, "--tls",
-                      "never", "--canary", PEOPLE[0], "--user", PEOPLE[0], "--secret", "secret")
+                      "never", "--canary", ANNA, "--user", ANNA, "--secret", "secret",
+                      "--master-user", "%s*admin", "--master-secret", "masterpw")
+            office.open()
             node.must("alert", "add", "demo", "--url", told.url, "--secret", told.secret)
-            results = story(node, primary, told, chosen.messages)
+            results = story(node, primary, told, office, chosen.messages)
             has_statement = statement(node)
             is_good, last = balance(node, primary, *results)
             is_good = is_good and has_statement and any(told.received)
             if chosen.stay:
                 print(f"\n{last}")
-                stay(node, primary)
+                stay(node, primary, office)
             else:
                 print(f"\n{last}", flush=True)
     return 0 if is_good else 1

@@ -1,7 +1,8 @@
-"""A small JMAP client for scenarios: one person, over HTTP, with the words of RFC 8620."""
+"""A small JMAP client: one person, over HTTP, with the words of RFC 8620."""
 
 import base64
 import json
+import ssl
 import urllib.error
 import urllib.request
 
@@ -17,23 +18,39 @@ class Refused(Exception):
 
 
 class Client:
-    """`url`: where the door listens; `address` and `password` of the person."""
+    """`url`: where the door listens; `address` of the person, who comes with a password, or with a
+    one-time code and goes on with a cookie. `authority`: who vouches for the door."""
 
-    def __init__(self, url, address, password):
+    def __init__(self, url, address, password=None, *, code=None, authority=None):
         self.url, self.address = url, address
-        pair = f"{address}:{password}".encode()
-        self.headers = {"Authorization": "Basic " + base64.b64encode(pair).decode()}
+        self.tls = ssl.create_default_context(cafile=authority.pem) if authority else None
+        self.headers = self._came_in(code) if code else self._knows(password)
         self.session = json.loads(self.http("GET", "/jmap/session"))
         self.account = self.session["primaryAccounts"]["urn:ietf:params:jmap:mail"]
 
+    def _knows(self, password):
+        pair = f"{self.address}:{password}".encode()
+        return {"Authorization": "Basic " + base64.b64encode(pair).decode()}
+
+    def _came_in(self, code):
+        self.headers = {"Origin": self.url}
+        answer = self._open("POST", "/auth/login", json.dumps(
+            {"address": self.address, "code": code}).encode(), "application/json")
+        with answer:
+            cookie = answer.headers["Set-Cookie"].partition(";")[0]
+            return self.headers | {"Cookie": cookie, "X-CSRF": json.load(answer)["csrf"]}
+
     def http(self, method, path, body=None, kind="application/json"):
+        with self._open(method, path, body, kind) as answer:
+            return answer.read()
+
+    def _open(self, method, path, body, kind):
         headers = dict(self.headers)
         if body is not None:
             headers["Content-Type"] = kind
         request = urllib.request.Request(self.url + path, data=body, headers=headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.read()
+            return urllib.request.urlopen(request, timeout=30, context=self.tls)
         except urllib.error.HTTPError as error:
             raise Refused(error.code, error.read().decode(errors="replace")) from None
 
