@@ -1,6 +1,8 @@
 /* Orders of emails (RFC 8621 section 4.4.2). */
 #include "account/account_int.h"
 
+#include "email/email_list.h"
+
 enum { WORD_MAX = 120 }; /* bytes that decide an order */
 
 /* ---- words, read from the index once ---- */
@@ -26,11 +28,12 @@ static bool take_words(void *arg, uint64_t message, const struct record_fields *
     if (!e || e->words)
         return true;
     struct slice from = f->from_name.n ? f->from_name : f->from_address;
-    size_t n = sizeof(*e->words) + room(from) + room(f->to) + room(f->base_subject);
+    struct slice to = email_list_to_first(f->to);
+    size_t n = sizeof(*e->words) + room(from) + room(to) + room(f->base_subject);
     struct sort_words *w = mem_new(n);
     w->from = (char *)(w + 1);
     w->to = fold(w->from, from);
-    w->subject = fold(w->to, f->to);
+    w->subject = fold(w->to, to);
     (void)fold(w->subject, f->base_subject);
     w->sent = f->date;
     e->words = w;

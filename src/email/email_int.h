@@ -68,6 +68,9 @@ struct render {
     size_t part_of_fields; /* whose fields are in `part` */
 };
 
+/* ---- email_render.c ---- */
+void email_parts_look(struct render *r); /* fills `more` */
+
 /* ---- email_form.c ---- */
 void email_put_form(struct render *r, struct slice value, enum email_form form);
 void email_fields_read(struct render *r, size_t offset, size_t len, struct fields *f);

@@ -23,11 +23,10 @@ static void push(struct part_list *list, size_t part)
         list->v[list->n++] = (int)part;
 }
 
-static bool is_inline(struct render *r, size_t part, const struct mime_part *p, bool is_first,
-                      struct slice multipart_type)
+static bool is_inline(const struct mime_part *p, bool is_first, struct slice multipart_type)
 {
     bool is_body = is_of(p, "text", "plain") || is_of(p, "text", "html") || is_media(p);
-    if (!is_body || slice_eq(email_disposition(r, part), SLICE("attachment")))
+    if (!is_body || p->disposition == MIME_DISPOSITION_ATTACHMENT)
         return false;
     return is_first || (!slice_eq(multipart_type, SLICE("related")) && (is_media(p) || !p->name.n));
 }
@@ -74,7 +73,7 @@ static void parse_structure(struct render *r, size_t from, size_t end, struct sl
         if (p.is_multipart)
             parse_structure(r, i + 1, r->more[i].end, p.subtype,
                             is_in_alternative || slice_eq(p.subtype, SLICE("alternative")), l);
-        else if (!is_inline(r, i, &p, i == from, type))
+        else if (!is_inline(&p, i == from, type))
             push(&r->attachments, i);
         else if (is_alternative)
             put_alternative(r, i, &p, &l);

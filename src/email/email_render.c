@@ -14,7 +14,7 @@ static struct fields fields_make(struct arena *a)
 }
 
 /* Where each part ends, and which ones are taken apart. Parts stand depth first. */
-static void look_at_parts(struct render *r)
+void email_parts_look(struct render *r)
 {
     size_t n = r->s.n_parts;
     r->more = ARENA_ARRAY(r->a, struct part_more, n + 1);
@@ -71,7 +71,7 @@ static void read_message(struct render *r)
 {
     struct mime_split split = mime_split(r->message);
     mime_structure_parse(r->message, r->a, &r->s);
-    look_at_parts(r);
+    email_parts_look(r);
     r->root = fields_make(r->a);
     r->part = fields_make(r->a);
     r->part_of_fields = SIZE_MAX;

@@ -3,6 +3,8 @@
  * What lists show stands in the index; everything else is made from the bytes, by a gate. */
 #include "jmap/jmap_email_int.h"
 
+#include "email/email_list.h"
+
 enum { ANSWER_BYTES_MAX = 48 << 20, BLOB_MAX = STORE_MESSAGE_MAX };
 
 const struct jmap_type jmap_email_type = {.name = "Email", .letter = 'M', .type = ACCOUNT_EMAIL};
@@ -41,7 +43,7 @@ static bool is_in_fields(const struct email_property *p)
 {
     return p->field < EMAIL_HEADERS || p->field == EMAIL_HAS_ATTACHMENT ||
            p->field == EMAIL_PREVIEW || slice_eq(p->text, SLICE("subject")) ||
-           slice_eq(p->text, SLICE("from"));
+           slice_eq(p->text, SLICE("from")) || slice_eq(p->text, SLICE("to"));
 }
 
 static bool are_fields_enough(const struct email_want *want)
@@ -50,6 +52,21 @@ static bool are_fields_enough(const struct email_want *want)
     for (size_t i = 0; i < want->properties.n; i++)
         is &= is_in_fields(&want->properties.v[i]);
     return is;
+}
+
+static json_t *address(struct slice name, struct slice email)
+{
+    return json_pack("{s:o, s:o}", "name", name.n ? jmap_text(name) : json_null(), "email",
+                     jmap_text(email));
+}
+
+static json_t *recipients(struct slice packed)
+{
+    json_t *all = json_array();
+    struct slice name, email;
+    while (email_list_to_next(&packed, &name, &email))
+        json_array_append_new(all, address(name, email));
+    return all;
 }
 
 static json_t *field_property(const struct record_fields *f, const struct email_property *p)
@@ -61,9 +78,9 @@ static json_t *field_property(const struct record_fields *f, const struct email_
     if (slice_eq(p->text, SLICE("subject")))
         return f->subject.n ? jmap_text(f->subject) : json_null();
     if (slice_eq(p->text, SLICE("from")))
-        return json_pack("[{s:o, s:o}]", "name",
-                         f->from_name.n ? jmap_text(f->from_name) : json_null(), "email",
-                         jmap_text(f->from_address));
+        return json_pack("[o]", address(f->from_name, f->from_address));
+    if (slice_eq(p->text, SLICE("to")))
+        return recipients(f->to);
     return NULL;
 }
 
@@ -78,12 +95,15 @@ struct getting {
     size_t next;      /* where the next answer of the index belongs */
 };
 
-/* What the fields cannot say for certain is made from the bytes: no sender, several, a text that
- * was cut. */
-static bool are_fields_exact(const struct record_fields *f)
+/* Else it is made from the bytes. */
+static bool are_fields_exact(const struct record_fields *f, const struct email_want *want)
 {
-    return f->from_address.n && f->from_address.n < 390 && f->from_name.n < 256 &&
-           f->subject.n < 500 && !(f->odd & EMAIL_FIELDS_NOT_EXACT);
+    struct slice packed = f->to, name, email;
+    bool has_to = email_list_to_next(&packed, &name, &email);
+    for (size_t i = 0; i < want->properties.n && !has_to; i++)
+        if (slice_eq(want->properties.v[i].text, SLICE("to")))
+            return false;
+    return f->from_address.n && !(f->odd & EMAIL_LIST_NOT_EXACT);
 }
 
 static bool take_fields(void *arg, uint64_t message, const struct record_fields *f)
@@ -92,7 +112,7 @@ static bool take_fields(void *arg, uint64_t message, const struct record_fields 
     const struct email_properties *p = &g->reading.want.properties;
     while (g->next < g->n && g->ids[g->next] != message)
         g->next++;
-    if (g->next == g->n || !are_fields_exact(f))
+    if (g->next == g->n || !are_fields_exact(f, &g->reading.want))
         return true;
     json_t *object = json_object();
     add_own(&g->reading.want, account_email(g->reading.r->account, message), object);

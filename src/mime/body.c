@@ -54,7 +54,7 @@ unsigned mime_part_decode(struct slice message, const struct mime_part *part, st
 
 static bool is_text_body(const struct mime_part *part)
 {
-    return part->disposition != MIME_DISPOSITION_ATTACHMENT &&
+    return part->disposition < MIME_DISPOSITION_ATTACHMENT &&
            (part_is(part, "text", "plain") || part_is(part, "text", "html"));
 }
 

@@ -12,9 +12,18 @@ struct listing {
     struct buf text;
 };
 
+static bool reads_otherwise(struct slice raw, struct slice text)
+{
+    SCOPED(buf_finish) struct buf strict = buf_make(MIME_SUBJECT_MAX);
+    (void)mime_header_text_strict(raw, &strict); /* the best that can be read */
+    return !slice_eq(buf_slice(&strict), text);
+}
+
 static void take_subject(struct listing *l, struct slice value)
 {
     l->ret->odd |= mime_header_text(value, &l->text);
+    if (reads_otherwise(value, buf_slice(&l->text)))
+        l->ret->odd |= MIME_ODD_LENIENT;
     if (!arena_try_copy(l->a, buf_slice(&l->text), &l->ret->subject))
         l->ret->odd |= MIME_ODD_MEMORY;
     l->ret->base_subject = mime_subject_base(l->ret->subject, &l->ret->is_reply);
@@ -93,7 +102,7 @@ static const struct {
 } FIELDS[] = {
     {{"Received", 8}, take_received, false, false},
     {{"From", 4}, take_from, false, true},
-    {{"To", 2}, take_to, false, false},
+    {{"To", 2}, take_to, false, true},
     {{"Cc", 2}, take_cc, false, false},
     {{"Bcc", 3}, take_bcc, false, false},
     {{"Date", 4}, take_date, true, true},
@@ -148,82 +157,6 @@ static void see_field(void *arg, const struct mime_field *f)
     l->is_short = true;
 }
 
-/* ---- kinds of parts ---------------------------------------------------------------------- */
-
-static bool is_signature(const struct mime_part *p)
-{
-    return slice_eq(p->type, SLICE("application")) &&
-           (slice_eq(p->subtype, SLICE("pgp-signature")) ||
-            slice_eq(p->subtype, SLICE("pkcs7-signature")) ||
-            slice_eq(p->subtype, SLICE("x-pkcs7-signature")) ||
-            slice_eq(p->subtype, SLICE("pgp-encrypted")));
-}
-
-/* Would a person call this leaf an attachment? */
-static bool is_attachment(const struct mime_structure *s, size_t i)
-{
-    const struct mime_part *p = &s->parts[i];
-    if (p->is_multipart || is_signature(p))
-        return false;
-    if (p->disposition == MIME_DISPOSITION_ATTACHMENT)
-        return true;
-    if (slice_eq(p->type, SLICE("text")))
-        return p->name.n > 0 && p->depth > 0 && !slice_eq(p->subtype, SLICE("html")) &&
-               !slice_eq(p->subtype, SLICE("calendar"));
-    const struct mime_part *parent = p->parent >= 0 ? &s->parts[p->parent] : NULL;
-    bool is_report = parent && part_is(parent, "multipart", "report");
-    bool is_picture_of_html =
-        p->content_id.n > 0 && parent && part_is(parent, "multipart", "related");
-    return !is_report && !is_picture_of_html;
-}
-
-static bool is_smime(const struct mime_part *p)
-{
-    return part_is(p, "application", "pkcs7-mime") || part_is(p, "application", "x-pkcs7-mime");
-}
-
-/* S/MIME says in a parameter what is inside (RFC 8551 section 3.2.2). */
-static unsigned smime_kind(struct listing *l, const struct mime_part *p)
-{
-    struct mime_walk w = mime_walk_range(l->message, p->header_offset, p->header_len);
-    struct mime_field f;
-    while (mime_walk_next(&w, &f)) {
-        if (!slice_ieq(f.name, SLICE("Content-Type")))
-            continue;
-        struct param_wish wish = {"smime-type", MIME_FILENAME_MAX, {0}};
-        struct slice value;
-        l->ret->odd |= params_pick(f.value, l->a, &wish, 1, &value);
-        return slice_ieq(wish.value, SLICE("signed-data")) ? MIME_IS_SIGNED : MIME_IS_ENCRYPTED;
-    }
-    return MIME_IS_ENCRYPTED;
-}
-
-static unsigned part_kind(struct listing *l, size_t i)
-{
-    const struct mime_structure *s = &l->ret->structure;
-    const struct mime_part *p = &s->parts[i];
-    unsigned kind = 0;
-    if (p->disposition != MIME_DISPOSITION_ATTACHMENT && part_is(p, "text", "plain"))
-        kind |= MIME_HAS_PLAIN;
-    if (p->disposition != MIME_DISPOSITION_ATTACHMENT && part_is(p, "text", "html"))
-        kind |= MIME_HAS_HTML;
-    if (part_is(p, "text", "calendar") || part_is(p, "application", "ics"))
-        kind |= MIME_HAS_CALENDAR;
-    if (p->is_message)
-        kind |= MIME_HAS_MESSAGE;
-    if (part_is(p, "multipart", "signed"))
-        kind |= MIME_IS_SIGNED;
-    if (part_is(p, "multipart", "encrypted"))
-        kind |= MIME_IS_ENCRYPTED;
-    if (i == 0 && part_is(p, "multipart", "report"))
-        kind |= MIME_IS_REPORT;
-    if (is_smime(p))
-        kind |= smime_kind(l, p);
-    else if (is_attachment(s, i))
-        kind |= MIME_HAS_ATTACHMENT;
-    return kind;
-}
-
 /* The first author with an address: names before it ("Your Bank, x <x@evil>") are no author. */
 static void take_first_author(struct mime_list_fields *ret)
 {
@@ -235,12 +168,9 @@ static void take_first_author(struct mime_list_fields *ret)
         ret->from = all->v[i < all->n ? i : 0];
 }
 
-static void look_at_parts(struct listing *l)
+static void take_preview(struct listing *l)
 {
     struct mime_list_fields *ret = l->ret;
-    for (size_t i = 0; i < ret->structure.n_parts; i++)
-        ret->kind |= part_kind(l, i);
-    ret->has_attachment = ret->kind & MIME_HAS_ATTACHMENT;
     SCOPED(buf_finish) struct buf preview = buf_make(MIME_PREVIEW_MAX);
     ret->odd |= mime_preview(l->message, &ret->structure, &preview);
     if (!arena_try_copy(l->a, buf_slice(&preview), &ret->preview))
@@ -257,7 +187,7 @@ void mime_list_fields(struct slice message, const struct mime_names *cut, struct
     if (l.is_short)
         ret->header_state = MIME_WALK_TOO_MANY;
     take_first_author(ret);
-    look_at_parts(&l);
+    take_preview(&l);
     ret->odd |= ret->structure.odd;
     buf_finish(&l.text);
 }

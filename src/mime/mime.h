@@ -105,7 +105,8 @@ struct slice mime_params_get(const struct mime_params *params, struct slice name
 enum mime_disposition {
     MIME_DISPOSITION_NONE,
     MIME_DISPOSITION_INLINE,
-    MIME_DISPOSITION_ATTACHMENT /* also every unknown one (RFC 2183 section 2.8) */
+    MIME_DISPOSITION_ATTACHMENT,
+    MIME_DISPOSITION_OTHER /* an attachment, too (RFC 2183 section 2.8) */
 };
 
 struct mime_part {
@@ -155,18 +156,6 @@ unsigned mime_preview(struct slice message, const struct mime_structure *s, stru
 
 /* ---- what a list of mail shows ----------------------------------------------------------- */
 
-/* Bits: what the structure holds. */
-enum mime_kind {
-    MIME_HAS_PLAIN = 1 << 0,      /* text/plain that is no attachment */
-    MIME_HAS_HTML = 1 << 1,       /* text/html that is no attachment */
-    MIME_HAS_ATTACHMENT = 1 << 2, /* the same as has_attachment */
-    MIME_HAS_CALENDAR = 1 << 3,   /* text/calendar anywhere */
-    MIME_HAS_MESSAGE = 1 << 4,    /* message/rfc822 inside */
-    MIME_IS_SIGNED = 1 << 5,      /* multipart/signed, or S/MIME that says signed-data */
-    MIME_IS_ENCRYPTED = 1 << 6,   /* multipart/encrypted, or other S/MIME */
-    MIME_IS_REPORT = 1 << 7,      /* multipart/report at the top: DSN, MDN, ARF */
-};
-
 struct mime_list_fields {
     struct slice subject;      /* decoded, one line, <= MIME_SUBJECT_MAX; or empty */
     struct slice base_subject; /* part of subject without Re:, Fwd:, AW: and [list] (RFC 5256) */
@@ -180,10 +169,8 @@ struct mime_list_fields {
     struct mime_ids in_reply_to; /* without < > */
     struct mime_ids references;  /* oldest first */
     struct slice preview;        /* UTF-8, one line, <= MIME_PREVIEW_MAX, or empty */
-    bool has_attachment;         /* a part a person would call so: no inline picture, signature */
     unsigned n_received;         /* Received fields: hops so far */
     size_t size;                 /* of the message in bytes */
-    unsigned kind;               /* bits of enum mime_kind */
     struct mime_structure structure;
     struct mime_spans spans;           /* fields of the asked names */
     enum mime_walk_state header_state; /* not MIME_WALK_DONE: fields, also spans, are missing */

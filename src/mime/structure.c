@@ -154,8 +154,9 @@ static void read_disposition(struct scan *s, struct mime_part *part, struct slic
     struct slice value;
     s->ret->odd |= params_pick(raw, s->a, &wish, 1, &value);
     if (value.n)
-        part->disposition = slice_ieq(value, SLICE("inline")) ? MIME_DISPOSITION_INLINE
-                                                              : MIME_DISPOSITION_ATTACHMENT;
+        part->disposition = slice_ieq(value, SLICE("inline"))       ? MIME_DISPOSITION_INLINE
+                            : slice_ieq(value, SLICE("attachment")) ? MIME_DISPOSITION_ATTACHMENT
+                                                                    : MIME_DISPOSITION_OTHER;
     if (wish.value.n)
         part->name = wish.value; /* before Content-Type's (RFC 2183 section 2.3) */
 }

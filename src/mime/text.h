@@ -14,7 +14,7 @@ enum mime_odd {
     MIME_ODD_HEADER_MANY = 1 << 1, /* more than MIME_HEADER_FIELDS_MAX fields */
     MIME_ODD_HEADER_LINE = 1 << 2, /* a line that is no field and no continuation */
     MIME_ODD_MBOX_LINE = 1 << 3,   /* a leading "From " line */
-    MIME_ODD_DUPLICATE = 1 << 4,   /* From, Date, Subject or Message-ID more than once */
+    MIME_ODD_DUPLICATE = 1 << 4,   /* From, To, Date, Subject or Message-ID more than once */
     MIME_ODD_PARTS = 1 << 5,       /* more than MIME_PARTS_MAX parts */
     MIME_ODD_DEPTH = 1 << 6,       /* deeper than MIME_DEPTH_MAX */
     MIME_ODD_PARAMS = 1 << 7,      /* more than MIME_PARAMS_MAX parameters */
@@ -28,6 +28,7 @@ enum mime_odd {
     MIME_ODD_BYTES = 1 << 15,      /* bytes that are not in their charset or encoding */
     MIME_ODD_CUT = 1 << 16,        /* a text was cut at its bound */
     MIME_ODD_MEMORY = 1 << 17,     /* the arena was full */
+    MIME_ODD_LENIENT = 1 << 18,    /* a subject that reads otherwise by mime_header_text_strict */
 };
 
 /* ---- transfer encodings ------------------------------------------------------------------ */

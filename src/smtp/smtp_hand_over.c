@@ -5,11 +5,17 @@
 #include "smtp/smtp_int.h"
 
 #include "base/mail.h"
-#include "mime/mime.h"
+#include "email/email_list.h"
 
 #include <stdio.h>
 
-enum { TAKE_USUAL = 1500, PARSE_MAX = 16 << 20, TRACES_MAX = 100, TRACE_BYTES_MAX = 4096 };
+enum {
+    TAKE_USUAL = 1500,
+    TO_MAX = 1000,
+    PARSE_MAX = 16 << 20,
+    TRACES_MAX = 100,
+    TRACE_BYTES_MAX = 4096
+};
 
 /* ---- what only we may write ---- */
 
@@ -146,16 +152,11 @@ static struct slice address_text(struct arena *a, const struct mime_address *m)
     return arena_copy(a, buf_slice(&b));
 }
 
-static struct slice to_text(struct arena *a, const struct mime_addresses *to)
+static struct slice to_text(struct arena *a, const struct mime_list_fields *f)
 {
-    SCOPED(buf_finish) struct buf b = buf_make(4096);
-    for (size_t i = 0; i < to->n && b.n < 900 && !b.failed; i++) {
-        if (i > 0)
-            buf_addf(&b, ", ");
-        struct slice name = to->v[i].name;
-        buf_adds(&b, name.n ? name : address_text(a, &to->v[i]));
-    }
-    return at_most(arena_copy(a, buf_slice(&b)), 1000);
+    SCOPED(buf_finish) struct buf b = buf_make(TO_MAX);
+    email_list_to_pack(f, &b);
+    return arena_copy(a, buf_slice(&b));
 }
 
 static struct slice references_text(struct arena *a, const struct mime_list_fields *f)
@@ -183,14 +184,14 @@ void smtp_fields_fill(struct arena *a, const struct mime_list_fields *f, struct 
         .base_subject = at_most(f->base_subject, 600),
         .from_name = at_most(f->from.name, 300),
         .from_address = at_most(address_text(a, &f->from), 400),
-        .to = to_text(a, &f->to),
+        .to = to_text(a, f),
         .message_id = at_most(f->message_id, 1000),
         .references = references_text(a, f),
         .date = f->has_date ? f->date : utc_now(),
         .preview = at_most(f->preview, 300),
-        .has_attachment = f->has_attachment,
-        .odd = f->odd,
+        .has_attachment = email_list_has_attachment(&f->structure),
     };
+    ret->odd = f->odd | email_list_not_exact(f, ret->subject, ret->from_name, ret->from_address);
 }
 
 /* ---- to core ---- */

@@ -87,10 +87,6 @@ enum email_flags {
     EMAIL_ATTACHED = 1 << 16, /* no keyword: from the message */
 };
 
-/* A bit of record_fields.odd, beside those of mime/text.h: there is more than one author, or the
- * address as written is no mailbox: lists show it from the message itself. */
-#define EMAIL_FIELDS_NOT_EXACT (1u << 31)
-
 /* What an account has beside emails and mailboxes; the numbers stay. */
 enum item_kind {
     ITEM_IDENTITY = 1,

@@ -34,9 +34,9 @@ from harness.process import Failure, private_dir, run, wait_for  # noqa: E402
 from harness.sender import Client  # noqa: E402
 
 USING = ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail"]
-# What a list shows, as in the example of RFC 8621 section 4.10.
-LIST = ["threadId", "mailboxIds", "keywords", "hasAttachment", "from", "subject", "receivedAt", "size",
-        "preview"]
+# What a list shows: the example of RFC 8621 section 4.10, and the recipients.
+LIST = ["threadId", "mailboxIds", "keywords", "hasAttachment", "from", "to", "subject", "receivedAt",
+        "size", "preview"]
 SIZES = (10_000, 100_000)
 LETTERS = 10_000  # of the search
 WORDS = ("linux", "spam", "money", "perl", "install", "network", "kernel", "security")

@@ -92,7 +92,6 @@ static void add_message(struct buf *b, const char *path, struct slice message, s
     add_text(b, "message_id", f.message_id);
     add_text(b, "preview", f.preview);
     add_number(b, "odd", f.odd);
-    add_number(b, "kind", f.kind);
     add_number(b, "n_received", f.n_received);
     if (f.has_date)
         add_number(b, "date", f.date);

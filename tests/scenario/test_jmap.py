@@ -4,9 +4,10 @@ import time
 
 import pytest
 
-from harness import netns
+from harness import corpus, netns
 from harness.jmap import Client, Refused
-from harness.process import wait_for
+from harness.process import ROOT, wait_for
+from harness.sender import Client as SmtpClient
 from story import ALICE, BOB, Story
 
 pytestmark = pytest.mark.usefixtures("network")
@@ -51,6 +52,30 @@ def test_its_text_is_read_its_flag_is_set_and_it_is_found(office):
     again = anna.call("Email/get", ids=[one["id"]], properties=["keywords", "mailboxIds"])["list"][0]
     assert again["keywords"] == {"$seen": True} and again["mailboxIds"] == before
     assert [e["id"] for e in anna.list(properties=("id",), text="zwetschgen*")] == [one["id"]]
+
+
+def test_a_list_shows_exactly_what_the_bytes_say(office):
+    """Lists come from what was computed when the mail came; everything else from the bytes."""
+    node, _, clients = office
+    odd = [raw.read_bytes() for raw in sorted((ROOT / "tests" / "data" / "mime").rglob("*"))
+           if raw.is_file() and raw.stat().st_size < 100_000]
+    letters = [raw for raw in map(corpus.crlf, odd) if b":" in raw[:100] and b"\0" not in raw]
+    letters += corpus.letters()[::12]
+    with SmtpClient(node.at(), seconds=40) as client:
+        client.ehlo()
+        for raw in letters:
+            assert client.transaction("x@outside.test", BOB, raw).is_ok
+    bob, shown = clients[BOB], ["from", "to", "subject", "preview", "hasAttachment"]
+    found = bob.call("Email/query", limit=1000)["ids"]
+    assert len(found) == len(letters)
+    for ids in (found[i:i + 100] for i in range(0, len(found), 100)):
+        short = bob.call("Email/get", ids=ids, properties=shown)["list"]
+        for one in (short, *[bob.call("Email/get", ids=ids, properties=[name])["list"]
+                             for name in shown]):
+            full = bob.call("Email/get", ids=ids, properties=[*shown, "headers"])["list"]
+            for mine, theirs in zip(one, full):
+                assert mine == {name: theirs[name] for name in mine}
+    bob.call("Email/set", destroy=found)
 
 
 def test_a_draft_with_an_attachment_is_kept_and_its_bytes_come_back(office):

@@ -3,6 +3,7 @@
 #ifndef JMAP_TEST_JMAP_KIT_H
 #define JMAP_TEST_JMAP_KIT_H
 
+#include "email/email_list.h"
 #include "jmap/jmap.h"
 
 #include "base/mail.h"
@@ -98,7 +99,7 @@ static inline enum err kit_fields(void *, struct slice message, struct arena *ar
                                   .references = refs,
                                   .date = f.date,
                                   .preview = f.preview,
-                                  .has_attachment = f.has_attachment};
+                                  .has_attachment = email_list_has_attachment(&f.structure)};
     return ERR_OK;
 }
 
