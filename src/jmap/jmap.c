@@ -53,6 +53,20 @@ static unsigned problem(struct buf *out, unsigned status, const char *type, cons
     return status;
 }
 
+/* One by a limit, which is counted. */
+static unsigned limited(struct buf *out, enum refuse_id id, const struct jmap_caller *who,
+                        const char *limit, const char *detail)
+{
+    jmap_count(id, limit, who);
+    return problem(out, 400, "limit", limit, detail);
+}
+
+static unsigned busy(struct buf *out, const struct jmap_caller *who, const struct errinfo *ei)
+{
+    jmap_count(REFUSE_JMAP_BUSY, "request", who);
+    return problem(out, 503, "serverUnavailable", NULL, ei->text);
+}
+
 /* The library goes down as deep as the text says; this one byte a level does not. */
 static bool is_too_deep(struct slice body)
 {
@@ -123,13 +137,14 @@ static unsigned judge_using(const json_t *request, unsigned *ret_using, struct b
 }
 
 /* 0: a request. */
-static unsigned judge(const json_t *request, unsigned *ret_using, struct buf *out)
+static unsigned judge(const json_t *request, const struct jmap_caller *who, unsigned *ret_using,
+                      struct buf *out)
 {
     const char *why = why_no_request(request);
     if (why)
         return problem(out, 400, "notRequest", NULL, why);
     if (json_array_size(json_object_get(request, "methodCalls")) > JMAP_CALLS_MAX)
-        return problem(out, 400, "limit", "maxCallsInRequest",
+        return limited(out, REFUSE_JMAP_LIMIT, who, "maxCallsInRequest",
                        "more method calls in one request than this server takes");
     return judge_using(request, ret_using, out);
 }
@@ -152,7 +167,8 @@ static void run_call(struct jmap_run *r, const json_t *call)
     const struct method *m = method_of(c.name, r->using);
     const char *error = m ? jmap_resolve(r, c.args) : "unknownMethod";
     if (mono_now() > r->until)
-        jmap_refuse(r, &c, "serverUnavailable", "this request took too long; ask for less at once");
+        jmap_refuse_limit(r, &c, REFUSE_JMAP_TIME, "serverUnavailable",
+                          "this request took too long; ask for less at once");
     else if (error)
         jmap_refuse(r, &c, error, NULL);
     else
@@ -184,10 +200,10 @@ static unsigned run_request(struct jmap *j, struct store_reader *reader,
                          .using = using,
                          .until = mono_now() + SECONDS(JMAP_REQUEST_SECONDS)};
     if (account_hold(j->accounts, reader, who->person, SECONDS(10), &r.account, &ei) != ERR_OK)
-        return problem(out, 503, "serverUnavailable", NULL, ei.text);
+        return busy(out, who, &ei);
     if (jmap_mailbox_provide(&r, &ei) != ERR_OK || jmap_identity_provide(&r, &ei) != ERR_OK) {
         account_let_go(&r.account);
-        return problem(out, 503, "serverUnavailable", NULL, ei.text);
+        return busy(out, who, &ei);
     }
     const json_t *created = json_object_get(request, "createdIds");
     const json_t *call;
@@ -207,15 +223,17 @@ unsigned jmap_api(struct jmap *j, struct store_reader *reader, const struct jmap
 {
     unsigned using = 0;
     if (body.n > JMAP_SIZE_REQUEST_MAX)
-        return problem(out, 400, "limit", "maxSizeRequest",
+        return limited(out, REFUSE_JMAP_LIMIT, who, "maxSizeRequest",
                        "the request is larger than this server takes");
-    if (is_too_deep(body))
+    if (is_too_deep(body)) {
+        jmap_count(REFUSE_JMAP_SHAPE, "request", who);
         return problem(out, 400, "notRequest", NULL, "arrays and objects stand too deep in others");
+    }
     json_error_t error;
     json_t *request = json_loadb(body.p ? body.p : "", body.n, JSON_REJECT_DUPLICATES, &error);
     if (!request)
         return problem(out, 400, "notJSON", NULL, error.text);
-    unsigned status = judge(request, &using, out);
+    unsigned status = judge(request, who, &using, out);
     if (status == 0)
         status = run_request(j, reader, who, request, using, out);
     json_decref(request);

@@ -1,27 +1,90 @@
-/* Words and values of answers. */
+/* Words and values of answers, and the counting of those that say "too much". */
 #include "jmap/jmap_int.h"
 
 #include <stdio.h>
+
+/* ---- no limit is silent ---- */
+
+/* Whoever says one of these refuses by a limit: none of them leaves uncounted. Not among them:
+ * rateLimit, which core judged and counted, and what the mail program's own numbers ask for. */
+static const struct {
+    const char *type;
+    enum refuse_id id;
+} limit_types[] = {
+    {"requestTooLarge", REFUSE_JMAP_LIMIT},  {"serverUnavailable", REFUSE_JMAP_BUSY},
+    {"tooLarge", REFUSE_JMAP_SIZE},          {"overQuota", REFUSE_JMAP_QUOTA},
+    {"tooManyMailboxes", REFUSE_JMAP_MANY},  {"tooManyKeywords", REFUSE_JMAP_MANY},
+    {"tooManyRecipients", REFUSE_JMAP_MANY},
+};
+
+static void count_type(const char *type, struct slice who)
+{
+    for (size_t i = 0; i < sizeof(limit_types) / sizeof(limit_types[0]); i++)
+        if (strcmp(limit_types[i].type, type) == 0)
+            (void)refuse(limit_types[i].id, who);
+}
+
+void jmap_count(enum refuse_id id, const char *what, const struct jmap_caller *who)
+{
+    SCOPED(buf_finish) struct buf example = buf_make(1000);
+    buf_addf(&example, "%.40s " SLICE_FMT, what,
+             SLICE_ARG(who->n_addresses ? who->addresses[0] : who->name));
+    (void)refuse(id, buf_slice(&example));
+}
+
+/* ---- answers ---- */
 
 void jmap_answer(struct jmap_run *r, const struct jmap_call *c, const char *name, json_t *args)
 {
     json_array_append_new(r->answers, json_pack("[s, o, s]", name, args, c->id));
 }
 
-void jmap_refuse(struct jmap_run *r, const struct jmap_call *c, const char *type,
-                 const char *description, ...)
+static void say_error(struct jmap_run *r, const struct jmap_call *c, const char *type,
+                      const char *description, va_list values)
 {
     char text[300] = "";
-    if (description) {
-        va_list values;
-        va_start(values, description);
+    if (description)
         vsnprintf(text, sizeof(text), description, values);
-        va_end(values);
-    }
     json_t *o = json_pack("{s:s}", "type", type);
     if (text[0])
         json_object_set_new(o, "description", jmap_text(slice_str(text)));
     jmap_answer(r, c, "error", o);
+}
+
+void jmap_refuse(struct jmap_run *r, const struct jmap_call *c, const char *type,
+                 const char *description, ...)
+{
+    va_list values;
+    count_type(type, slice_str(c->name));
+    va_start(values, description);
+    say_error(r, c, type, description, values);
+    va_end(values);
+}
+
+void jmap_refuse_limit(struct jmap_run *r, const struct jmap_call *c, enum refuse_id id,
+                       const char *type, const char *description, ...)
+{
+    va_list values;
+    jmap_count(id, c->name, r->who);
+    va_start(values, description);
+    say_error(r, c, type, description, values);
+    va_end(values);
+}
+
+bool jmap_are_few_to_get(struct jmap_run *r, const struct jmap_call *c, size_t n)
+{
+    if (n > JMAP_OBJECTS_GET_MAX)
+        jmap_refuse_limit(r, c, REFUSE_JMAP_LIMIT, "requestTooLarge",
+                          "at most %d at once (maxObjectsInGet)", JMAP_OBJECTS_GET_MAX);
+    return n <= JMAP_OBJECTS_GET_MAX;
+}
+
+bool jmap_are_few_to_set(struct jmap_run *r, const struct jmap_call *c, size_t n)
+{
+    if (n > JMAP_OBJECTS_SET_MAX)
+        jmap_refuse_limit(r, c, REFUSE_JMAP_LIMIT, "requestTooLarge",
+                          "at most %d at once (maxObjectsInSet)", JMAP_OBJECTS_SET_MAX);
+    return n <= JMAP_OBJECTS_SET_MAX;
 }
 
 /* Errors of the world, as RFC 8620 3.6.2 names them. */
@@ -53,7 +116,12 @@ static const char *type_of(enum err err)
 void jmap_refuse_err(struct jmap_run *r, const struct jmap_call *c, enum err err,
                      const struct errinfo *ei)
 {
-    jmap_refuse(r, c, type_of(err), "%s", ei->text);
+    if (err == ERR_LIMIT)
+        jmap_refuse_limit(r, c, REFUSE_JMAP_SIZE, type_of(err), "%s", ei->text);
+    else if (err == ERR_RETRY && mono_now() > r->until)
+        jmap_refuse_limit(r, c, REFUSE_JMAP_TIME, type_of(err), "%s", ei->text);
+    else
+        jmap_refuse(r, c, type_of(err), "%s", ei->text);
 }
 
 json_t *jmap_set_error(const char *type, const char *property, const char *description, ...)
@@ -63,6 +131,7 @@ json_t *jmap_set_error(const char *type, const char *property, const char *descr
     va_start(values, description);
     vsnprintf(text, sizeof(text), description, values);
     va_end(values);
+    count_type(type, slice_str(text));
     json_t *o = json_pack("{s:s, s:o}", "type", type, "description", jmap_text(slice_str(text)));
     if (property)
         json_object_set_new(o, "properties", json_pack("[s]", property));
@@ -74,6 +143,8 @@ json_t *jmap_set_err(enum err err, const struct errinfo *ei)
     const char *type = err == ERR_DENIED  ? "forbidden"
                        : err == ERR_LIMIT ? "tooLarge"
                                           : "serverFail";
+    if (err == ERR_RETRY) /* no SetError says "later" */
+        (void)refuse(REFUSE_JMAP_BUSY, slice_str(ei->text));
     return jmap_set_error(type, NULL, "%s", ei->text);
 }
 

@@ -85,6 +85,8 @@ static json_t *upload_one(struct jmap_run *r, const json_t *object, json_t **ret
     struct errinfo ei;
     uint64_t id = 0;
     size_t i;
+    if (json_array_size(data) > SOURCES_MAX)
+        jmap_count(REFUSE_JMAP_SHAPE, "maxDataSources", r->who);
     if (!json_is_array(data) || json_array_size(data) > SOURCES_MAX)
         return jmap_set_error("invalidProperties", "data", "a list of at most %d", SOURCES_MAX);
     json_array_foreach(data, i, one)
@@ -110,11 +112,12 @@ void jmap_blob_upload(struct jmap_run *r, const struct jmap_call *c)
     const char *key;
     if (!jmap_arg_account(r, c) || !jmap_arg_names(r, c, names))
         return;
-    if (!json_is_object(create) || json_object_size(create) > JMAP_OBJECTS_SET_MAX) {
-        jmap_refuse(r, c, "invalidArguments", "`create` is an object of at most %d uploads",
-                    JMAP_OBJECTS_SET_MAX);
+    if (!json_is_object(create)) {
+        jmap_refuse(r, c, "invalidArguments", "`create` is an object of uploads");
         return;
     }
+    if (!jmap_are_few_to_set(r, c, json_object_size(create)))
+        return;
     json_t *created = json_object(), *not_created = json_object();
     json_object_foreach(create, key, one)
     {
@@ -208,9 +211,7 @@ static bool judge_get(struct getting *g, const struct jmap_call *c)
     json_array_foreach(ids, i, one) is_good &= json_is_string(one);
     if (!is_good)
         jmap_refuse(g->r, c, "invalidArguments", "`ids` is a list of ids");
-    else if (json_array_size(ids) > JMAP_OBJECTS_GET_MAX)
-        jmap_refuse(g->r, c, "requestTooLarge", "at most %d at once", JMAP_OBJECTS_GET_MAX);
-    return is_good && json_array_size(ids) <= JMAP_OBJECTS_GET_MAX;
+    return is_good && jmap_are_few_to_get(g->r, c, json_array_size(ids));
 }
 
 void jmap_blob_get(struct jmap_run *r, const struct jmap_call *c)
@@ -275,12 +276,12 @@ static bool judge_lookup(struct jmap_run *r, const struct jmap_call *c, const js
         return false;
     json_array_foreach(ids, i, one) is_good &= json_is_string(one);
     json_array_foreach(types, i, one) is_good &= json_is_string(one);
-    if (!is_good || json_array_size(ids) > JMAP_OBJECTS_GET_MAX) {
-        jmap_refuse(r, c, is_good ? "requestTooLarge" : "invalidArguments",
-                    "`typeNames` and `ids` are lists of strings, `ids` of at most %d",
-                    JMAP_OBJECTS_GET_MAX);
+    if (!is_good) {
+        jmap_refuse(r, c, "invalidArguments", "`typeNames` and `ids` are lists of strings");
         return false;
     }
+    if (!jmap_are_few_to_get(r, c, json_array_size(ids)))
+        return false;
     json_array_foreach(types, i, one)
     {
         const char *type = json_string_value(one);

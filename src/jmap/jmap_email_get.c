@@ -195,10 +195,8 @@ static bool take_ids(struct getting *g, json_t *not_found)
         jmap_refuse(r, g->call, "invalidArguments", "`ids` is a list of ids, or null");
         return false;
     }
-    if ((is_all ? n_all : json_array_size(ids)) > JMAP_OBJECTS_GET_MAX) {
-        jmap_refuse(r, g->call, "requestTooLarge", "at most %d at once", JMAP_OBJECTS_GET_MAX);
+    if (!jmap_are_few_to_get(r, g->call, is_all ? n_all : json_array_size(ids)))
         return false;
-    }
     g->ids = ARENA_ARRAY(r->arena, uint64_t, JMAP_OBJECTS_GET_MAX + 1);
     for (i = 0; is_all && i < n_all; i++)
         g->ids[g->n++] = account_nth_email(r->account, i)->message;
@@ -343,9 +341,7 @@ static bool judge_blobs(struct jmap_run *r, const struct jmap_call *c, const jso
     json_array_foreach(ids, i, one) is_good &= json_is_string(one);
     if (!is_good)
         jmap_refuse(r, c, "invalidArguments", "`blobIds` is a list of ids");
-    else if (json_array_size(ids) > JMAP_OBJECTS_GET_MAX)
-        jmap_refuse(r, c, "requestTooLarge", "at most %d at once", JMAP_OBJECTS_GET_MAX);
-    return is_good && json_array_size(ids) <= JMAP_OBJECTS_GET_MAX;
+    return is_good && jmap_are_few_to_get(r, c, json_array_size(ids));
 }
 
 static json_t *or_null(json_t *value)

@@ -48,8 +48,13 @@ static bool read_sort(struct query *x, const json_t *json)
     bool is_collation = !collation || strcmp(collation, "i;ascii-casemap") == 0 ||
                         strcmp(collation, "i;octet") == 0 ||
                         strcmp(collation, "i;ascii-numeric") == 0;
-    if (i == n || !is_collation || x->q.n_sorts == SORTS_MAX) {
+    if (i == n || !is_collation) {
         jmap_refuse(x->r, x->call, "unsupportedSort", "this server cannot sort like that");
+        return false;
+    }
+    if (x->q.n_sorts == SORTS_MAX) {
+        jmap_refuse_limit(x->r, x->call, REFUSE_JMAP_SHAPE, "unsupportedSort",
+                          "this server sorts by %d properties at most", SORTS_MAX);
         return false;
     }
     x->sorts[x->q.n_sorts++] = (struct account_sort){
@@ -243,11 +248,12 @@ void jmap_snippet_get(struct jmap_run *r, const struct jmap_call *c)
     struct errinfo ei;
     if (!jmap_arg_account(r, c) || !jmap_arg_names(r, c, names))
         return;
-    if (!json_is_array(ids) || json_array_size(ids) > JMAP_OBJECTS_GET_MAX) {
-        jmap_refuse(r, c, json_is_array(ids) ? "requestTooLarge" : "invalidArguments",
-                    "`emailIds` is a list of at most %d ids", JMAP_OBJECTS_GET_MAX);
+    if (!json_is_array(ids)) {
+        jmap_refuse(r, c, "invalidArguments", "`emailIds` is a list of ids");
         return;
     }
+    if (!jmap_are_few_to_get(r, c, json_array_size(ids)))
+        return;
     struct snipping s = {.r = r, .tree = mem_new(sizeof(*s.tree)), .list = json_array()};
     uint64_t *wanted = ARENA_ARRAY(r->arena, uint64_t, json_array_size(ids) + 1);
     json_t *not_found = json_array();

@@ -305,13 +305,11 @@ static bool judge_import(struct jmap_run *r, const struct jmap_call *c, const js
     json_object_foreach(o, key, one) is_good &= json_is_object(one);
     if (!is_good)
         jmap_refuse(r, c, "invalidArguments", "`emails` is an object of imports");
-    else if (json_object_size(emails) > JMAP_OBJECTS_SET_MAX)
-        jmap_refuse(r, c, "requestTooLarge", "at most %d at once", JMAP_OBJECTS_SET_MAX);
     else if (if_in_state && (!slice_u64(slice_str(if_in_state), INT64_MAX, &state) ||
                              state != jmap_type_state(r, &jmap_email_type)))
         jmap_refuse(r, c, "stateMismatch", NULL);
     else
-        return true;
+        return jmap_are_few_to_set(r, c, json_object_size(emails));
     return false;
 }
 

@@ -24,6 +24,17 @@ static bool bad(struct reading *x, const char *key, const char *why)
     return false;
 }
 
+/* One condition more was met; too many are refused. */
+static bool is_one_more(struct reading *x, unsigned depth)
+{
+    if (++x->n <= CONDITIONS_MAX && depth <= FILTER_DEPTH_MAX)
+        return true;
+    jmap_refuse_limit(x->r, x->call, REFUSE_JMAP_SHAPE, "unsupportedFilter",
+                      "a filter has at most %d conditions, one in another at most %d times",
+                      CONDITIONS_MAX, FILTER_DEPTH_MAX);
+    return false;
+}
+
 static bool failed(struct reading *x, enum err err, const struct errinfo *ei)
 {
     jmap_refuse_err(x->r, x->call, err, ei);
@@ -389,9 +400,7 @@ static bool read_condition(struct reading *x, const json_t *json, struct account
     size_t n = 0;
     json_object_foreach(o, key, value)
     {
-        if (++x->n > CONDITIONS_MAX)
-            return bad(x, key, "is one condition too many");
-        if (!read_one(x, key, value, &parts[n++]))
+        if (!is_one_more(x, 0) || !read_one(x, key, value, &parts[n++]))
             return false;
     }
     *ret = n == 1 ? parts[0]
@@ -422,8 +431,10 @@ static bool read_operator(struct reading *x, const json_t *json, unsigned depth,
 static bool read_any(struct reading *x, const json_t *json, unsigned depth,
                      struct account_filter *ret)
 {
-    if (!json_is_object(json) || depth > FILTER_DEPTH_MAX || ++x->n > CONDITIONS_MAX)
-        return bad(x, "conditions", "are no objects, or too many");
+    if (!json_is_object(json))
+        return bad(x, "conditions", "are no objects");
+    if (!is_one_more(x, depth))
+        return false;
     return json_object_get(json, "operator") ? read_operator(x, json, depth, ret)
                                              : read_condition(x, json, ret);
 }

@@ -123,11 +123,8 @@ static bool judge_ids(struct jmap_run *r, const struct jmap_call *c, const json_
         jmap_refuse(r, c, "invalidArguments", "`ids` holds something that is no id");
         return false;
     }
-    if (json_array_size(ids) > JMAP_OBJECTS_GET_MAX || (!ids && !can_all)) {
-        jmap_refuse(r, c, "requestTooLarge", "at most %d at once", JMAP_OBJECTS_GET_MAX);
-        return false;
-    }
-    return true;
+    /* All of them are as many as nobody knows. */
+    return jmap_are_few_to_get(r, c, ids || can_all ? json_array_size(ids) : SIZE_MAX);
 }
 
 void jmap_get(struct jmap_run *r, const struct jmap_call *c, const struct jmap_type *t)

@@ -111,6 +111,8 @@ static bool is_one_line(struct slice s)
 static struct slice text_of(struct wanted *w, const json_t *value, const char *property, size_t max)
 {
     struct slice text = slice_of(json_string_value(value), json_string_length(value));
+    if (text.n > max)
+        jmap_count(REFUSE_JMAP_SIZE, property, w->r->who);
     if (!json_is_string(value) || text.n > max) {
         wrong(w, property, "a text is wanted, and not a very long one");
         return SLICE("");

@@ -3,6 +3,7 @@
 #define JMAP_JMAP_INT_H
 
 #include "base/mail.h"
+#include "base/refuse.h"
 #include "jmap/jmap.h"
 #include "jmap/jmap_item.h"
 
@@ -45,11 +46,21 @@ struct jmap_call {
 
 /* Takes `args`. */
 void jmap_answer(struct jmap_run *r, const struct jmap_call *c, const char *name, json_t *args);
-/* RFC 8620 3.6.2. `description` in words; may be NULL. */
+/* RFC 8620 3.6.2. `description` in words; may be NULL. Types that name a limit are counted by the
+ * table of refusals, here and in SetErrors. */
 void jmap_refuse(struct jmap_run *r, const struct jmap_call *c, const char *type,
                  const char *description, ...) __attribute__((format(printf, 4, 5)));
+/* The same, by a row that the type alone does not name. */
+void jmap_refuse_limit(struct jmap_run *r, const struct jmap_call *c, enum refuse_id id,
+                       const char *type, const char *description, ...)
+    __attribute__((format(printf, 5, 6)));
 void jmap_refuse_err(struct jmap_run *r, const struct jmap_call *c, enum err err,
                      const struct errinfo *ei); /* serverUnavailable, serverFail … */
+/* Counts a refusal that is worded elsewhere: `what` was refused to whom. */
+void jmap_count(enum refuse_id id, const char *what, const struct jmap_caller *who);
+/* Not more than the session announces? Otherwise the call is refused (requestTooLarge). */
+bool jmap_are_few_to_get(struct jmap_run *r, const struct jmap_call *c, size_t n);
+bool jmap_are_few_to_set(struct jmap_run *r, const struct jmap_call *c, size_t n);
 /* A SetError (RFC 8620 5.3); `property` may be NULL. */
 json_t *jmap_set_error(const char *type, const char *property, const char *description, ...)
     __attribute__((format(printf, 3, 4)));

@@ -113,8 +113,14 @@ static bool judge_filter(struct query *q, const json_t *f, int depth)
     const char *name = json_string_value(operator);
     const json_t *conditions = json_object_get(f, "conditions"), *one;
     size_t i;
-    if (!json_is_object(f) || depth > DEPTH_MAX || ++q->n_conditions > CONDITIONS_MAX) {
-        jmap_refuse(q->r, q->call, "invalidArguments", "`filter` is no filter, or too large");
+    if (depth > DEPTH_MAX || ++q->n_conditions > CONDITIONS_MAX) {
+        jmap_refuse_limit(q->r, q->call, REFUSE_JMAP_SHAPE, "unsupportedFilter",
+                          "a filter has at most %d conditions, one in another at most %d times",
+                          CONDITIONS_MAX, DEPTH_MAX);
+        return false;
+    }
+    if (!json_is_object(f)) {
+        jmap_refuse(q->r, q->call, "invalidArguments", "`filter` is no filter");
         return false;
     }
     if (!operator)

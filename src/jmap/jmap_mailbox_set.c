@@ -22,6 +22,8 @@ static void wrong(struct wanted *w, const char *property, const char *why)
 static void take_name(struct wanted *w, const json_t *value)
 {
     struct slice name = slice_of(json_string_value(value), json_string_length(value));
+    if (name.n > NAME_MAX_BYTES)
+        jmap_count(REFUSE_JMAP_MANY, "maxSizeMailboxName", w->s->r->who);
     if (!json_is_string(value) || slice_trim(name).n == 0 || name.n > NAME_MAX_BYTES) {
         wrong(w, "name", "a name is a text of 1 to 255 bytes");
         return;
@@ -116,8 +118,10 @@ static void judge_place(struct wanted *w)
         m = account_mailbox(a, up);
         up = m ? m->parent : 0;
     }
-    if (depth >= DEPTH_MAX)
+    if (depth >= DEPTH_MAX && !w->error) {
+        jmap_count(REFUSE_JMAP_MANY, "maxMailboxDepth", w->s->r->who);
         wrong(w, "parentId", "too many mailboxes in each other");
+    }
     while ((m = account_next_mailbox(a, &at)))
         if (!m->is_gone && m->id != w->m.id && m->parent == w->m.parent &&
             slice_eq(m->name, w->m.name))

@@ -48,6 +48,8 @@ static json_t *follow_all(json_t *array, struct slice rest, int depth)
         else if (found)
             json_array_append(all, found);
         json_decref(found);
+        if (json_array_size(all) > RESULT_MAX)
+            (void)refuse(REFUSE_JMAP_SHAPE, SLICE("values of a result reference"));
         if (!found || json_array_size(all) > RESULT_MAX) {
             json_decref(all);
             return NULL;

@@ -63,12 +63,9 @@ static bool begin(struct jmap_set *s, const struct jmap_setter *setter)
         jmap_refuse(r, c, "stateMismatch", NULL);
         return false;
     }
-    if (json_object_size(s->create) + json_object_size(s->update) + json_array_size(s->destroy) >
-        JMAP_OBJECTS_SET_MAX) {
-        jmap_refuse(r, c, "requestTooLarge", "at most %d at once", JMAP_OBJECTS_SET_MAX);
-        return false;
-    }
-    return true;
+    return jmap_are_few_to_set(r, c,
+                               json_object_size(s->create) + json_object_size(s->update) +
+                                   json_array_size(s->destroy));
 }
 
 static json_t *why_no_creation_id(const char *id)

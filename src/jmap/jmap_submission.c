@@ -263,8 +263,13 @@ static bool judge_filter(struct jmap_run *r, const struct jmap_call *c, const js
     const char *name = json_string_value(json_object_get(f, "operator"));
     const json_t *conditions = json_object_get(f, "conditions"), *one;
     size_t i;
-    if (!json_is_object(f) || depth > CONDITION_DEPTH_MAX) {
-        jmap_refuse(r, c, "invalidArguments", "a filter is an object, and not a very deep one");
+    if (depth > CONDITION_DEPTH_MAX) {
+        jmap_refuse_limit(r, c, REFUSE_JMAP_SHAPE, "unsupportedFilter",
+                          "conditions stand in each other at most %d times", CONDITION_DEPTH_MAX);
+        return false;
+    }
+    if (!json_is_object(f)) {
+        jmap_refuse(r, c, "invalidArguments", "a filter is an object");
         return false;
     }
     if (!json_object_get(f, "operator"))

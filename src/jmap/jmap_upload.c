@@ -11,14 +11,27 @@ static unsigned not_found(struct buf *out)
     return 404;
 }
 
-static unsigned failed(struct buf *out, enum err err, const struct errinfo *ei)
+static unsigned failed(struct buf *out, const struct jmap_caller *who, enum err err,
+                       const struct errinfo *ei)
 {
     bool is_full = err == ERR_FULL || err == ERR_RETRY || err == ERR_CANCELED;
     unsigned status = is_full ? 503 : err == ERR_LIMIT || err == ERR_DENIED ? 413 : 500;
+    if (status != 500)
+        jmap_count(status == 503 ? REFUSE_JMAP_BUSY : REFUSE_JMAP_SIZE, "bytes", who);
     json_t *o = json_pack("{s:s, s:i, s:o}", "type", "about:blank", "status", (int)status, "detail",
                           jmap_text(slice_str(ei->text)));
     jmap_write(out, o);
     return status;
+}
+
+/* RFC 8620 3.6.1 and 6.1. */
+static unsigned too_large(struct buf *out)
+{
+    json_t *o =
+        json_pack("{s:s, s:i, s:s, s:s}", "type", "urn:ietf:params:jmap:error:limit", "status", 413,
+                  "limit", "maxSizeUpload", "detail", "larger than an upload may be here");
+    jmap_write(out, o);
+    return 413;
 }
 
 static bool is_own(const struct jmap_caller *who, struct slice account)
@@ -46,14 +59,13 @@ unsigned jmap_upload(struct jmap *j, struct store_reader *, const struct jmap_ca
     uint64_t id;
     if (!is_own(who, account))
         return not_found(out);
-    if (bytes.n > JMAP_SIZE_UPLOAD_MAX)
-        return failed(out,
-                      err_set(&ei, ERR_LIMIT, "larger than the %d bytes that an upload may have",
-                              JMAP_SIZE_UPLOAD_MAX),
-                      &ei);
+    if (bytes.n > JMAP_SIZE_UPLOAD_MAX) {
+        jmap_count(REFUSE_JMAP_LIMIT, "maxSizeUpload", who);
+        return too_large(out);
+    }
     enum err err = jmap_keep_upload(&j->host, who, bytes, &id, &ei);
     if (err != ERR_OK)
-        return failed(out, err, &ei);
+        return failed(out, who, err, &ei);
     json_t *o = json_pack("{s:o, s:o, s:o, s:I}", "accountId", jmap_id_json('A', who->person),
                           "blobId", jmap_id_json('U', id), "type",
                           jmap_text(type.n ? type : SLICE("application/octet-stream")), "size",
@@ -89,5 +101,5 @@ unsigned jmap_download(struct jmap *j, struct store_reader *reader, const struct
     if (err == ERR_OK)
         return 200;
     buf_clear(ret_bytes);
-    return err == ERR_GONE ? not_found(ret_bytes) : failed(ret_bytes, err, &ei);
+    return err == ERR_GONE ? not_found(ret_bytes) : failed(ret_bytes, who, err, &ei);
 }

@@ -93,6 +93,8 @@ static struct slice take_text(struct wanted *w, const char *property, const json
                               size_t max)
 {
     struct slice text = slice_of(json_string_value(value), json_string_length(value));
+    if (text.n > max)
+        jmap_count(REFUSE_JMAP_SIZE, property, w->r->who);
     if ((!json_is_string(value) && !json_is_null(value)) || text.n > max)
         wrong(w, property, "a text is wanted, and not a very long one, or null");
     return arena_copy(w->r->arena, text);
