@@ -3,8 +3,6 @@
 
 #include <stdio.h>
 
-enum { ARENA_MAX = 256 << 20, ANSWER_DEPTH = 64 };
-
 static const struct method {
     const char *name;
     void (*run)(struct jmap_run *r, const struct jmap_call *c);
@@ -67,27 +65,6 @@ static unsigned busy(struct buf *out, const struct jmap_caller *who, const struc
     return problem(out, 503, "serverUnavailable", NULL, ei->text);
 }
 
-/* The library goes down as deep as the text says; this one byte a level does not. */
-static bool is_too_deep(struct slice body)
-{
-    unsigned depth = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < body.n; i++) {
-        char ch = body.p[i];
-        if (in_string && ch == '\\')
-            i++;
-        else if (ch == '"')
-            in_string = !in_string;
-        else if (!in_string && (ch == '{' || ch == '['))
-            depth++;
-        else if (!in_string && (ch == '}' || ch == ']') && depth > 0)
-            depth--;
-        if (depth > JMAP_DEPTH_MAX)
-            return true;
-    }
-    return false;
-}
-
 static bool is_call(const json_t *call)
 {
     return json_array_size(call) == 3 && json_is_string(json_array_get(call, 0)) &&
@@ -136,6 +113,13 @@ static unsigned judge_using(const json_t *request, unsigned *ret_using, struct b
     return 0;
 }
 
+/* What came, once it is read. */
+struct request {
+    json_t *json;
+    size_t n_values;
+    unsigned using;
+};
+
 /* 0: a request. */
 static unsigned judge(const json_t *request, const struct jmap_caller *who, unsigned *ret_using,
                       struct buf *out)
@@ -159,8 +143,40 @@ static const struct method *method_of(const char *name, unsigned using)
     return NULL;
 }
 
-static void run_call(struct jmap_run *r, const json_t *call)
+/* The answers from `first` on, behind what stands there of earlier calls, up to so many bytes of
+ * all. False: they do not fit, and nothing was added. */
+static bool say(struct jmap_run *r, size_t first, size_t bytes_max, struct buf *out)
 {
+    size_t max = out->max, before = out->n;
+    if (max > r->out_begin + bytes_max)
+        out->max = r->out_begin + bytes_max;
+    for (size_t i = first; i < json_array_size(r->answers); i++) {
+        buf_adds(out, i ? SLICE(",") : SLICE(""));
+        jmap_write(out, json_incref(json_array_get(r->answers, i)));
+    }
+    bool is_said = !out->failed;
+    out->max = max;
+    out->n = is_said ? out->n : before;
+    out->failed = false;
+    return is_said;
+}
+
+/* What the call has changed stays changed (RFC 8620 3.6.2). */
+static void say_too_large(struct jmap_run *r, const struct jmap_call *c, size_t first, bool is_done,
+                          struct buf *out)
+{
+    while (json_array_size(r->answers) > first)
+        json_array_remove(r->answers, json_array_size(r->answers) - 1);
+    jmap_refuse_limit(r, c, REFUSE_JMAP_SIZE, is_done ? "serverPartialFail" : "requestTooLarge",
+                      "all answers together would be larger than %d bytes", JMAP_ANSWER_MAX);
+    /* Names and ids of calls stand in the request, too: there is always room for them. */
+    must(say(r, first, JMAP_ANSWER_MAX + JMAP_ENVELOPE_MAX, out));
+}
+
+static void run_call(struct jmap_run *r, const json_t *call, struct buf *out)
+{
+    size_t first = json_array_size(r->answers);
+    uint64_t modseq = account_modseq(r->account);
     struct jmap_call c = {.name = json_string_value(json_array_get(call, 0)),
                           .id = json_string_value(json_array_get(call, 2)),
                           .args = json_copy(json_array_get(call, 1))};
@@ -173,69 +189,87 @@ static void run_call(struct jmap_run *r, const json_t *call)
         jmap_refuse(r, &c, error, NULL);
     else
         m->run(r, &c);
+    if (!say(r, first, JMAP_ANSWER_MAX, out))
+        say_too_large(r, &c, first, account_modseq(r->account) != modseq, out);
     json_decref(c.args);
+    arena_reset(r->arena);
 }
 
 static void write_answers(struct jmap_run *r, const json_t *request, struct buf *out)
 {
     char state[JMAP_SESSION_STATE_TEXT];
+    const json_t *call;
+    size_t i;
+    buf_adds(out, SLICE("{\"methodResponses\":["));
+    r->out_begin = out->n;
+    json_array_foreach(json_object_get(request, "methodCalls"), i, call) run_call(r, call, out);
+    buf_adds(out, SLICE("]"));
+    if (json_object_get(request, "createdIds")) {
+        buf_adds(out, SLICE(",\"createdIds\":"));
+        jmap_write(out, json_incref(r->created));
+    }
     jmap_session_state(r->who, state);
-    json_t *answer = json_pack("{s:O, s:s}", "methodResponses", r->answers, "sessionState", state);
-    if (json_object_get(request, "createdIds"))
-        json_object_set(answer, "createdIds", r->created);
-    jmap_write(out, answer);
+    buf_addf(out, ",\"sessionState\":\"%s\"}", state);
+}
+
+static unsigned run_calls(struct jmap_run *r, const json_t *request, struct buf *out)
+{
+    struct errinfo ei;
+    const json_t *created = json_object_get(request, "createdIds");
+    if (jmap_mailbox_provide(r, &ei) != ERR_OK || jmap_identity_provide(r, &ei) != ERR_OK)
+        return busy(out, r->who, &ei);
+    arena_reset(r->arena);
+    r->answers = json_array();
+    r->created = created ? json_copy((json_t *)(uintptr_t)created) : json_object();
+    write_answers(r, request, out);
+    json_decref(r->answers);
+    json_decref(r->created);
+    return 200;
 }
 
 static unsigned run_request(struct jmap *j, struct store_reader *reader,
-                            const struct jmap_caller *who, const json_t *request, unsigned using,
-                            struct buf *out)
+                            const struct jmap_caller *who, const struct request *q, struct buf *out)
 {
     struct errinfo ei;
-    SCOPED(arena_destroy) struct arena *arena = arena_create(ARENA_MAX);
+    SCOPED(arena_destroy) struct arena *arena = jmap_memory_create();
+    SCOPED(arena_destroy) struct arena *scratch = jmap_memory_create();
     struct jmap_run r = {.j = j,
                          .host = &j->host,
                          .reader = reader,
                          .who = who,
                          .arena = arena,
-                         .using = using,
+                         .scratch = scratch,
+                         .n_values = q->n_values,
+                         .using = q->using,
                          .until = mono_now() + SECONDS(JMAP_REQUEST_SECONDS)};
     if (account_hold(j->accounts, reader, who->person, SECONDS(10), &r.account, &ei) != ERR_OK)
         return busy(out, who, &ei);
-    if (jmap_mailbox_provide(&r, &ei) != ERR_OK || jmap_identity_provide(&r, &ei) != ERR_OK) {
-        account_let_go(&r.account);
-        return busy(out, who, &ei);
-    }
-    const json_t *created = json_object_get(request, "createdIds");
-    const json_t *call;
-    size_t i;
-    r.answers = json_array();
-    r.created = created ? json_copy((json_t *)(uintptr_t)created) : json_object();
-    json_array_foreach(json_object_get(request, "methodCalls"), i, call) run_call(&r, call);
-    write_answers(&r, request, out);
-    json_decref(r.answers);
-    json_decref(r.created);
+    unsigned status = run_calls(&r, q->json, out);
     account_let_go(&r.account);
-    return 200;
+    return status;
 }
 
 unsigned jmap_api(struct jmap *j, struct store_reader *reader, const struct jmap_caller *who,
                   struct slice body, struct buf *out)
 {
-    unsigned using = 0;
+    struct request q = {};
     if (body.n > JMAP_SIZE_REQUEST_MAX)
         return limited(out, REFUSE_JMAP_LIMIT, who, "maxSizeRequest",
                        "the request is larger than this server takes");
-    if (is_too_deep(body)) {
+    unsigned depth;
+    q.n_values = jmap_count_values(body, &depth);
+    if (depth > JMAP_DEPTH_MAX || q.n_values > JMAP_VALUES_MAX) {
         jmap_count(REFUSE_JMAP_SHAPE, "request", who);
-        return problem(out, 400, "notRequest", NULL, "arrays and objects stand too deep in others");
+        return problem(out, 400, "notRequest", NULL,
+                       "arrays and objects stand too deep in others, or are too many");
     }
     json_error_t error;
-    json_t *request = json_loadb(body.p ? body.p : "", body.n, JSON_REJECT_DUPLICATES, &error);
-    if (!request)
+    q.json = json_loadb(body.p ? body.p : "", body.n, JSON_REJECT_DUPLICATES, &error);
+    if (!q.json)
         return problem(out, 400, "notJSON", NULL, error.text);
-    unsigned status = judge(request, who, &using, out);
+    unsigned status = judge(q.json, who, &q.using, out);
     if (status == 0)
-        status = run_request(j, reader, who, request, using, out);
-    json_decref(request);
+        status = run_request(j, reader, who, &q, out);
+    json_decref(q.json);
     return status;
 }

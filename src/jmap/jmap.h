@@ -23,7 +23,10 @@ enum {
     JMAP_CONCURRENT_REQUESTS = 8,
     JMAP_CONCURRENT_UPLOADS = 4,
     JMAP_SIZE_UPLOAD_MAX = 50 << 20,
-    JMAP_DEPTH_MAX = 64, /* of JSON in JSON */
+    JMAP_DEPTH_MAX = 64,          /* of JSON in JSON */
+    JMAP_VALUES_MAX = 1000000,    /* in a request, and in what gates make for its answers */
+    JMAP_ANSWER_MAX = 40 << 20,   /* of all method responses together */
+    JMAP_ENVELOPE_MAX = 24 << 20, /* what stands around them: call ids, creation ids, errors */
 };
 
 /* Who asks; made on the loop from the directory, outlives the request. */
@@ -98,7 +101,8 @@ struct jmap *jmap_create(const struct jmap_host *host, struct account_cache *acc
 void jmap_destroy(struct jmap **j);
 
 /* POST /jmap/api: the answer's HTTP status; a JSON document is appended to `out` (a problem
- * document for request-level errors, RFC 8620 3.6.1). */
+ * document for request-level errors, RFC 8620 3.6.1). `out` takes JMAP_ANSWER_MAX and
+ * JMAP_ENVELOPE_MAX bytes; a call whose answer does not fit is answered by an error. */
 unsigned jmap_api(struct jmap *j, struct store_reader *reader, const struct jmap_caller *who,
                   struct slice body, struct buf *out);
 /* GET /jmap/session */

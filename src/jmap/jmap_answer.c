@@ -175,8 +175,9 @@ json_t *jmap_state(uint64_t state)
 
 static int write_piece(const char *text, size_t n, void *out)
 {
-    buf_add(out, text, n);
-    return 0;
+    struct buf *b = out;
+    buf_add(b, text, n);
+    return b->failed ? -1 : 0; /* values that stand in others many times would never end */
 }
 
 void jmap_write(struct buf *out, json_t *take)

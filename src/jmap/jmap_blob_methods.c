@@ -3,7 +3,7 @@
 
 #include <openssl/evp.h>
 
-enum { SOURCES_MAX = 64, GET_BYTES_MAX = 16 << 20 };
+enum { SOURCES_MAX = 64 };
 
 /* ---- base64 ---- */
 
@@ -143,7 +143,6 @@ struct getting {
     const json_t *properties; /* NULL: data and size */
     uint64_t offset, length;
     bool has_length;
-    size_t n_bytes;
 };
 
 static bool wants(const struct getting *g, const char *name)
@@ -174,7 +173,7 @@ static json_t *make(struct getting *g, const char *id, struct slice whole)
         slice_of(whole.p + from, g->has_length && g->length < left ? (size_t)g->length : left);
     bool is_text = is_utf8(part);
     json_t *o = json_pack("{s:s}", "id", id);
-    g->n_bytes += part.n;
+    g->r->n_bytes += part.n;
     if (wants(g, "size"))
         json_object_set_new(o, "size", json_integer((json_int_t)whole.n));
     if ((wants(g, "data") && is_text) || wants(g, "data:asText"))
@@ -233,7 +232,7 @@ void jmap_blob_get(struct jmap_run *r, const struct jmap_call *c)
         else if (err == ERR_OK)
             json_array_append_new(
                 list, make(&g, json_string_value(one), whole.n ? buf_slice(&whole) : SLICE("")));
-        if (g.n_bytes > GET_BYTES_MAX)
+        if (r->n_bytes > JMAP_ANSWER_MAX)
             err = err_set(&ei, ERR_LIMIT, "the answer would be larger than this server gives");
         if (err != ERR_OK && err != ERR_GONE)
             break;

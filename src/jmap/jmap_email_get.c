@@ -5,7 +5,7 @@
 
 #include "email/email_list.h"
 
-enum { ANSWER_BYTES_MAX = 48 << 20, BLOB_MAX = STORE_MESSAGE_MAX };
+enum { BLOB_MAX = STORE_MESSAGE_MAX };
 
 const struct jmap_type jmap_email_type = {.name = "Email", .letter = 'M', .type = ACCOUNT_EMAIL};
 
@@ -129,10 +129,12 @@ enum err jmap_email_render(struct jmap_email_reading *g, struct slice bytes, con
                            json_t *object, struct errinfo *ei)
 {
     struct jmap_run *r = g->r;
-    SCOPED(buf_finish) struct buf text = buf_make(ANSWER_BYTES_MAX);
+    SCOPED(buf_finish) struct buf text = buf_make(JMAP_ANSWER_MAX);
     enum err err = r->host->render(r->host->arg, bytes, slice_str(blob), &g->want, &text, ei);
-    g->n_bytes += text.n;
-    if (err == ERR_OK && g->n_bytes > ANSWER_BYTES_MAX)
+    unsigned depth;
+    r->n_bytes += text.n;
+    r->n_values += err == ERR_OK ? jmap_count_values(buf_slice(&text), &depth) : 0;
+    if (err == ERR_OK && (r->n_bytes > JMAP_ANSWER_MAX || r->n_values > JMAP_VALUES_MAX))
         return err_set(ei, ERR_LIMIT, "the answer would be larger than this server gives");
     if (err != ERR_OK)
         return err;

@@ -11,13 +11,13 @@ extern const struct jmap_type jmap_email_type;
 enum err jmap_blob_read(struct jmap_run *r, const char *id, struct buf *ret, struct errinfo *ei);
 
 /* ---- jmap_email_get.c ---- */
-/* How many messages' bytes a call may read; their answers share one ceiling. */
+/* What is wanted of messages' bytes. */
 struct jmap_email_reading {
     struct jmap_run *r;
     struct email_want want;
-    size_t n_bytes; /* of answers so far */
 };
-/* Properties that come from bytes, put into `object`. */
+/* Properties that come from bytes, put into `object`. ERR_LIMIT: all that a request has had made
+ * together is larger than an answer may be. */
 enum err jmap_email_render(struct jmap_email_reading *g, struct slice bytes, const char *blob,
                            json_t *object, struct errinfo *ei);
 

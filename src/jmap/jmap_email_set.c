@@ -1,7 +1,7 @@
 /* Email/set, /import and /copy (RFC 8621 sections 4.6 to 4.8). */
 #include "jmap/jmap_email_int.h"
 
-enum { COMPOSE_MEMORY_MAX = 128 << 20 };
+enum { COMPOSE_MEMORY_MAX = 128 << 20, BODIES_BYTES_MAX = 64 << 20 };
 
 /* ---- composing ---- */
 
@@ -55,6 +55,7 @@ static json_t *compose(struct jmap_run *r, const json_t *object, struct buf *ret
         domain = rest.n ? rest : domain;
     }
     k->r = r;
+    jmap_scratch_begin(r);
     enum err err = fetch_blobs(k, object, &ei);
     struct email_compose_options o = {
         .domain = domain, .now = utc_now(), .blob = lend_blob, .arg = k};
@@ -62,6 +63,7 @@ static json_t *compose(struct jmap_run *r, const json_t *object, struct buf *ret
     json_t *error = err == ERR_OK ? NULL : jmap_set_err(err, &ei);
     if (!error && !email_compose(object, &o, r->arena, ret, &told, &fault))
         error = email_fault_json(&fault);
+    jmap_scratch_end(r);
     for (size_t i = 0; i < k->n; i++)
         buf_finish(&k->blobs[i]);
     mem_free(&k);
@@ -86,6 +88,11 @@ static struct buf *new_body(struct setting *x)
     return &x->bodies[x->n_bodies++];
 }
 
+static void drop_last(struct setting *x)
+{
+    buf_finish(&x->bodies[--x->n_bodies]);
+}
+
 static json_t *take_received(const json_t *object, utc_ms *ret)
 {
     const json_t *value = json_object_get(object, "receivedAt");
@@ -101,12 +108,27 @@ static const json_t *or_none(const json_t *object, const char *name)
     return json_is_null(value) ? NULL : value;
 }
 
+/* Those that one call makes are held together until they are written. */
+static json_t *judge_room(const struct setting *x)
+{
+    struct jmap_run *r = x->batch.r;
+    if (jmap_has_room(r) && x->batch.bytes < BODIES_BYTES_MAX)
+        return NULL;
+    jmap_count(REFUSE_JMAP_MEMORY, "Email/set", r->who);
+    return jmap_set_error("rateLimit", NULL,
+                          "all that this call makes is larger than can be written together; make "
+                          "this one in another call");
+}
+
 static json_t *create(struct jmap_set *s, json_t *object, uint64_t *ret_id, json_t **)
 {
     struct setting *x = s->arg;
-    struct buf *body = new_body(x);
     utc_ms received;
-    json_t *error = take_received(object, &received);
+    json_t *error = judge_room(x);
+    if (error)
+        return error;
+    struct buf *body = new_body(x);
+    error = take_received(object, &received);
     if (!error)
         error = compose(s->r, object, body);
     if (!error && s->r->who->size_max && body->n > s->r->who->size_max)
@@ -114,6 +136,8 @@ static json_t *create(struct jmap_set *s, json_t *object, uint64_t *ret_id, json
     if (!error)
         error = jmap_email_add(&x->batch, buf_slice(body), or_none(object, "mailboxIds"),
                                or_none(object, "keywords"), received, ret_id);
+    if (error)
+        drop_last(x);
     return error;
 }
 
@@ -189,7 +213,7 @@ static void move_all(json_t *from, json_t *to, const json_t *error)
 static void drop_bodies(struct setting *x)
 {
     while (x->n_bodies > 0)
-        buf_finish(&x->bodies[--x->n_bodies]);
+        drop_last(x);
 }
 
 /* Of the kind that was looked at last: all of it is in one batch. */
@@ -278,11 +302,13 @@ static void import_all(struct importing *m, const json_t *emails)
     json_object_foreach(o, key, one)
     {
         uint64_t id = 0;
+        jmap_scratch_begin(r);
         json_t *error = import_one(m, one, &id);
         enum err err = error ? ERR_OK : jmap_email_batch_write(&m->x.batch, &ei);
         if (err != ERR_OK)
             error = jmap_set_err(err, &ei);
         drop_bodies(&m->x);
+        jmap_scratch_end(r);
         if (error) {
             json_object_set_new(m->not_created, key, error);
             continue;

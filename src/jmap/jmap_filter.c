@@ -24,10 +24,16 @@ static bool bad(struct reading *x, const char *key, const char *why)
     return false;
 }
 
-/* One condition more was met; too many are refused. */
-static bool is_one_more(struct reading *x, unsigned depth)
+/* So many conditions more were met; too many are refused. */
+static bool are_few_more(struct reading *x, size_t n, unsigned depth)
 {
-    if (++x->n <= CONDITIONS_MAX && depth <= FILTER_DEPTH_MAX)
+    x->n += n < CONDITIONS_MAX ? (unsigned)n : CONDITIONS_MAX + 1;
+    if (!jmap_has_room(x->r)) {
+        jmap_refuse_limit(x->r, x->call, REFUSE_JMAP_MEMORY, "requestTooLarge",
+                          "the filter's conditions have found more than can be kept");
+        return false;
+    }
+    if (x->n <= CONDITIONS_MAX && depth <= FILTER_DEPTH_MAX)
         return true;
     jmap_refuse_limit(x->r, x->call, REFUSE_JMAP_SHAPE, "unsupportedFilter",
                       "a filter has at most %d conditions, one in another at most %d times",
@@ -47,11 +53,15 @@ static int by_number(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void one_of(struct account_filter *ret, uint64_t *ids, size_t n)
+/* A copy of these ids in the arena. */
+static void one_of(struct account_filter *ret, struct arena *arena, const uint64_t *ids, size_t n)
 {
+    uint64_t *sorted = ARENA_ARRAY(arena, uint64_t, n + 1);
+    if (n > 0)
+        memcpy(sorted, ids, n * sizeof(*ids));
     if (n > 1)
-        qsort(ids, n, sizeof(*ids), by_number);
-    *ret = (struct account_filter){.test = ACCOUNT_ONE_OF, .ids = ids, .n_ids = n};
+        qsort(sorted, n, sizeof(*sorted), by_number);
+    *ret = (struct account_filter){.test = ACCOUNT_ONE_OF, .ids = sorted, .n_ids = n};
 }
 
 /* ---- words ---- */
@@ -187,6 +197,7 @@ static bool find_tree(struct reading *x, const struct search_tree *tree, struct 
     size_t n = 0;
     enum search_cover cover;
     struct judging *j = mem_new(sizeof(*j));
+    jmap_scratch_begin(x->r); /* of all that is found on the way only the last list stays */
     *j = (struct judging){.x = x, .tree = tree};
     enum err err = look_up(x, tree, 0, &hits, &n, &cover, &ei);
     if (err == ERR_OK && cover != SEARCH_COVER_ALL)
@@ -200,7 +211,8 @@ static bool find_tree(struct reading *x, const struct search_tree *tree, struct 
     }
     mem_free(&j);
     *x->has_text = true;
-    one_of(ret, hits, n);
+    one_of(ret, x->r->whole, hits, n);
+    jmap_scratch_end(x->r);
     return err == ERR_OK || failed(x, err, &ei);
 }
 
@@ -284,7 +296,7 @@ static bool find_header(struct reading *x, const char *name, const char *value,
         if (is)
             found[n_found++] = message;
     }
-    one_of(ret, found, n_found);
+    one_of(ret, r->arena, found, n_found);
     return true;
 }
 
@@ -395,12 +407,14 @@ static bool read_condition(struct reading *x, const json_t *json, struct account
 {
     const char *key;
     json_t *value, *o = (json_t *)(uintptr_t)json;
+    if (!are_few_more(x, json_object_size(json), 0))
+        return false;
     struct account_filter *parts =
         ARENA_ARRAY(x->r->arena, struct account_filter, json_object_size(json) + 1);
     size_t n = 0;
     json_object_foreach(o, key, value)
     {
-        if (!is_one_more(x, 0) || !read_one(x, key, value, &parts[n++]))
+        if (!are_few_more(x, 0, 0) || !read_one(x, key, value, &parts[n++]))
             return false;
     }
     *ret = n == 1 ? parts[0]
@@ -422,6 +436,8 @@ static bool read_operator(struct reading *x, const json_t *json, unsigned depth,
         row++;
     if (row == 3 || !json_is_array(parts) || json_object_size(json) != 2)
         return bad(x, "operator", "is AND, OR or NOT, and beside it are `conditions`");
+    if (!are_few_more(x, n, depth))
+        return false;
     struct account_filter *list = ARENA_ARRAY(x->r->arena, struct account_filter, n + 1);
     json_array_foreach(parts, i, one) if (!read_any(x, one, depth + 1, &list[i])) return false;
     *ret = (struct account_filter){.test = rows[row].test, .parts = list, .n_parts = n};
@@ -433,8 +449,6 @@ static bool read_any(struct reading *x, const json_t *json, unsigned depth,
 {
     if (!json_is_object(json))
         return bad(x, "conditions", "are no objects");
-    if (!is_one_more(x, depth))
-        return false;
     return json_object_get(json, "operator") ? read_operator(x, json, depth, ret)
                                              : read_condition(x, json, ret);
 }

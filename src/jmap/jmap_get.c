@@ -77,7 +77,9 @@ struct getting {
 
 static void get_one(struct getting *g, uint64_t id)
 {
+    jmap_scratch_begin(g->r);
     json_t *object = g->type->make(g->r, id);
+    jmap_scratch_end(g->r);
     if (!object) {
         json_array_append_new(g->not_found, jmap_type_id(g->type, id));
         return;

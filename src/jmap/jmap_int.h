@@ -30,10 +30,15 @@ struct jmap_run {
     struct store_reader *reader;
     const struct jmap_caller *who;
     struct account *account;
-    struct arena *arena;
-    json_t *answers; /* of all calls so far: [name, arguments, call id] */
-    json_t *created; /* creation id -> id */
-    unsigned using;  /* enum jmap_capability bits */
+    struct arena *arena;   /* of one call, or of one object of it */
+    struct arena *scratch; /* for one object */
+    struct arena *whole;   /* while `arena` is that one: the call's; otherwise NULL */
+    size_t n_bytes;        /* of what was made from messages for the answers */
+    size_t n_values;       /* of JSON: in the request and in what was made from messages */
+    json_t *answers;       /* of all calls so far: [name, arguments, call id] */
+    json_t *created;       /* creation id -> id */
+    unsigned using;        /* enum jmap_capability bits */
+    size_t out_begin;      /* where the answers begin in the document */
     mono_us until;
 };
 
@@ -41,6 +46,20 @@ struct jmap_call {
     const char *name, *id;
     json_t *args; /* with references resolved */
 };
+
+/* ---- jmap_memory.c: what a request may take ----
+ * All memory of a call goes when it is answered; what stays are JSON values. An arena beyond its
+ * ceiling stops the process: whoever takes memory for each of many things asks for room first. */
+
+struct arena *jmap_memory_create(void);
+/* Memory of one object: what `arena` gives until the end goes there. Never one in another. */
+void jmap_scratch_begin(struct jmap_run *r);
+void jmap_scratch_end(struct jmap_run *r);
+/* May a call take more memory? One thing of a call takes far less than lies between this and the
+ * arena's ceiling. */
+bool jmap_has_room(const struct jmap_run *r);
+/* How many values a JSON text consists of at most, and how deep they stand in each other. */
+size_t jmap_count_values(struct slice text, unsigned *ret_depth);
 
 /* ---- jmap_answer.c: what is said to a call ---- */
 
@@ -66,7 +85,7 @@ json_t *jmap_set_error(const char *type, const char *property, const char *descr
     __attribute__((format(printf, 3, 4)));
 json_t *jmap_set_err(enum err err, const struct errinfo *ei); /* serverFail, overQuota … */
 
-void jmap_write(struct buf *out, json_t *take); /* as text, appended */
+void jmap_write(struct buf *out, json_t *take); /* as text, appended; `out` knows of a failure */
 json_t *jmap_text(struct slice s);              /* a JSON string; what is no UTF-8 is replaced */
 json_t *jmap_utc(utc_ms t);                     /* "2026-11-22T04:00:00Z" */
 json_t *jmap_state(uint64_t state);
@@ -145,7 +164,8 @@ struct jmap_setter {
     json_t *(*update)(struct jmap_set *s, uint64_t id, json_t *patch, json_t **ret_set);
     json_t *(*destroy)(struct jmap_set *s, uint64_t id);
     /* All of one kind were looked at: write what was gathered; what fails goes from `done`
-     * (created, updated or destroyed) to `not_done`. May be NULL. */
+     * (created, updated or destroyed) to `not_done`. May be NULL: then each is written at once.
+     * Nothing in the arena outlives this, and without it nothing outlives one object. */
     void (*flush)(struct jmap_set *s, json_t *done, json_t *not_done);
     void *arg;
 };

@@ -68,6 +68,19 @@ static bool begin(struct jmap_set *s, const struct jmap_setter *setter)
                                    json_array_size(s->destroy));
 }
 
+/* Objects that are not gathered for a flush leave nothing behind but JSON. */
+static void begin_one(struct jmap_set *s, const struct jmap_setter *setter)
+{
+    if (!setter->flush)
+        jmap_scratch_begin(s->r);
+}
+
+static void end_one(struct jmap_set *s, const struct jmap_setter *setter)
+{
+    if (!setter->flush)
+        jmap_scratch_end(s->r);
+}
+
 static json_t *why_no_creation_id(const char *id)
 {
     size_t n = strlen(id);
@@ -86,8 +99,10 @@ static void create_all(struct jmap_set *s, const struct jmap_setter *setter)
     {
         uint64_t id = 0;
         json_t *set = NULL, *error = why_no_creation_id(key);
+        begin_one(s, setter);
         if (!error)
             error = setter->create(s, object, &id, &set);
+        end_one(s, setter);
         if (error) {
             json_object_set_new(s->not_created, key, error);
             json_decref(set);
@@ -117,12 +132,14 @@ static void update_all(struct jmap_set *s, const struct jmap_setter *setter)
     {
         json_t *set = NULL, *error = NULL;
         uint64_t id = jmap_type_id_or_created(s->r, setter->type, key);
+        begin_one(s, setter);
         if (!id)
             error = jmap_set_error("notFound", NULL, "there is none with this id");
         else if (will_be_destroyed(s, key))
             error = jmap_set_error("willDestroy", NULL, "this call destroys it as well");
         else
             error = setter->update(s, id, patch, &set);
+        end_one(s, setter);
         if (error)
             json_object_set_new(s->not_updated, key, error);
         else
@@ -141,14 +158,24 @@ static void destroy_all(struct jmap_set *s, const struct jmap_setter *setter)
         if (json_object_get(seen, json_string_value(one)))
             continue;
         json_object_set_new(seen, json_string_value(one), json_true());
+        begin_one(s, setter);
         json_t *error = id ? setter->destroy(s, id)
                            : jmap_set_error("notFound", NULL, "there is none with this id");
+        end_one(s, setter);
         if (error)
             json_object_set_new(s->not_destroyed, json_string_value(one), error);
         else
             json_array_append(s->destroyed, one);
     }
     json_decref(seen);
+}
+
+static void flush(struct jmap_set *s, const struct jmap_setter *setter, json_t *done,
+                  json_t *not_done)
+{
+    if (setter->flush)
+        setter->flush(s, done, not_done);
+    arena_reset(s->r->arena); /* whatever was gathered is written */
 }
 
 static void set_or_null(json_t *answer, const char *name, json_t *value)
@@ -186,14 +213,11 @@ bool jmap_set_run(struct jmap_run *r, const struct jmap_call *c, const struct jm
     s.not_destroyed = json_object();
     s.arg = setter->arg;
     create_all(&s, setter);
-    if (setter->flush)
-        setter->flush(&s, s.created, s.not_created);
+    flush(&s, setter, s.created, s.not_created);
     update_all(&s, setter);
-    if (setter->flush)
-        setter->flush(&s, s.updated, s.not_updated);
+    flush(&s, setter, s.updated, s.not_updated);
     destroy_all(&s, setter);
-    if (setter->flush)
-        setter->flush(&s, s.destroyed, s.not_destroyed);
+    flush(&s, setter, s.destroyed, s.not_destroyed);
     give_answer(&s, setter->type);
     if (ret)
         *ret = s;

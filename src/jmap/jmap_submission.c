@@ -394,8 +394,10 @@ static size_t find(struct jmap_run *r, const struct jmap_call *c, struct found *
     at = 0;
     for (uint64_t id; (id = next(r, &at)) != 0;) {
         struct jmap_item_submission s;
+        jmap_scratch_begin(r);
         if (jmap_submission_read(r, id, &s) && (!filter || matches(r, filter, &s)))
             (*ret)[n++] = (struct found){id, s.email, s.thread, s.send_at};
+        jmap_scratch_end(r);
     }
     sorting = given(c, "sort");
     if (n > 1)

@@ -2,6 +2,7 @@
 #include "jmap_kit.h"
 
 #include "base/refuse.h"
+#include "jmap/jmap_item.h"
 
 #define USING                                                                                      \
     "'using':['urn:ietf:params:jmap:core','urn:ietf:params:jmap:mail','urn:ietf:params:jmap:blob'" \
@@ -47,7 +48,8 @@ static void repeat(struct buf *b, const char *head, const char *one, unsigned n,
 {
     buf_addf(b, "%s", head);
     for (unsigned i = 0; i < n; i++) {
-        buf_addf(b, "%s", i ? "," : "");
+        if (i)
+            buf_addc(b, ',');
         for (const char *p = one; *p; p++)
             if (*p == '@') /* its number */
                 buf_addf(b, "%u", i);
@@ -242,6 +244,206 @@ static void what_can_be_tried_later_is_counted(void **state)
     json_decref(a);
 }
 
+/* ---- memory ---- */
+
+static void put_items(struct kit *k, struct record_item *items, size_t n)
+{
+    struct errinfo ei;
+    struct jmap_commit c = {.items = items, .n_items = n};
+    assert_int_equal(kit_commit(k, &k->anna, &c, &ei), ERR_OK);
+}
+
+/* What became of each is looked up in the ledger, whose rows take a lot of memory for a moment. */
+static void many_submissions_in_many_calls_share_no_memory(void **state)
+{
+    enum { N = 900 };
+    struct kit *k = *state;
+    struct record_item *items = mem_new(N * sizeof(*items));
+    struct jmap_item_part part = {.message = 5};
+    struct jmap_item_rcpt rcpt = {.address = SLICE("x@example.test"), .part = 1};
+    struct jmap_item_submission s = {
+        .state = JMAP_FINAL, .rcpts = &rcpt, .n_rcpts = 1, .parts = &part, .n_parts = 1};
+    SCOPED(buf_finish) struct buf body = buf_make(JMAP_ITEM_BODY_MAX);
+    SCOPED(buf_finish) struct buf text = buf_make(100000);
+    jmap_item_submission_pack(&body, &s);
+    for (size_t i = 0; i < N; i++)
+        items[i] = (struct record_item){.account = KIT_ANNA,
+                                        .kind = ITEM_SUBMISSION,
+                                        .id = kit_next_id(k),
+                                        .body = buf_slice(&body)};
+    put_items(k, items, N);
+    repeat(&text, "{" USING ",'methodCalls':[",
+           "['EmailSubmission/get',{'accountId':'#','ids':null},'@']", 4, "]}");
+    SCOPED(buf_finish) struct buf whole = buf_make(200000);
+    for (const char *p = buf_cstr(&text); *p; p++)
+        if (*p == '#')
+            buf_addf(&whole, "%s", kit_account(&k->anna));
+        else
+            buf_addc(&whole, *p);
+    json_t *a = kit_ask_as(k, &k->anna, buf_cstr(&whole), NULL);
+    assert_int_equal(json_array_size(kit_at(a, "methodResponses.0.1.list")), N);
+    assert_int_equal(json_array_size(kit_at(a, "methodResponses.3.1.list")), N);
+    json_decref(a);
+    mem_free(&items);
+}
+
+/* Each answer holds the one before twice: the last would have 2^31 of the first. */
+static void answers_that_grow_by_references_end_at_the_ceiling(void **state)
+{
+    struct kit *k = *state;
+    SCOPED(buf_finish) struct buf b = buf_make(1 << 20);
+    char ten[11] = "0123456789";
+    buf_addf(&b, "{" USING ",'methodCalls':[['Core/echo',{'x':'");
+    for (int i = 0; i < 10000; i++)
+        buf_add(&b, ten, 10);
+    buf_addf(&b, "'},'0']");
+    for (int i = 1; i < JMAP_CALLS_MAX; i++)
+        buf_addf(&b,
+                 ",['Core/echo',{'#a':{'resultOf':'%d','name':'Core/echo','path':''},"
+                 "'#b':{'resultOf':'%d','name':'Core/echo','path':''}},'%d']",
+                 i - 1, i - 1, i);
+    buf_addf(&b, "]}");
+    forget_counts();
+    json_t *a = kit_ask_as(k, &k->anna, buf_cstr(&b), NULL);
+    const json_t *answers = kit_at(a, "methodResponses");
+    assert_int_equal(json_array_size(answers), JMAP_CALLS_MAX);
+    assert_text(a, "methodResponses.5.0", "Core/echo");
+    size_t n = 0;
+    while (strcmp(json_string_value(json_array_get(json_array_get(answers, n), 0)), "error") != 0)
+        n++;
+    const json_t *error = json_array_get(json_array_get(answers, n), 1);
+    assert_text(error, "type", "requestTooLarge");
+    assert_text(json_array_get(json_array_get(answers, n + 1), 1), "type",
+                "invalidResultReference");
+    assert_counted(REFUSE_JMAP_SIZE);
+    json_decref(a);
+}
+
+static void a_request_of_very_many_values_is_not_read(void **state)
+{
+    struct kit *k = *state;
+    SCOPED(buf_finish) struct buf b = buf_make(JMAP_SIZE_REQUEST_MAX);
+    char head[400];
+    snprintf(head, sizeof(head),
+             "{" USING ",'methodCalls':[['Email/query',{'accountId':'%s','filter':"
+             "{'operator':'OR','conditions':[",
+             kit_account(&k->anna));
+    repeat(&b, head, "1", 3 * JMAP_VALUES_MAX, "]}},'c']]}");
+    unsigned status;
+    forget_counts();
+    json_decref(kit_ask_as(k, &k->anna, buf_cstr(&b), &status));
+    assert_int_equal(status, 400);
+    assert_counted(REFUSE_JMAP_SHAPE);
+}
+
+static json_t *upload(struct kit *k, size_t n)
+{
+    char *bytes = mem_new(n);
+    memset(bytes, 'x', n);
+    buf_clear(&k->out);
+    assert_int_equal(jmap_upload(k->jmap, k->reader, &k->anna, slice_str(kit_account(&k->anna)),
+                                 SLICE("text/plain"), slice_of(bytes, n), &k->out),
+                     201);
+    mem_free(&bytes);
+    return json_loadb(k->out.p, k->out.n, 0, NULL);
+}
+
+/* A small request, a large attachment a thousand times. */
+static void what_one_call_makes_is_not_held_without_end(void **state)
+{
+    struct kit *k = *state;
+    char inbox[20] = "B", one[300];
+    message_id_text(KIT_INBOX, inbox + 1);
+    json_t *blob = upload(k, 1000000);
+    snprintf(one, sizeof(one), "'k@':{'mailboxIds':{'%s':true},'attachments':[{'blobId':'%s'}]}",
+             inbox, kit_text(blob, "blobId"));
+    k->anna.size_max = 10 << 20;
+    k->commit_fails = ERR_FULL; /* they are not to be written here */
+    const struct row row = {"Email/set", "'create':{",           one,         200,
+                            "}",         "notCreated.k199.type", "rateLimit", REFUSE_JMAP_MEMORY};
+    assert_row(k, &row);
+    k->anna.size_max = 1 << 20;
+    json_decref(blob);
+}
+
+enum { BATCH = 2000 };
+struct batch {
+    struct kit_wait wait; /* of the last of them */
+    struct buf facts[BATCH];
+    struct store_change changes[BATCH];
+    struct record_email emails[BATCH];
+    struct record_place places[BATCH];
+};
+
+static void one_written(struct store_change *, enum err err, const struct errinfo *)
+{
+    assert_int_equal(err, ERR_OK);
+}
+
+static void put_batch(struct kit *k, struct batch *b)
+{
+    struct errinfo ei;
+    struct record_fields fields = {.subject = SLICE("Hello")};
+    b->wait = (struct kit_wait){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, ERR_OK};
+    for (size_t i = 0; i < BATCH; i++) {
+        uint64_t id = kit_next_id(k);
+        struct record_message m = {.id = id,
+                                   .tenant = 1,
+                                   .direction = DIRECTION_PERSON,
+                                   .bytes = 5,
+                                   .fields = &fields,
+                                   .n_fields = 1};
+        b->facts[i] = buf_make(10000);
+        record_message_pack(&b->facts[i], &m);
+        b->changes[i] = (struct store_change){.type = RECORD_MESSAGE,
+                                              .id = id,
+                                              .facts = buf_slice(&b->facts[i]),
+                                              .done = i + 1 < BATCH ? one_written : kit_written,
+                                              .arg = &b->wait};
+        b->changes[i].body[0] = SLICE("a: b\n");
+        b->places[i] = (struct record_place){.mailbox = KIT_INBOX};
+        b->emails[i] = (struct record_email){.account = KIT_ANNA,
+                                             .message = id,
+                                             .received = 1000,
+                                             .thread = id,
+                                             .places = &b->places[i],
+                                             .n_places = 1};
+        store_submit(k->store, &b->changes[i]);
+    }
+    pthread_mutex_lock(&b->wait.lock);
+    while (!b->wait.is_done)
+        pthread_cond_wait(&b->wait.cond, &b->wait.lock);
+    pthread_mutex_unlock(&b->wait.lock);
+    struct jmap_commit c = {.emails = b->emails, .n_emails = BATCH};
+    assert_int_equal(kit_commit(k, &k->anna, &c, &ei), ERR_OK);
+    for (size_t i = 0; i < BATCH; i++)
+        buf_finish(&b->facts[i]);
+}
+
+static void put_emails(struct kit *k, size_t n)
+{
+    struct batch *b = mem_new(sizeof(*b));
+    for (size_t i = 0; i < n; i += BATCH)
+        put_batch(k, b);
+    mem_free(&b);
+}
+
+/* Each of these conditions finds everything. */
+static void conditions_that_find_too_much_are_refused(void **state)
+{
+    struct kit *k = *state;
+    put_emails(k, 20000);
+    static const struct row row = {"Email/query",
+                                   "'filter':{'operator':'AND','conditions':[",
+                                   "{'text':'is:unread'}",
+                                   240,
+                                   "]}",
+                                   "type",
+                                   "requestTooLarge",
+                                   REFUSE_JMAP_MEMORY};
+    assert_row(k, &row);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +454,11 @@ int main(void)
         cmocka_unit_test(a_full_mailbox_and_a_large_message_are_counted),
         cmocka_unit_test(what_is_refused_before_any_call_is_counted),
         cmocka_unit_test(what_can_be_tried_later_is_counted),
+        cmocka_unit_test(many_submissions_in_many_calls_share_no_memory),
+        cmocka_unit_test(answers_that_grow_by_references_end_at_the_ceiling),
+        cmocka_unit_test(a_request_of_very_many_values_is_not_read),
+        cmocka_unit_test(what_one_call_makes_is_not_held_without_end),
+        cmocka_unit_test(conditions_that_find_too_much_are_refused),
     };
     return cmocka_run_group_tests(tests, open_kit, close_kit);
 }
