@@ -133,6 +133,7 @@ static const uint8_t whens[REFUSE_N] = {
     [REFUSE_WEB_STREAMS] = REFUSE_ABOVE,
     [REFUSE_WEB_CONN_ADDRESS] = REFUSE_ABOVE,
     [REFUSE_WEB_CONN_TOTAL] = REFUSE_ABOVE,
+    [REFUSE_JMAP_BYTES] = REFUSE_ABOVE,
 };
 
 static struct {

@@ -43,6 +43,7 @@ struct desk_jmap {
     struct map *watched; /* person -> struct watched */
     struct map *running; /* person -> how many calls */
     unsigned n_calls;
+    size_t n_bytes; /* of their bodies */
     pthread_mutex_t lock;
     pthread_cond_t cond;
     struct list waiting; /* under lock; struct call */
@@ -85,6 +86,7 @@ static void send_called(struct call *k)
 static void answer_call(struct call *k)
 {
     k->desk->jmap->n_calls--;
+    k->desk->jmap->n_bytes -= k->body.n;
     send_called(k);
     call_free(k);
 }
@@ -300,13 +302,30 @@ static void logged_in(void *arg, const struct ipc_called *called, struct slice b
     answer_call(k);
 }
 
+/* A few hundred uploads are more than there is memory: what waits has a ceiling in bytes, too. */
+static bool is_full(const struct call *k)
+{
+    size_t n = k->desk->jmap->n_bytes;
+    if (k->body.n > 0)
+        refuse_measure(REFUSE_JMAP_BYTES, n, k->in.client);
+    return k->body.n > 0 && n > refuse_limit(REFUSE_JMAP_BYTES).value;
+}
+
+static void answer_later(struct call *k, enum refuse_id why)
+{
+    k->answer.retry_after = 5;
+    answer_problem(k, 503, refuse(why, k->in.client)->text);
+}
+
 static void begin(struct call *k)
 {
     struct desk *d = k->desk;
     d->jmap->n_calls++;
+    d->jmap->n_bytes += k->body.n;
     if (d->is_stopping || d->jmap->n_calls > CALLS_MAX) {
-        k->answer.retry_after = 5;
-        answer_problem(k, 503, refuse(REFUSE_JMAP_CALLS, k->in.client)->text);
+        answer_later(k, REFUSE_JMAP_CALLS);
+    } else if (is_full(k)) {
+        answer_later(k, REFUSE_JMAP_BYTES);
     } else if (k->in.kind == IPC_CALL_LOGIN || k->in.kind == IPC_CALL_LOGOUT) {
         desk_login(d, &k->in, k->body.n ? buf_slice(&k->body) : SLICE(""), logged_in, k);
     } else {
