@@ -221,8 +221,6 @@ static void commit_on_loop(void *arg)
                     &ei, 0);
         return;
     }
-    for (size_t i = 0; i < k->c->n_mailboxes; i++)
-        desk_account_mailbox(d, &k->c->mailboxes[i]);
     k->w.n_open = k->n_changes; /* nobody else knows of it yet */
     desk_turn(d);
     for (size_t i = 0; i < k->n_changes; i++)

@@ -57,7 +57,8 @@ static void take_role(struct wanted *w, const json_t *value)
     other = role[0] ? account_mailbox_by_role(w->s->r->account, slice_str(role)) : NULL;
     if (other && other->id != w->m.id)
         wrong(w, "role", "another mailbox has this role");
-    if (slice_eq(w->m.role, SLICE("inbox")) && strcmp(role, "inbox") != 0)
+    /* Where new mail goes is not decided here: nobody else is told of it. */
+    if (slice_eq(w->m.role, SLICE("inbox")) != (strcmp(role, "inbox") == 0))
         wrong(w, "role", "the inbox stays the inbox");
     w->m.role = arena_copy(w->s->r->arena, slice_str(role));
 }

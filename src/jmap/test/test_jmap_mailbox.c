@@ -217,6 +217,29 @@ static void queries_sort_filter_and_cut(void **)
     done(k);
 }
 
+/* Core delivers to the inbox that the administration made; another would never get anything. */
+static void nobody_makes_an_inbox(void **)
+{
+    struct kit *k = fresh();
+    struct errinfo ei;
+    struct record_mailbox gone = {.id = KIT_INBOX + 1,
+                                  .person = KIT_LUCA,
+                                  .tenant = 1,
+                                  .name = SLICE("Inbox"),
+                                  .role = SLICE("inbox"),
+                                  .uid_validity = 1,
+                                  .created = 1,
+                                  .is_removed = 1};
+    struct jmap_commit c = {.mailboxes = &gone, .n_mailboxes = 1};
+    assert_int_equal(kit_commit(k, &k->luca, &c, &ei), ERR_OK);
+    json_t *a =
+        kit_call_as(k, &k->luca, "Mailbox/set", "'create':{'k':{'name':'In','role':'inbox'}}");
+    assert_text(a, "notCreated.k.type", "invalidProperties");
+    assert_text(a, "notCreated.k.properties.0", "role");
+    json_decref(a);
+    done(k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +250,7 @@ int main(void)
         cmocka_unit_test(a_state_that_has_passed_stops_a_change),
         cmocka_unit_test(what_the_disk_refuses_did_not_happen),
         cmocka_unit_test(queries_sort_filter_and_cut),
+        cmocka_unit_test(nobody_makes_an_inbox),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
