@@ -151,8 +151,10 @@ enum err account_catch_up(struct account *a, struct store_reader *reader, struct
     bool is_first = a->emails_seen == 0;
     if (is_new && is_first)
         account_view_begin(a);
+    account_view_gather(a);
     if (is_new)
         err = take_up_all(a, reader, ei);
+    account_view_settle(a);
     if (is_new && is_first)
         account_view_end(a);
     store_reader_let_go(reader);

@@ -170,13 +170,16 @@ struct account_query {
     uint64_t anchor;  /* 0: none */
     int64_t anchor_offset;
     size_t limit;
+    mono_us until; /* 0: however long it takes */
 };
 struct account_result {
     uint64_t *ids; /* in the arena */
     size_t n_ids;
     uint64_t position, total; /* total only when asked for (or needed for the position) */
 };
-/* ERR_GONE: the anchor is not among the results (anchorNotFound). The usual question, newest first
+/* ERR_GONE: the anchor is not among the results (anchorNotFound). ERR_RETRY: not answered before
+ * `until`. ERR_LIMIT: more is asked about threads than is kept. Threads are gone through once for
+ * each keyword that is asked for, whatever their length. The usual question, newest first
  * in one mailbox with or without threads collapsed, costs no more than the answer is long. */
 enum err account_query(struct account *a, struct store_reader *reader,
                        const struct account_query *q, struct arena *arena,
@@ -192,7 +195,8 @@ struct account_query_changes {
     uint64_t total;
 };
 /* RFC 8620 5.6: `removed` holds at least what is in the old result and not, or elsewhere, in the
- * new one. ERR_GONE: cannotCalculateChanges. ERR_LIMIT: more than `max` changes. */
+ * new one. ERR_GONE: cannotCalculateChanges. ERR_LIMIT: more than `max` changes, or as above;
+ * ERR_RETRY as above. */
 enum err account_query_changes(struct account *a, struct store_reader *reader,
                                const struct account_query *q, uint64_t since, uint64_t up_to_id,
                                size_t max, struct arena *arena, struct account_query_changes *ret,

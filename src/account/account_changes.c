@@ -127,34 +127,59 @@ static void find_threads(struct search *s)
 
 /* ---- mailboxes: their own properties, or their counts ---- */
 
-/* The last change of the counts of each mailbox since then. A change in one email of a thread
- * counts for every mailbox that the thread is in: unread threads are counted there. What it has
- * left, it left when that place says: it may have changed again since. */
-static void note_counts(struct search *s, const struct account_email *changed, uint64_t *counted)
+static void note_mailbox(const struct account *a, uint64_t mailbox, uint64_t at, uint64_t *counted)
 {
-    const struct account_thread *t = account_thread_of(s->a, changed->thread);
+    size_t i = account_mailbox_place(a, mailbox);
+    if (i < a->n_mailboxes && a->mailboxes[i]->m.id == mailbox && counted[i] < at)
+        counted[i] = at;
+}
+
+/* What it has left, it left when that place says: it may have changed again since. */
+static void note_left(struct search *s, const struct account_email *changed, uint64_t *counted)
+{
+    for (uint32_t i = 0; i < changed->n_places; i++) {
+        const struct record_place *p = &changed->places[i];
+        if (p->is_gone && p->modseq > s->since)
+            note_mailbox(s->a, p->mailbox, p->modseq, counted);
+    }
+}
+
+/* A change in one email of a thread counts for every mailbox that the thread is in: unread threads
+ * are counted there. Each thread is gone through once, at its latest change. */
+static void note_thread(struct search *s, const struct account_thread *t, uint64_t *counted)
+{
+    uint64_t at = 0;
     for (size_t i = 0; i < t->n; i++) {
         const struct account_email *e = &account_entry(s->a, t->members[i])->e;
-        for (uint32_t k = 0; k < e->n_places; k++) {
-            const struct record_place *p = &e->places[k];
-            uint64_t at = p->is_gone ? p->modseq : changed->counted;
-            if (p->is_gone && (e != changed || p->modseq <= s->since))
-                continue;
-            for (size_t m = 0; m < s->a->n_mailboxes; m++)
-                if (s->a->mailboxes[m]->m.id == p->mailbox && counted[m] < at)
-                    counted[m] = at;
-        }
+        at = e->counted > at ? e->counted : at;
+    }
+    for (size_t i = 0; i < t->n; i++) {
+        const struct account_email *e = &account_entry(s->a, t->members[i])->e;
+        for (uint32_t k = 0; k < e->n_places; k++)
+            if (!e->places[k].is_gone)
+                note_mailbox(s->a, e->places[k].mailbox, at, counted);
+    }
+}
+
+/* Into `counted`: the last change of the counts of each mailbox since then. */
+static void note_counts(struct search *s, uint64_t *counted)
+{
+    SCOPED(map_destroy) struct map *seen = map_create();
+    for (CHANGED_SINCE(it, s)) {
+        const struct account_email *e = &container_of(it, struct account_entry, changed)->e;
+        if (e->counted <= s->since)
+            continue;
+        struct account_thread *t = account_thread_of(s->a, e->thread);
+        note_left(s, e, counted);
+        if (!map_put(seen, KEY(t->id), t))
+            note_thread(s, t, counted);
     }
 }
 
 static void find_mailboxes(struct search *s)
 {
     uint64_t *counted = mem_new((s->a->n_mailboxes + 1) * sizeof(*counted));
-    for (CHANGED_SINCE(it, s)) {
-        const struct account_email *e = &container_of(it, struct account_entry, changed)->e;
-        if (e->counted > s->since)
-            note_counts(s, e, counted);
-    }
+    note_counts(s, counted);
     for (size_t i = 0; i < s->a->n_mailboxes; i++) {
         const struct account_mailbox *m = &s->a->mailboxes[i]->m;
         if (m->modseq > s->since)

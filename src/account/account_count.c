@@ -71,6 +71,8 @@ void account_count_all(struct account *a)
 {
     size_t at = 0;
     void *value;
+    while (a->n_taken_out > 0) /* they are counted with all others */
+        a->taken_out[--a->n_taken_out]->is_taken_out = false;
     for (size_t i = 0; i < a->n_mailboxes; i++) {
         struct account_mailbox *m = &a->mailboxes[i]->m;
         m->n_emails = m->n_unread = m->n_threads = m->n_unread_threads = 0;

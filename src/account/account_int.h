@@ -21,9 +21,11 @@ struct account_entry {
 
 struct account_thread {
     uint64_t id;
+    size_t number;     /* how many there were before it */
     uint64_t *members; /* all, also those that are gone; by received, then id */
     size_t n, cap;
-    size_t n_here; /* that are not gone */
+    size_t n_here;     /* that are not gone */
+    bool is_taken_out; /* of the counts, until account_view_settle */
 };
 
 struct mailbox_entry {
@@ -63,7 +65,10 @@ struct account {
     uint64_t trash;            /* id of the mailbox with that role; 0: none */
     struct item_entry **items; /* by kind, id */
     size_t n_items, cap_items;
-    bool is_counting_late; /* many changes come: counts are made anew at their end */
+    bool is_counting_late; /* all comes for the first time: counts are made at its end */
+    bool is_gathering;     /* changes come: threads are counted at their end, each once */
+    struct account_thread **taken_out; /* while they come: threads that are not counted */
+    size_t n_taken_out, cap_taken_out;
 };
 
 struct account_cache {
@@ -80,6 +85,9 @@ void account_view_destroy(struct account **a);
 /* Between these two many changes come: counts and orders are made at the end. */
 void account_view_begin(struct account *a);
 void account_view_end(struct account *a);
+/* Between these two some change: each thread is counted once, however many of its emails do. */
+void account_view_gather(struct account *a);
+void account_view_settle(struct account *a);
 /* As it is now; older than what is known: nothing happens. */
 void account_view_email(struct account *a, const struct account_email *e);
 void account_view_mailbox(struct account *a, const struct account_mailbox *m);
@@ -88,6 +96,7 @@ void account_view_item(struct account *a, enum item_kind kind, const struct acco
 struct account_entry *account_entry(const struct account *a, uint64_t message);
 struct account_thread *account_thread_of(const struct account *a, uint64_t thread);
 struct mailbox_entry *account_mailbox_entry(const struct account *a, uint64_t id);
+size_t account_mailbox_place(const struct account *a, uint64_t id); /* where it is or would be */
 
 /* Room for one more in an array of pointers: its (new) address. */
 void *account_grow(void *array, size_t n, size_t *cap, size_t size);
@@ -98,13 +107,32 @@ void account_count_thread(struct account *a, const struct account_thread *t, int
 void account_count_email(struct account *a, const struct account_email *e, int by);
 void account_count_all(struct account *a);
 
-/* ---- account_sort.c ---- */
-enum err account_sort_words(struct account *a, struct store_reader *reader, struct errinfo *ei);
-int account_compare(const struct account *a, const struct account_query *q,
-                    const struct account_entry *x, const struct account_entry *y);
-bool account_some_in_thread(const struct account *a, uint64_t thread, struct slice keyword,
-                            bool *ret_all);
-bool account_matches(const struct account *a, const struct account_filter *f,
+/* ---- account_match.c ---- */
+enum { ACCOUNT_THREAD_KNOWN = 1, ACCOUNT_THREAD_SOME = 2, ACCOUNT_THREAD_ALL = 4 };
+/* While a question is answered; the view does not change meanwhile. */
+struct account_match {
+    const struct account *a;
+    const struct account_query *q;
+    const struct account_filter *filter; /* in the arena; NULL: all */
+    size_t *sort_numbers;                /* of each sort about threads: its keyword's */
+    struct slice *keywords;              /* that are asked for in threads */
+    size_t n_keywords, cap_keywords, n_threads;
+    uint8_t *facts; /* of each keyword, of each thread; 0: not known yet */
+};
+/* ERR_LIMIT: too much is asked about threads. To be finished in any case. */
+enum err account_match_init(struct account_match *m, const struct account *a,
+                            const struct account_query *q, struct arena *arena, struct errinfo *ei);
+void account_match_finish(struct account_match *m);
+bool account_matches(const struct account_match *m, const struct account_filter *f,
                      const struct account_email *e);
+/* Do emails of a thread have this keyword? The bits above. */
+unsigned account_thread_has(const struct account_match *m, uint64_t keyword, uint64_t thread);
+
+/* ---- account_sort.c ---- */
+/* ERR_RETRY: not all of them were read until then; the next one goes on. */
+enum err account_sort_words(struct account *a, struct store_reader *reader, mono_us until,
+                            struct errinfo *ei);
+int account_compare(const struct account_match *m, const struct account_entry *x,
+                    const struct account_entry *y);
 
 #endif

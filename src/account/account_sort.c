@@ -21,12 +21,22 @@ static size_t room(struct slice s)
     return (s.n < WORD_MAX ? s.n : WORD_MAX) + 1;
 }
 
+struct reading {
+    struct account *a;
+    mono_us until;
+    bool is_late;
+};
+
 static bool take_words(void *arg, uint64_t message, const struct record_fields *f)
 {
-    struct account *a = arg;
+    struct reading *reading = arg;
+    struct account *a = reading->a;
     struct account_entry *e = account_entry(a, message);
     if (!e || e->words)
         return true;
+    reading->is_late = reading->until && mono_now() > reading->until;
+    if (reading->is_late)
+        return false;
     struct slice from = f->from_name.n ? f->from_name : f->from_address;
     struct slice to = email_list_to_first(f->to);
     size_t n = sizeof(*e->words) + room(from) + room(to) + room(f->base_subject);
@@ -41,15 +51,20 @@ static bool take_words(void *arg, uint64_t message, const struct record_fields *
     return true;
 }
 
-enum err account_sort_words(struct account *a, struct store_reader *reader, struct errinfo *ei)
+enum err account_sort_words(struct account *a, struct store_reader *reader, mono_us until,
+                            struct errinfo *ei)
 {
+    struct reading reading = {.a = a, .until = until};
     uint64_t *ids = mem_new((a->n_by_id + 1) * sizeof(*ids));
     size_t n = 0;
     for (size_t i = 0; i < a->n_by_id; i++)
         if (!a->by_id[i]->words && !a->by_id[i]->e.is_gone)
             ids[n++] = a->by_id[i]->e.message;
-    enum err err = n ? store_each_fields(reader, a->person, ids, n, take_words, a, ei) : ERR_OK;
+    enum err err =
+        n ? store_each_fields(reader, a->person, ids, n, take_words, &reading, ei) : ERR_OK;
     mem_free(&ids);
+    if (err == ERR_OK && reading.is_late)
+        return err_set(ei, ERR_RETRY, "putting so many emails in order takes too long");
     return err;
 }
 
@@ -74,17 +89,20 @@ static int compare_text(const struct account_entry *x, const struct account_entr
     return x->words->sent < y->words->sent ? -1 : x->words->sent > y->words->sent;
 }
 
-static int thread_has(const struct account *a, const struct account_entry *e,
-                      const struct account_sort *s)
+static int compare_threads(const struct account_match *m, size_t sort,
+                           const struct account_entry *x, const struct account_entry *y)
 {
-    bool all;
-    bool some = account_some_in_thread(a, e->e.thread, s->keyword, &all);
-    return s->by == ACCOUNT_BY_ALL_IN_THREAD_HAVE ? all : some;
+    unsigned bit = m->q->sorts[sort].by == ACCOUNT_BY_ALL_IN_THREAD_HAVE ? ACCOUNT_THREAD_ALL
+                                                                         : ACCOUNT_THREAD_SOME;
+    bool has_x = account_thread_has(m, m->sort_numbers[sort], x->e.thread) & bit;
+    bool has_y = account_thread_has(m, m->sort_numbers[sort], y->e.thread) & bit;
+    return has_x - has_y;
 }
 
-static int compare_by(const struct account *a, const struct account_sort *s,
-                      const struct account_entry *x, const struct account_entry *y)
+static int compare_by(const struct account_match *m, size_t sort, const struct account_entry *x,
+                      const struct account_entry *y)
 {
+    const struct account_sort *s = &m->q->sorts[sort];
     switch (s->by) {
     case ACCOUNT_BY_RECEIVED:
         return x->e.received < y->e.received ? -1 : x->e.received > y->e.received;
@@ -99,18 +117,18 @@ static int compare_by(const struct account *a, const struct account_sort *s,
         return account_has_keyword(&x->e, s->keyword) - account_has_keyword(&y->e, s->keyword);
     case ACCOUNT_BY_ALL_IN_THREAD_HAVE:
     case ACCOUNT_BY_SOME_IN_THREAD_HAVE:
-        return thread_has(a, x, s) - thread_has(a, y, s);
+        return compare_threads(m, sort, x, y);
     }
     return 0;
 }
 
-int account_compare(const struct account *a, const struct account_query *q,
-                    const struct account_entry *x, const struct account_entry *y)
+int account_compare(const struct account_match *m, const struct account_entry *x,
+                    const struct account_entry *y)
 {
-    for (size_t i = 0; i < q->n_sorts; i++) {
-        int c = compare_by(a, &q->sorts[i], x, y);
+    for (size_t i = 0; i < m->q->n_sorts; i++) {
+        int c = compare_by(m, i, x, y);
         if (c)
-            return q->sorts[i].is_ascending ? c : -c;
+            return m->q->sorts[i].is_ascending ? c : -c;
     }
     if (x->e.received != y->e.received)
         return x->e.received > y->e.received ? -1 : 1;

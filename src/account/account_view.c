@@ -47,6 +47,7 @@ void account_view_destroy(struct account **address)
     mem_free(&a->mailboxes);
     mem_free(&a->items);
     mem_free(&a->touched);
+    mem_free(&a->taken_out);
     mem_free(address);
 }
 
@@ -122,21 +123,37 @@ struct account_thread *account_thread_of(const struct account *a, uint64_t threa
     return map_get(a->threads, KEY(thread));
 }
 
+/* Nearly always at the end. */
+static size_t place_in_thread(const struct account *a, const struct account_thread *t,
+                              const struct account_email *e)
+{
+    size_t low = 0, high = t->n;
+    if (high && compare_received(&account_entry(a, t->members[high - 1])->e, e) < 0)
+        return high;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (compare_received(&account_entry(a, t->members[mid])->e, e) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
 static void join_thread(struct account *a, const struct account_email *e)
 {
     struct account_thread *t = account_thread_of(a, e->thread);
     if (!t) {
         t = mem_new(sizeof(*t));
         t->id = e->thread;
+        t->number = map_size(a->threads);
         map_put(a->threads, KEY(e->thread), t);
         a->bytes += sizeof(*t) + 64;
     }
     size_t before = t->cap;
     t->members = account_grow(t->members, t->n, &t->cap, sizeof(*t->members));
     a->bytes += (t->cap - before) * sizeof(*t->members);
-    size_t at = t->n;
-    while (at > 0 && compare_received(&account_entry(a, t->members[at - 1])->e, e) > 0)
-        at--;
+    size_t at = place_in_thread(a, t, e);
     memmove(t->members + at + 1, t->members + at, (t->n - at) * sizeof(*t->members));
     t->members[at] = e->message;
     t->n++;
@@ -204,6 +221,44 @@ static void join_received(struct account *a, struct account_entry *c)
     a->n_by_received++;
 }
 
+/* ---- threads are counted once, however many of their emails change ---- */
+
+/* Before something of it changes. */
+static void take_out(struct account *a, struct account_thread *t)
+{
+    if (t->is_taken_out)
+        return;
+    account_count_thread(a, t, -1);
+    if (!a->is_gathering)
+        return;
+    a->taken_out = account_grow(a->taken_out, a->n_taken_out, &a->cap_taken_out,
+                                sizeof(struct account_thread *));
+    a->taken_out[a->n_taken_out++] = t;
+    t->is_taken_out = true;
+}
+
+/* Afterwards; a new one was not counted before. */
+static void put_back(struct account *a, struct account_thread *t)
+{
+    if (!t->is_taken_out)
+        account_count_thread(a, t, 1);
+}
+
+void account_view_gather(struct account *a)
+{
+    a->is_gathering = true;
+}
+
+void account_view_settle(struct account *a)
+{
+    a->is_gathering = false;
+    while (a->n_taken_out > 0) {
+        struct account_thread *t = a->taken_out[--a->n_taken_out];
+        t->is_taken_out = false;
+        account_count_thread(a, t, 1);
+    }
+}
+
 /* Was it noticed by those who watch mailboxes? */
 static void note_counted(struct account *a, const struct account_email *e)
 {
@@ -224,7 +279,7 @@ static void add_new(struct account *a, struct account_entry *c)
     if (!a->is_counting_late) {
         struct account_thread *t = account_thread_of(a, c->e.thread);
         if (t)
-            account_count_thread(a, t, -1);
+            take_out(a, t);
         join_thread(a, &c->e);
     }
 }
@@ -238,7 +293,7 @@ static void replace(struct account *a, struct account_entry *old, struct account
     c->e.received = old->e.received;
     c->words = old->words;
     old->words = NULL;
-    account_count_thread(a, t, -1);
+    take_out(a, t);
     account_count_email(a, &old->e, -1);
     t->n_here += (size_t)!c->e.is_gone;
     t->n_here -= (size_t)!old->e.is_gone;
@@ -270,7 +325,7 @@ void account_view_email(struct account *a, const struct account_email *e)
     if (a->is_counting_late)
         return;
     account_count_email(a, &c->e, 1);
-    account_count_thread(a, account_thread_of(a, c->e.thread), 1);
+    put_back(a, account_thread_of(a, c->e.thread));
 }
 
 /* ---- many at once ---- */
@@ -329,7 +384,7 @@ void account_view_end(struct account *a)
 
 /* ---- mailboxes and items ---- */
 
-static size_t place_of_mailbox(const struct account *a, uint64_t id)
+size_t account_mailbox_place(const struct account *a, uint64_t id)
 {
     size_t low = 0, high = a->n_mailboxes;
     while (low < high) {
@@ -344,7 +399,7 @@ static size_t place_of_mailbox(const struct account *a, uint64_t id)
 
 struct mailbox_entry *account_mailbox_entry(const struct account *a, uint64_t id)
 {
-    size_t at = place_of_mailbox(a, id);
+    size_t at = account_mailbox_place(a, id);
     return at < a->n_mailboxes && a->mailboxes[at]->m.id == id ? a->mailboxes[at] : NULL;
 }
 
@@ -370,7 +425,7 @@ static void find_trash(struct account *a)
 
 static void insert_mailbox(struct account *a, struct mailbox_entry *c)
 {
-    size_t at = place_of_mailbox(a, c->m.id);
+    size_t at = account_mailbox_place(a, c->m.id);
     a->mailboxes = account_grow(a->mailboxes, a->n_mailboxes, &a->cap_mailboxes,
                                 sizeof(struct mailbox_entry *));
     memmove(a->mailboxes + at + 1, a->mailboxes + at,
@@ -393,7 +448,7 @@ static void replace_mailbox(struct account *a, struct mailbox_entry *old, struct
     c->m.n_threads = old->m.n_threads;
     c->m.n_unread_threads = old->m.n_unread_threads;
     a->bytes -= mailbox_bytes(&old->m);
-    a->mailboxes[place_of_mailbox(a, old->m.id)] = c;
+    a->mailboxes[account_mailbox_place(a, old->m.id)] = c;
     mem_free(&old);
 }
 

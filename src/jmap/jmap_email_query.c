@@ -83,6 +83,7 @@ static bool read_query(struct query *x)
         return false;
     x->q.filter = x->filter.test == ACCOUNT_ALL ? NULL : &x->filter;
     x->q.sorts = x->sorts;
+    x->q.until = x->r->until;
     return true;
 }
 
@@ -158,11 +159,13 @@ void jmap_email_query_changes(struct jmap_run *r, const struct jmap_call *c)
         (void)jmap_id_parse('M', up_to_text, &up_to);
     enum err err = account_query_changes(r->account, r->reader, &x.q, since, up_to, (size_t)max,
                                          r->arena, &ch, &ei);
+    if (err == ERR_GONE || (err == ERR_LIMIT && max)) {
+        jmap_refuse(r, c, err == ERR_GONE ? "cannotCalculateChanges" : "tooManyChanges", "%s",
+                    ei.text);
+        return;
+    }
     if (err != ERR_OK) {
-        const char *type = err == ERR_GONE    ? "cannotCalculateChanges"
-                           : err == ERR_LIMIT ? "tooManyChanges"
-                                              : "serverFail";
-        jmap_refuse(r, c, type, "%s", ei.text);
+        jmap_refuse_err(r, c, err, &ei);
         return;
     }
     json_t *answer =

@@ -33,6 +33,11 @@ static bool are_few_more(struct reading *x, size_t n, unsigned depth)
                           "the filter's conditions have found more than can be kept");
         return false;
     }
+    if (mono_now() > x->r->until) {
+        jmap_refuse_limit(x->r, x->call, REFUSE_JMAP_TIME, "serverUnavailable",
+                          "looking up the filter's conditions takes too long");
+        return false;
+    }
     if (x->n <= CONDITIONS_MAX && depth <= FILTER_DEPTH_MAX)
         return true;
     jmap_refuse_limit(x->r, x->call, REFUSE_JMAP_SHAPE, "unsupportedFilter",

@@ -153,10 +153,12 @@ static void changes_lead_from_the_old_answer_to_the_new(void **)
 
 static size_t matching(struct kit *k, const struct account_filter *f)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < account_n_emails(k->a); i++)
-        n += account_matches(k->a, f, account_nth_email(k->a, i));
-    return n;
+    struct account_query q = {.filter = f, .limit = KIT_EMAILS};
+    struct account_result r;
+    struct errinfo ei;
+    SCOPED(arena_destroy) struct arena *arena = arena_create(1 << 20);
+    assert_int_equal(account_query(k->a, NULL, &q, arena, &r, &ei), ERR_OK);
+    return r.n_ids;
 }
 
 static void filters_mean_what_they_say(void **)
@@ -214,12 +216,104 @@ static void filters_mean_what_they_say(void **)
     account_view_destroy(&k.a);
 }
 
+/* A thread of so many, that nobody goes through for each of its emails: that would not end. */
+enum { LONG = 60000 };
+
+static struct account *long_thread(void)
+{
+    struct account *a = account_view_create(7);
+    struct account_mailbox box = {.id = 1000, .modseq = 1, .created = 1};
+    account_view_begin(a);
+    account_view_mailbox(a, &box);
+    for (uint64_t i = 0; i < LONG; i++) {
+        struct record_place place = {1000, (uint32_t)(2 + i), 2 + i, 0};
+        struct account_email e = {.message = 100 + i,
+                                  .thread = 100,
+                                  .modseq = 2 + i,
+                                  .created = 2 + i,
+                                  .counted = 2 + i,
+                                  .received = (utc_ms)(LONG - i),
+                                  .places = &place,
+                                  .n_places = 1};
+        account_view_email(a, &e);
+    }
+    account_view_end(a);
+    return a;
+}
+
+static void a_very_long_thread_is_gone_through_once(void **)
+{
+    static const struct account_filter in_thread[] = {
+        {.test = ACCOUNT_NONE_IN_THREAD_HAVE, .keyword = SLICE("$seen")},
+        {.test = ACCOUNT_NONE_IN_THREAD_HAVE, .keyword = SLICE("work")},
+        {.test = ACCOUNT_NONE_IN_THREAD_HAVE, .keyword = SLICE("Work")}};
+    static const struct account_filter all = {
+        .test = ACCOUNT_AND, .parts = in_thread, .n_parts = 3};
+    static const struct account_sort sort = {.by = ACCOUNT_BY_ALL_IN_THREAD_HAVE,
+                                             .keyword = SLICE("$flagged")};
+    struct account *a = long_thread();
+    struct account_query q = {.filter = &all, .sorts = &sort, .n_sorts = 1, .limit = 10};
+    struct account_result r;
+    struct account_query_changes ch;
+    struct account_changes changes;
+    struct errinfo ei;
+    SCOPED(arena_destroy) struct arena *arena = arena_create(64 << 20);
+    assert_int_equal(account_query(a, NULL, &q, arena, &r, &ei), ERR_OK);
+    assert_int_equal(r.total, LONG);
+    assert_int_equal(account_query_changes(a, NULL, &q, 1, 0, 0, arena, &ch, &ei), ERR_OK);
+    assert_int_equal(ch.n_added, LONG);
+    assert_int_equal(account_changes(a, ACCOUNT_MAILBOX, 0, 1, 0, arena, &changes), ERR_OK);
+    assert_int_equal(changes.n_updated, 1);
+    account_view_destroy(&a);
+}
+
+static void changes_of_a_very_long_thread_are_counted_together(void **)
+{
+    struct account *a = long_thread();
+    account_view_gather(a);
+    for (uint64_t i = 0; i < LONG; i++) {
+        struct account_email e = *account_email(a, 100 + i);
+        struct record_place place = e.places[0];
+        e.modseq = e.counted = 100000 + i;
+        e.flags = EMAIL_SEEN;
+        e.places = &place;
+        account_view_email(a, &e);
+    }
+    account_view_settle(a);
+    assert_int_equal(account_mailbox(a, 1000)->n_emails, LONG);
+    assert_int_equal(account_mailbox(a, 1000)->n_unread, 0);
+    assert_int_equal(account_mailbox(a, 1000)->n_threads, 1);
+    assert_int_equal(account_mailbox(a, 1000)->n_unread_threads, 0);
+    account_view_destroy(&a);
+}
+
+static void a_question_that_takes_too_long_is_not_answered(void **)
+{
+    struct kit k;
+    kit_open(&k, 1);
+    kit_add(&k, 1000, 9, 0);
+    struct account_query q = {.limit = 10, .until = mono_now() - 1};
+    struct account_result r;
+    struct account_query_changes ch;
+    struct errinfo ei;
+    SCOPED(arena_destroy) struct arena *arena = arena_create(1 << 20);
+    assert_int_equal(account_query(k.a, NULL, &q, arena, &r, &ei), ERR_RETRY);
+    assert_int_equal(account_query_changes(k.a, NULL, &q, 0, 0, 0, arena, &ch, &ei), ERR_RETRY);
+    q.until = mono_now() + SECONDS(60);
+    assert_int_equal(account_query(k.a, NULL, &q, arena, &r, &ei), ERR_OK);
+    assert_int_equal(r.n_ids, 1);
+    account_view_destroy(&k.a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_those_of_the_slow_way),
         cmocka_unit_test(changes_lead_from_the_old_answer_to_the_new),
         cmocka_unit_test(filters_mean_what_they_say),
+        cmocka_unit_test(a_very_long_thread_is_gone_through_once),
+        cmocka_unit_test(changes_of_a_very_long_thread_are_counted_together),
+        cmocka_unit_test(a_question_that_takes_too_long_is_not_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,6 +54,27 @@ static void counts_are_right_after_every_change(void **)
     }
 }
 
+/* Also when all is counted anew in between, as for another trash. */
+static void counts_are_right_after_changes_that_come_together(void **)
+{
+    for (unsigned seed = 1; seed < 8; seed++) {
+        struct kit k;
+        kit_open(&k, seed);
+        for (int i = 0; i < 60; i++) {
+            account_view_gather(k.a);
+            for (unsigned n = kit_random(&k, 20); n-- > 0;)
+                kit_step(&k);
+            if (i % 20 == 19)
+                account_count_all(k.a);
+            for (unsigned n = kit_random(&k, 5); n-- > 0;)
+                kit_step(&k);
+            account_view_settle(k.a);
+            assert_same_counts(&k);
+        }
+        account_view_destroy(&k.a);
+    }
+}
+
 /* A view that is loaded at once is the same as one that grew. */
 static void loading_gives_what_growing_gives(void **)
 {
@@ -153,6 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_are_right_after_every_change),
+        cmocka_unit_test(counts_are_right_after_changes_that_come_together),
         cmocka_unit_test(loading_gives_what_growing_gives),
         cmocka_unit_test(what_is_older_than_what_is_known_changes_nothing),
         cmocka_unit_test(another_trash_counts_anew),

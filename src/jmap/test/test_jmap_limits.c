@@ -4,6 +4,10 @@
 #include "base/refuse.h"
 #include "jmap/jmap_item.h"
 
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
 #define USING                                                                                      \
     "'using':['urn:ietf:params:jmap:core','urn:ietf:params:jmap:mail','urn:ietf:params:jmap:blob'" \
     ",'urn:ietf:params:jmap:submission','urn:ietf:params:jmap:vacationresponse']"
@@ -40,6 +44,22 @@ static void assert_counted(enum refuse_id id)
             fail_msg("%s was counted, not %s", refuse_row(i)->name, refuse_row(id)->name);
     assert_true(counts[id].n > 0);
     assert_true(counts[id].who[0] != '\0');
+}
+
+/* ---- time that passes for the requests only ---- */
+
+static _Thread_local time_t later;
+
+int clock_gettime(clockid_t clock, struct timespec *ret)
+{
+    int result = (int)syscall(SYS_clock_gettime, clock, ret);
+    ret->tv_sec += later;
+    return result;
+}
+
+static void a_minute_passes(void)
+{
+    later += 60;
 }
 
 /* ---- building what is too much ---- */
@@ -244,6 +264,92 @@ static void what_can_be_tried_later_is_counted(void **state)
     json_decref(a);
 }
 
+/* ---- many emails ---- */
+
+enum { BATCH = 2000 };
+struct batch {
+    struct kit_wait wait; /* of the last of them */
+    struct buf facts[BATCH];
+    struct store_change changes[BATCH];
+    struct record_email emails[BATCH];
+    struct record_place places[BATCH];
+};
+
+static void one_written(struct store_change *, enum err err, const struct errinfo *)
+{
+    assert_int_equal(err, ERR_OK);
+}
+
+static void put_batch(struct kit *k, struct batch *b)
+{
+    struct errinfo ei;
+    struct record_fields fields = {.subject = SLICE("Hello")};
+    b->wait = (struct kit_wait){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, ERR_OK};
+    for (size_t i = 0; i < BATCH; i++) {
+        uint64_t id = kit_next_id(k);
+        struct record_message m = {.id = id,
+                                   .tenant = 1,
+                                   .direction = DIRECTION_PERSON,
+                                   .bytes = 5,
+                                   .fields = &fields,
+                                   .n_fields = 1};
+        b->facts[i] = buf_make(10000);
+        record_message_pack(&b->facts[i], &m);
+        b->changes[i] = (struct store_change){.type = RECORD_MESSAGE,
+                                              .id = id,
+                                              .facts = buf_slice(&b->facts[i]),
+                                              .done = i + 1 < BATCH ? one_written : kit_written,
+                                              .arg = &b->wait};
+        b->changes[i].body[0] = SLICE("a: b\n");
+        b->places[i] = (struct record_place){.mailbox = KIT_INBOX};
+        b->emails[i] = (struct record_email){.account = KIT_ANNA,
+                                             .message = id,
+                                             .received = 1000,
+                                             .thread = id,
+                                             .places = &b->places[i],
+                                             .n_places = 1};
+        store_submit(k->store, &b->changes[i]);
+    }
+    pthread_mutex_lock(&b->wait.lock);
+    while (!b->wait.is_done)
+        pthread_cond_wait(&b->wait.cond, &b->wait.lock);
+    pthread_mutex_unlock(&b->wait.lock);
+    struct jmap_commit c = {.emails = b->emails, .n_emails = BATCH};
+    assert_int_equal(kit_commit(k, &k->anna, &c, &ei), ERR_OK);
+    for (size_t i = 0; i < BATCH; i++)
+        buf_finish(&b->facts[i]);
+}
+
+static void put_emails(struct kit *k, size_t n)
+{
+    struct batch *b = mem_new(sizeof(*b));
+    for (size_t i = 0; i < n; i += BATCH)
+        put_batch(k, b);
+    mem_free(&b);
+}
+
+/* ---- time ---- */
+
+/* The looking through emails, and the second condition, come too late. */
+static void what_takes_too_long_is_counted(void **state)
+{
+    static const char *const filters[] = {
+        "'filter':{'from':'a'}",
+        "'filter':{'operator':'OR','conditions':[{'from':'a'},{'from':'b'}]}"};
+    struct kit *k = *state;
+    put_emails(k, 1);
+    k->on_search = a_minute_passes;
+    for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
+        forget_counts();
+        json_t *a = kit_call(k, "Email/query", filters[i]);
+        assert_text(a, "type", "serverUnavailable");
+        assert_counted(REFUSE_JMAP_TIME);
+        json_decref(a);
+    }
+    k->on_search = NULL;
+    later = 0;
+}
+
 /* ---- memory ---- */
 
 static void put_items(struct kit *k, struct record_item *items, size_t n)
@@ -366,68 +472,6 @@ static void what_one_call_makes_is_not_held_without_end(void **state)
     json_decref(blob);
 }
 
-enum { BATCH = 2000 };
-struct batch {
-    struct kit_wait wait; /* of the last of them */
-    struct buf facts[BATCH];
-    struct store_change changes[BATCH];
-    struct record_email emails[BATCH];
-    struct record_place places[BATCH];
-};
-
-static void one_written(struct store_change *, enum err err, const struct errinfo *)
-{
-    assert_int_equal(err, ERR_OK);
-}
-
-static void put_batch(struct kit *k, struct batch *b)
-{
-    struct errinfo ei;
-    struct record_fields fields = {.subject = SLICE("Hello")};
-    b->wait = (struct kit_wait){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, ERR_OK};
-    for (size_t i = 0; i < BATCH; i++) {
-        uint64_t id = kit_next_id(k);
-        struct record_message m = {.id = id,
-                                   .tenant = 1,
-                                   .direction = DIRECTION_PERSON,
-                                   .bytes = 5,
-                                   .fields = &fields,
-                                   .n_fields = 1};
-        b->facts[i] = buf_make(10000);
-        record_message_pack(&b->facts[i], &m);
-        b->changes[i] = (struct store_change){.type = RECORD_MESSAGE,
-                                              .id = id,
-                                              .facts = buf_slice(&b->facts[i]),
-                                              .done = i + 1 < BATCH ? one_written : kit_written,
-                                              .arg = &b->wait};
-        b->changes[i].body[0] = SLICE("a: b\n");
-        b->places[i] = (struct record_place){.mailbox = KIT_INBOX};
-        b->emails[i] = (struct record_email){.account = KIT_ANNA,
-                                             .message = id,
-                                             .received = 1000,
-                                             .thread = id,
-                                             .places = &b->places[i],
-                                             .n_places = 1};
-        store_submit(k->store, &b->changes[i]);
-    }
-    pthread_mutex_lock(&b->wait.lock);
-    while (!b->wait.is_done)
-        pthread_cond_wait(&b->wait.cond, &b->wait.lock);
-    pthread_mutex_unlock(&b->wait.lock);
-    struct jmap_commit c = {.emails = b->emails, .n_emails = BATCH};
-    assert_int_equal(kit_commit(k, &k->anna, &c, &ei), ERR_OK);
-    for (size_t i = 0; i < BATCH; i++)
-        buf_finish(&b->facts[i]);
-}
-
-static void put_emails(struct kit *k, size_t n)
-{
-    struct batch *b = mem_new(sizeof(*b));
-    for (size_t i = 0; i < n; i += BATCH)
-        put_batch(k, b);
-    mem_free(&b);
-}
-
 /* Each of these conditions finds everything. */
 static void conditions_that_find_too_much_are_refused(void **state)
 {
@@ -454,6 +498,7 @@ int main(void)
         cmocka_unit_test(a_full_mailbox_and_a_large_message_are_counted),
         cmocka_unit_test(what_is_refused_before_any_call_is_counted),
         cmocka_unit_test(what_can_be_tried_later_is_counted),
+        cmocka_unit_test(what_takes_too_long_is_counted),
         cmocka_unit_test(many_submissions_in_many_calls_share_no_memory),
         cmocka_unit_test(answers_that_grow_by_references_end_at_the_ceiling),
         cmocka_unit_test(a_request_of_very_many_values_is_not_read),
