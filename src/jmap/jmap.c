@@ -182,9 +182,9 @@ static void run_call(struct jmap_run *r, const json_t *call, struct buf *out)
                           .args = json_copy(json_array_get(call, 1))};
     const struct method *m = method_of(c.name, r->using);
     const char *error = m ? jmap_resolve(r, c.args) : "unknownMethod";
-    if (mono_now() > r->until)
-        jmap_refuse_limit(r, &c, REFUSE_JMAP_TIME, "serverUnavailable",
-                          "this request took too long; ask for less at once");
+    struct errinfo ei;
+    if (jmap_is_late(r))
+        jmap_refuse_err(r, &c, jmap_late(&ei), &ei);
     else if (error)
         jmap_refuse(r, &c, error, NULL);
     else

@@ -148,6 +148,12 @@ json_t *jmap_set_err(enum err err, const struct errinfo *ei)
     return jmap_set_error(type, NULL, "%s", ei->text);
 }
 
+json_t *jmap_set_late(const struct jmap_run *r)
+{
+    jmap_count(REFUSE_JMAP_TIME, "set", r->who);
+    return jmap_set_error("rateLimit", NULL, "this call takes too long; set fewer things at once");
+}
+
 json_t *jmap_text(struct slice s)
 {
     json_t *text = json_stringn(s.p ? s.p : "", s.n);

@@ -85,6 +85,8 @@ static json_t *upload_one(struct jmap_run *r, const json_t *object, json_t **ret
     struct errinfo ei;
     uint64_t id = 0;
     size_t i;
+    if (jmap_is_late(r))
+        return jmap_set_late(r);
     if (json_array_size(data) > SOURCES_MAX)
         jmap_count(REFUSE_JMAP_SHAPE, "maxDataSources", r->who);
     if (!json_is_array(data) || json_array_size(data) > SOURCES_MAX)
@@ -226,7 +228,8 @@ void jmap_blob_get(struct jmap_run *r, const struct jmap_call *c)
     json_array_foreach(json_object_get(c->args, "ids"), i, one)
     {
         SCOPED(buf_finish) struct buf whole = buf_make(STORE_MESSAGE_MAX);
-        err = jmap_blob_read(r, json_string_value(one), &whole, &ei);
+        err = jmap_is_late(r) ? jmap_late(&ei)
+                              : jmap_blob_read(r, json_string_value(one), &whole, &ei);
         if (err == ERR_GONE)
             json_array_append(missing, (json_t *)(uintptr_t)one);
         else if (err == ERR_OK)

@@ -177,8 +177,8 @@ static enum err make_all(struct getting *g, struct errinfo *ei)
     if (email_wants_bytes(&g->reading.want) && are_fields_enough(&g->reading.want))
         err = store_each_fields(r->reader, r->who->person, g->ids, g->n, take_fields, g, ei);
     for (size_t i = 0; i < g->n && err == ERR_OK; i++) {
-        if (mono_now() > r->until)
-            return err_set(ei, ERR_RETRY, "this took too long; ask for fewer at once");
+        if (jmap_is_late(r))
+            return jmap_late(ei);
         if (!g->objects[i])
             err = make_from_bytes(g, i, ei);
     }
@@ -314,6 +314,8 @@ struct parsing {
 static enum err parse_one(struct parsing *p, const char *blob, struct errinfo *ei)
 {
     SCOPED(buf_finish) struct buf bytes = buf_make(BLOB_MAX);
+    if (jmap_is_late(p->reading.r))
+        return jmap_late(ei);
     enum err err = jmap_blob_read(p->reading.r, blob, &bytes, ei);
     if (err == ERR_GONE) {
         json_array_append_new(p->not_found, json_string(blob));

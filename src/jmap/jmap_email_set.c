@@ -277,7 +277,7 @@ static json_t *import_one(struct importing *m, const json_t *import, uint64_t *r
     struct errinfo ei;
     utc_ms received;
     const char *blob = json_string_value(json_object_get(import, "blobId"));
-    json_t *error = take_received(import, &received);
+    json_t *error = jmap_is_late(r) ? jmap_set_late(r) : take_received(import, &received);
     if (error || !blob)
         return error ? error : jmap_set_error("invalidProperties", "blobId", "an id is wanted");
     struct buf *body = new_body(&m->x);

@@ -24,6 +24,12 @@ static bool bad(struct reading *x, const char *key, const char *why)
     return false;
 }
 
+static bool failed(struct reading *x, enum err err, const struct errinfo *ei)
+{
+    jmap_refuse_err(x->r, x->call, err, ei);
+    return false;
+}
+
 /* So many conditions more were met; too many are refused. */
 static bool are_few_more(struct reading *x, size_t n, unsigned depth)
 {
@@ -33,22 +39,14 @@ static bool are_few_more(struct reading *x, size_t n, unsigned depth)
                           "the filter's conditions have found more than can be kept");
         return false;
     }
-    if (mono_now() > x->r->until) {
-        jmap_refuse_limit(x->r, x->call, REFUSE_JMAP_TIME, "serverUnavailable",
-                          "looking up the filter's conditions takes too long");
-        return false;
-    }
+    struct errinfo ei;
+    if (jmap_is_late(x->r))
+        return failed(x, jmap_late(&ei), &ei);
     if (x->n <= CONDITIONS_MAX && depth <= FILTER_DEPTH_MAX)
         return true;
     jmap_refuse_limit(x->r, x->call, REFUSE_JMAP_SHAPE, "unsupportedFilter",
                       "a filter has at most %d conditions, one in another at most %d times",
                       CONDITIONS_MAX, FILTER_DEPTH_MAX);
-    return false;
-}
-
-static bool failed(struct reading *x, enum err err, const struct errinfo *ei)
-{
-    jmap_refuse_err(x->r, x->call, err, ei);
     return false;
 }
 

@@ -77,6 +77,8 @@ struct getting {
 
 static void get_one(struct getting *g, uint64_t id)
 {
+    if (jmap_is_late(g->r)) /* the call is refused */
+        return;
     jmap_scratch_begin(g->r);
     json_t *object = g->type->make(g->r, id);
     jmap_scratch_end(g->r);
@@ -147,11 +149,17 @@ void jmap_get(struct jmap_run *r, const struct jmap_call *c, const struct jmap_t
         for (uint64_t id; (id = t->next(r, &at)) != 0;)
             get_one(&g, id);
     }
-    jmap_answer(r, c, c->name,
-                json_pack("{s:O, s:o, s:o, s:o}", "accountId",
-                          json_object_get(c->args, "accountId"), "state",
-                          jmap_state(jmap_type_state(r, t)), "list", g.list, "notFound",
-                          g.not_found));
+    struct errinfo ei;
+    if (jmap_is_late(r))
+        jmap_refuse_err(r, c, jmap_late(&ei), &ei);
+    else
+        jmap_answer(r, c, c->name,
+                    json_pack("{s:O, s:o, s:O, s:O}", "accountId",
+                              json_object_get(c->args, "accountId"), "state",
+                              jmap_state(jmap_type_state(r, t)), "list", g.list, "notFound",
+                              g.not_found));
+    json_decref(g.list);
+    json_decref(g.not_found);
 }
 
 static json_t *ids_json(char letter, const uint64_t *ids, size_t n)

@@ -47,7 +47,7 @@ struct jmap_call {
     json_t *args; /* with references resolved */
 };
 
-/* ---- jmap_memory.c: what a request may take ----
+/* ---- jmap_memory.c: what a request may take, of memory and time ----
  * All memory of a call goes when it is answered; what stays are JSON values. An arena beyond its
  * ceiling stops the process: whoever takes memory for each of many things asks for room first. */
 
@@ -60,6 +60,10 @@ void jmap_scratch_end(struct jmap_run *r);
 bool jmap_has_room(const struct jmap_run *r);
 /* How many values a JSON text consists of at most, and how deep they stand in each other. */
 size_t jmap_count_values(struct slice text, unsigned *ret_depth);
+
+/* Is the request's time over? Loops over what a request names ask before each. */
+bool jmap_is_late(const struct jmap_run *r);
+enum err jmap_late(struct errinfo *ei); /* ERR_RETRY, in words */
 
 /* ---- jmap_answer.c: what is said to a call ---- */
 
@@ -84,6 +88,8 @@ bool jmap_are_few_to_set(struct jmap_run *r, const struct jmap_call *c, size_t n
 json_t *jmap_set_error(const char *type, const char *property, const char *description, ...)
     __attribute__((format(printf, 3, 4)));
 json_t *jmap_set_err(enum err err, const struct errinfo *ei); /* serverFail, overQuota … */
+/* Counted: the request's time is over, nothing was done; it may be tried again. */
+json_t *jmap_set_late(const struct jmap_run *r);
 
 void jmap_write(struct buf *out, json_t *take); /* as text, appended; `out` knows of a failure */
 json_t *jmap_text(struct slice s);              /* a JSON string; what is no UTF-8 is replaced */

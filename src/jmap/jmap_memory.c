@@ -1,4 +1,4 @@
-/* What a request may take of core's memory, and how it is given back. */
+/* What a request may take of core: memory, and how it is given back; time. */
 #include "jmap/jmap_int.h"
 
 enum { ARENA_MAX = 256 << 20, ROOM_BYTES = 32 << 20 };
@@ -26,6 +26,16 @@ void jmap_scratch_end(struct jmap_run *r)
 bool jmap_has_room(const struct jmap_run *r)
 {
     return arena_used(r->arena) < ROOM_BYTES;
+}
+
+bool jmap_is_late(const struct jmap_run *r)
+{
+    return mono_now() > r->until;
+}
+
+enum err jmap_late(struct errinfo *ei)
+{
+    return err_set(ei, ERR_RETRY, "this request takes too long; ask for less at once");
 }
 
 /* The library goes down as deep as the text says, and makes of three bytes a hundred; this looks at

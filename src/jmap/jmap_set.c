@@ -99,6 +99,8 @@ static void create_all(struct jmap_set *s, const struct jmap_setter *setter)
     {
         uint64_t id = 0;
         json_t *set = NULL, *error = why_no_creation_id(key);
+        if (!error && jmap_is_late(s->r))
+            error = jmap_set_late(s->r);
         begin_one(s, setter);
         if (!error)
             error = setter->create(s, object, &id, &set);
@@ -137,6 +139,8 @@ static void update_all(struct jmap_set *s, const struct jmap_setter *setter)
             error = jmap_set_error("notFound", NULL, "there is none with this id");
         else if (will_be_destroyed(s, key))
             error = jmap_set_error("willDestroy", NULL, "this call destroys it as well");
+        else if (jmap_is_late(s->r))
+            error = jmap_set_late(s->r);
         else
             error = setter->update(s, id, patch, &set);
         end_one(s, setter);
@@ -159,8 +163,9 @@ static void destroy_all(struct jmap_set *s, const struct jmap_setter *setter)
             continue;
         json_object_set_new(seen, json_string_value(one), json_true());
         begin_one(s, setter);
-        json_t *error = id ? setter->destroy(s, id)
-                           : jmap_set_error("notFound", NULL, "there is none with this id");
+        json_t *error = jmap_is_late(s->r) ? jmap_set_late(s->r)
+                        : id               ? setter->destroy(s, id)
+                             : jmap_set_error("notFound", NULL, "there is none with this id");
         end_one(s, setter);
         if (error)
             json_object_set_new(s->not_destroyed, json_string_value(one), error);

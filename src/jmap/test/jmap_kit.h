@@ -31,6 +31,7 @@ struct kit {
     struct slice address;
     struct jmap_caller anna, luca;
     enum err commit_fails;   /* not ERR_OK: the next commit does */
+    void (*on_commit)(void); /* may be NULL */
     void (*on_search)(void); /* then nothing is found; NULL: there is no index of words */
     struct buf out;
 };
@@ -136,6 +137,8 @@ static inline enum err kit_commit(void *arg, const struct jmap_caller *who, stru
     struct kit *k = arg;
     SCOPED(buf_finish) struct buf facts = buf_make(STORE_RECORD_MAX);
     uint64_t *modseq = &k->modseq[who->person - KIT_ANNA];
+    if (k->on_commit)
+        k->on_commit();
     if (k->commit_fails != ERR_OK) {
         enum err err = k->commit_fails;
         k->commit_fails = ERR_OK;

@@ -350,6 +350,33 @@ static void what_takes_too_long_is_counted(void **state)
     later = 0;
 }
 
+/* Each of these has done one thing when its time is over. */
+static void what_is_left_when_time_is_over_is_not_done(void **state)
+{
+    struct kit *k = *state;
+    k->on_commit = a_minute_passes;
+    forget_counts();
+    json_t *a =
+        kit_call(k, "Mailbox/set", "'create':{'late1':{'name':'L1'},'late2':{'name':'L2'}}");
+    assert_non_null(kit_at(a, "created.late1.id"));
+    assert_text(a, "notCreated.late2.type", "rateLimit");
+    assert_counted(REFUSE_JMAP_TIME);
+    json_decref(a);
+    a = kit_call(k, "Mailbox/set", "'create':{'late2':{'name':'L2'}},'destroy':['Bx']");
+    assert_non_null(kit_at(a, "created.late2.id"));
+    assert_text(a, "notDestroyed.Bx.type", "rateLimit");
+    assert_counted(REFUSE_JMAP_TIME);
+    json_decref(a);
+    a = kit_call(
+        k, "Blob/upload",
+        "'create':{'a':{'data':[{'data:asText':'x'}]},'b':{'data':[{'data:asText':'x'}]}}");
+    assert_text(a, "notCreated.b.type", "rateLimit");
+    assert_counted(REFUSE_JMAP_TIME);
+    json_decref(a);
+    k->on_commit = NULL;
+    later = 0;
+}
+
 /* ---- memory ---- */
 
 static void put_items(struct kit *k, struct record_item *items, size_t n)
@@ -499,6 +526,7 @@ int main(void)
         cmocka_unit_test(what_is_refused_before_any_call_is_counted),
         cmocka_unit_test(what_can_be_tried_later_is_counted),
         cmocka_unit_test(what_takes_too_long_is_counted),
+        cmocka_unit_test(what_is_left_when_time_is_over_is_not_done),
         cmocka_unit_test(many_submissions_in_many_calls_share_no_memory),
         cmocka_unit_test(answers_that_grow_by_references_end_at_the_ceiling),
         cmocka_unit_test(a_request_of_very_many_values_is_not_read),
