@@ -50,7 +50,15 @@ void jmap_email_batch_finish(struct jmap_email_batch *b);
 /* id, blobId, threadId and size, for `created`. */
 json_t *jmap_email_created(struct jmap_run *r, uint64_t id);
 
+/* ---- jmap_filter_header.c ---- */
+/* The condition `header` ([name] or [name, text]), asked of those emails that `among` matches. */
+bool jmap_filter_header(struct jmap_run *r, const struct jmap_call *c, const json_t *value,
+                        const struct account_filter *among, struct account_filter *ret);
+
 /* ---- jmap_filter.c ---- */
+/* Matches these messages; a copy of `ids` in the arena. */
+void jmap_filter_one_of(struct account_filter *ret, struct arena *arena, const uint64_t *ids,
+                        size_t n);
 /* A FilterOperator or FilterCondition; refuses the call itself. NULL filter: all. */
 bool jmap_filter_read(struct jmap_run *r, const struct jmap_call *c, const json_t *json,
                       struct account_filter *ret, bool *ret_has_text);

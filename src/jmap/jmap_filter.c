@@ -2,14 +2,14 @@
  *
  * Words are looked up first: their answer is a list of messages. `text` is read as people type it
  * into a search box, with from:, before: and so on (room search); the other conditions about words
- * mean just these words. */
+ * mean just these words. Fields of headers: jmap_filter_header.c. */
 #include "jmap/jmap_email_int.h"
 
 #include "search/search.h"
 
 #include <stdlib.h>
 
-enum { FILTER_DEPTH_MAX = 20, CONDITIONS_MAX = 500, HITS_MAX = 10000, SCAN_MAX = 500 };
+enum { FILTER_DEPTH_MAX = 20, CONDITIONS_MAX = 500, HITS_MAX = 10000 };
 
 struct reading {
     struct jmap_run *r;
@@ -56,8 +56,8 @@ static int by_number(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* A copy of these ids in the arena. */
-static void one_of(struct account_filter *ret, struct arena *arena, const uint64_t *ids, size_t n)
+void jmap_filter_one_of(struct account_filter *ret, struct arena *arena, const uint64_t *ids,
+                        size_t n)
 {
     uint64_t *sorted = ARENA_ARRAY(arena, uint64_t, n + 1);
     if (n > 0)
@@ -214,7 +214,7 @@ static bool find_tree(struct reading *x, const struct search_tree *tree, struct 
     }
     mem_free(&j);
     *x->has_text = true;
-    one_of(ret, x->r->whole, hits, n);
+    jmap_filter_one_of(ret, x->r->whole, hits, n);
     jmap_scratch_end(x->r);
     return err == ERR_OK || failed(x, err, &ei);
 }
@@ -238,79 +238,6 @@ static bool find_words(struct reading *x, enum search_field field, struct slice 
     bool is_good = find_tree(x, tree, ret);
     mem_free(&tree);
     return is_good;
-}
-
-/* ---- header fields ---- */
-
-static bool contains(const char *text, const char *part)
-{
-    size_t n = strlen(part);
-    for (; text && strlen(text) >= n; text++)
-        if (slice_ieq(slice_of(text, n), slice_of(part, n)))
-            return true;
-    return false;
-}
-
-/* Every field of that name in one message, by a gate. */
-static enum err has_header(struct jmap_email_reading *g, uint64_t message, const char *value,
-                           bool *ret, struct errinfo *ei)
-{
-    struct jmap_run *r = g->r;
-    char blob[JMAP_ID_TEXT];
-    json_t *object = json_object(), *one;
-    size_t i;
-    SCOPED(buf_finish) struct buf bytes = buf_make(STORE_MESSAGE_MAX);
-    jmap_id('M', message, blob);
-    enum err err = r->host->read(r->host->arg, r->reader, message, &bytes, ei);
-    if (err == ERR_OK)
-        err = jmap_email_render(g, buf_slice(&bytes), blob, object, ei);
-    *ret = false;
-    const json_t *all = json_object_iter_value(json_object_iter(object));
-    json_array_foreach(all, i, one) *ret |= !value || contains(json_string_value(one), value);
-    json_decref(object);
-    return err;
-}
-
-/* Reads messages: only among so many as that may take. */
-static bool find_header(struct reading *x, const char *name, const char *value,
-                        struct account_filter *ret)
-{
-    struct jmap_run *r = x->r;
-    struct jmap_email_reading g = {.r = r};
-    struct errinfo ei;
-    size_t n = account_n_emails(r->account), n_found = 0;
-    if (n > SCAN_MAX) {
-        jmap_refuse(r, x->call, "unsupportedFilter",
-                    "in a mailbox of more than %d emails, `header` would take too long", SCAN_MAX);
-        return false;
-    }
-    json_t *args = json_pack("{s:[o]}", "properties", json_sprintf("header:%s:asRaw:all", name));
-    enum err err = email_want_parse(args, EMAIL_CALL_GET, r->arena, &g.want, &ei);
-    json_decref(args);
-    if (err != ERR_OK)
-        return bad(x, "header", "names no header field");
-    uint64_t *found = ARENA_ARRAY(r->arena, uint64_t, n + 1);
-    for (size_t i = 0; i < n; i++) {
-        uint64_t message = account_nth_email(r->account, i)->message;
-        bool is = false;
-        err = has_header(&g, message, value, &is, &ei);
-        if (err != ERR_OK)
-            return failed(x, err, &ei);
-        if (is)
-            found[n_found++] = message;
-    }
-    one_of(ret, r->arena, found, n_found);
-    return true;
-}
-
-static bool read_header(struct reading *x, const json_t *value, struct account_filter *ret)
-{
-    const char *name = json_string_value(json_array_get(value, 0));
-    const char *part = json_string_value(json_array_get(value, 1));
-    size_t n = json_array_size(value);
-    if (!name || n < 1 || n > 2 || (n == 2 && !part))
-        return bad(x, "header", "is [name] or [name, text]");
-    return find_header(x, name, part, ret);
 }
 
 /* ---- conditions ---- */
@@ -390,8 +317,6 @@ static bool read_one(struct reading *x, const char *key, const json_t *value,
     }
     if (strcmp(key, "inMailboxOtherThan") == 0)
         return read_mailboxes(x, value, ret);
-    if (strcmp(key, "header") == 0)
-        return read_header(x, value, ret);
     struct slice text = slice_of(json_string_value(value), json_string_length(value));
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (strcmp(texts[i].name, key) == 0)
@@ -417,7 +342,15 @@ static bool read_condition(struct reading *x, const json_t *json, struct account
     size_t n = 0;
     json_object_foreach(o, key, value)
     {
-        if (!are_few_more(x, 0, 0) || !read_one(x, key, value, &parts[n++]))
+        bool is_header =
+            strcmp(key, "header") == 0; /* last: it is asked of what all others leave */
+        if (!are_few_more(x, 0, 0) || (!is_header && !read_one(x, key, value, &parts[n++])))
+            return false;
+    }
+    value = json_object_get(o, "header");
+    if (value) {
+        const struct account_filter others = {.test = ACCOUNT_AND, .parts = parts, .n_parts = n};
+        if (!jmap_filter_header(x->r, x->call, value, &others, &parts[n++]))
             return false;
     }
     *ret = n == 1 ? parts[0]

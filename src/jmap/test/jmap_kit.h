@@ -31,7 +31,9 @@ struct kit {
     struct slice address;
     struct jmap_caller anna, luca;
     enum err commit_fails;   /* not ERR_OK: the next commit does */
-    void (*on_commit)(void); /* may be NULL */
+    void (*on_commit)(void); /* these may be NULL */
+    void (*on_read)(void);
+    unsigned n_reads;
     void (*on_search)(void); /* then nothing is found; NULL: there is no index of words */
     struct buf out;
 };
@@ -181,6 +183,9 @@ static inline enum err kit_read(void *arg, struct store_reader *reader, uint64_t
     struct kit *k = arg;
     SCOPED(arena_destroy) struct arena *arena = arena_create(1 << 20);
     struct record_extent *extents;
+    k->n_reads++;
+    if (k->on_read)
+        k->on_read();
     size_t n;
     enum err err = store_get_extents(reader, message, arena, &extents, &n, ei);
     return err == ERR_OK ? store_read_body(k->store, message, extents, n, ret, ei) : err;

@@ -350,6 +350,46 @@ static void what_takes_too_long_is_counted(void **state)
     later = 0;
 }
 
+static void assert_found(struct kit *k, const char *filter, unsigned n)
+{
+    char args[300];
+    snprintf(args, sizeof(args), "'limit':1,'calculateTotal':true,'filter':%s", filter);
+    json_t *a = kit_call(k, "Email/query", args);
+    if (!json_is_integer(kit_at(a, "total")) || json_integer_value(kit_at(a, "total")) != n)
+        fail_msg("%s: %s", filter, json_dumps(a, 0));
+    json_decref(a);
+}
+
+/* All of them are read, unless other conditions leave few; too late, nothing is said. */
+static void headers_are_looked_up_in_all_emails_or_not_at_all(void **state)
+{
+    struct kit *k = *state;
+    char inbox[20] = "B", args[400];
+    message_id_text(KIT_INBOX, inbox + 1);
+    snprintf(args, sizeof(args),
+             "'create':{'k':{'mailboxIds':{'%s':true},'keywords':{'$flagged':true},"
+             "'header:X-Kind:asText':'Gr\xc3\xbc\xc3\x9f'}}",
+             inbox);
+    json_decref(kit_call(k, "Email/set", args));
+    assert_found(k, "{'header':['A']}", BATCH);
+    assert_found(k, "{'header':['a','B']}", BATCH);
+    assert_found(k, "{'header':['x-kind']}", 1);
+    assert_found(k, "{'header':['X-Kind','gr\xc3\xbc']}", 1); /* encoded there */
+    assert_found(k, "{'header':['X-Kind','=?utf-8?']}", 1);
+    assert_found(k, "{'operator':'NOT','conditions':[{'header':['a']}]}", 1);
+    k->n_reads = 0;
+    assert_found(k, "{'header':['A'],'hasKeyword':'$flagged'}", 0);
+    assert_int_equal(k->n_reads, 1);
+    k->on_read = a_minute_passes;
+    forget_counts();
+    json_t *a = kit_call(k, "Email/query", "'filter':{'header':['a']}");
+    assert_text(a, "type", "serverUnavailable");
+    assert_counted(REFUSE_JMAP_TIME);
+    json_decref(a);
+    k->on_read = NULL;
+    later = 0;
+}
+
 /* Each of these has done one thing when its time is over. */
 static void what_is_left_when_time_is_over_is_not_done(void **state)
 {
@@ -526,6 +566,7 @@ int main(void)
         cmocka_unit_test(what_is_refused_before_any_call_is_counted),
         cmocka_unit_test(what_can_be_tried_later_is_counted),
         cmocka_unit_test(what_takes_too_long_is_counted),
+        cmocka_unit_test(headers_are_looked_up_in_all_emails_or_not_at_all),
         cmocka_unit_test(what_is_left_when_time_is_over_is_not_done),
         cmocka_unit_test(many_submissions_in_many_calls_share_no_memory),
         cmocka_unit_test(answers_that_grow_by_references_end_at_the_ceiling),
