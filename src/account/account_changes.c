@@ -26,7 +26,7 @@ struct search {
 
 static void add(struct search *s, uint64_t id, enum what what, uint64_t at, bool is_counts_only)
 {
-    s->found = account_grow(s->found, s->n, &s->cap, sizeof(*s->found));
+    s->found = mem_grow(s->found, s->n, &s->cap, sizeof(*s->found));
     s->found[s->n++] = (struct found){id, at, what, is_counts_only};
 }
 

@@ -37,8 +37,8 @@ static void mark(struct account *a, const struct account_email *e, bool *ret_tra
         if (!m)
             continue;
         if (!m->is_touched) {
-            a->touched = account_grow(a->touched, a->n_touched, &a->cap_touched,
-                                      sizeof(struct mailbox_entry *));
+            a->touched =
+                mem_grow(a->touched, a->n_touched, &a->cap_touched, sizeof(struct mailbox_entry *));
             a->touched[a->n_touched++] = m;
             m->is_touched = true;
         }

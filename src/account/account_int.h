@@ -98,9 +98,6 @@ struct account_thread *account_thread_of(const struct account *a, uint64_t threa
 struct mailbox_entry *account_mailbox_entry(const struct account *a, uint64_t id);
 size_t account_mailbox_place(const struct account *a, uint64_t id); /* where it is or would be */
 
-/* Room for one more in an array of pointers: its (new) address. */
-void *account_grow(void *array, size_t n, size_t *cap, size_t size);
-
 /* ---- account_count.c: how many are in a mailbox ---- */
 /* What this thread adds to (or takes from) the counts of threads. */
 void account_count_thread(struct account *a, const struct account_thread *t, int by);

@@ -71,7 +71,7 @@ static size_t number_of(struct account_match *m, struct slice keyword)
     for (size_t i = 0; i < m->n_keywords; i++)
         if (slice_ieq(m->keywords[i], keyword))
             return i;
-    m->keywords = account_grow(m->keywords, m->n_keywords, &m->cap_keywords, sizeof(struct slice));
+    m->keywords = mem_grow(m->keywords, m->n_keywords, &m->cap_keywords, sizeof(struct slice));
     m->keywords[m->n_keywords] = keyword;
     return m->n_keywords++;
 }

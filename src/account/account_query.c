@@ -19,7 +19,7 @@ static bool is_first_of_thread(struct results *r, const struct account_email *e)
 
 static void results_add(struct results *r, struct account_entry *e)
 {
-    r->v = account_grow(r->v, r->n, &r->cap, sizeof(struct account_entry *));
+    r->v = mem_grow(r->v, r->n, &r->cap, sizeof(struct account_entry *));
     r->v[r->n++] = e;
 }
 

@@ -51,14 +51,6 @@ void account_view_destroy(struct account **address)
     mem_free(address);
 }
 
-void *account_grow(void *array, size_t n, size_t *cap, size_t size)
-{
-    if (n < *cap)
-        return array;
-    *cap = *cap ? 2 * *cap : 16;
-    return mem_resize(array, *cap * size);
-}
-
 /* ---- sorted arrays of pointers ---- */
 
 /* Where `key` is or would be, from the end: the newest is asked for most. */
@@ -151,7 +143,7 @@ static void join_thread(struct account *a, const struct account_email *e)
         a->bytes += sizeof(*t) + 64;
     }
     size_t before = t->cap;
-    t->members = account_grow(t->members, t->n, &t->cap, sizeof(*t->members));
+    t->members = mem_grow(t->members, t->n, &t->cap, sizeof(*t->members));
     a->bytes += (t->cap - before) * sizeof(*t->members);
     size_t at = place_in_thread(a, t, e);
     memmove(t->members + at + 1, t->members + at, (t->n - at) * sizeof(*t->members));
@@ -213,8 +205,8 @@ static void leave_received(struct account *a, const struct account_entry *c)
 
 static void join_received(struct account *a, struct account_entry *c)
 {
-    a->by_received = account_grow(a->by_received, a->n_by_received, &a->cap_by_received,
-                                  sizeof(struct account_entry *));
+    a->by_received = mem_grow(a->by_received, a->n_by_received, &a->cap_by_received,
+                              sizeof(struct account_entry *));
     /* Many at once are sorted at the end. */
     size_t at = a->is_counting_late ? a->n_by_received : place_of_received(a, &c->e);
     put_at(a->by_received, a->n_by_received, at, c);
@@ -231,8 +223,8 @@ static void take_out(struct account *a, struct account_thread *t)
     account_count_thread(a, t, -1);
     if (!a->is_gathering)
         return;
-    a->taken_out = account_grow(a->taken_out, a->n_taken_out, &a->cap_taken_out,
-                                sizeof(struct account_thread *));
+    a->taken_out =
+        mem_grow(a->taken_out, a->n_taken_out, &a->cap_taken_out, sizeof(struct account_thread *));
     a->taken_out[a->n_taken_out++] = t;
     t->is_taken_out = true;
 }
@@ -273,7 +265,7 @@ static void note_counted(struct account *a, const struct account_email *e)
 
 static void add_new(struct account *a, struct account_entry *c)
 {
-    a->by_id = account_grow(a->by_id, a->n_by_id, &a->cap_by_id, sizeof(struct account_entry *));
+    a->by_id = mem_grow(a->by_id, a->n_by_id, &a->cap_by_id, sizeof(struct account_entry *));
     put_at(a->by_id, a->n_by_id, place_of_id(a, c->e.message), c);
     a->n_by_id++;
     if (!a->is_counting_late) {
@@ -426,8 +418,8 @@ static void find_trash(struct account *a)
 static void insert_mailbox(struct account *a, struct mailbox_entry *c)
 {
     size_t at = account_mailbox_place(a, c->m.id);
-    a->mailboxes = account_grow(a->mailboxes, a->n_mailboxes, &a->cap_mailboxes,
-                                sizeof(struct mailbox_entry *));
+    a->mailboxes =
+        mem_grow(a->mailboxes, a->n_mailboxes, &a->cap_mailboxes, sizeof(struct mailbox_entry *));
     memmove(a->mailboxes + at + 1, a->mailboxes + at,
             (a->n_mailboxes - at) * sizeof(struct mailbox_entry *));
     a->mailboxes[at] = c;
@@ -499,7 +491,7 @@ void account_view_item(struct account *a, enum item_kind kind, const struct acco
         a->bytes -= sizeof(*old) + old->i.body.n;
         mem_free(&a->items[at]);
     } else {
-        a->items = account_grow(a->items, a->n_items, &a->cap_items, sizeof(struct item_entry *));
+        a->items = mem_grow(a->items, a->n_items, &a->cap_items, sizeof(struct item_entry *));
         memmove(a->items + at + 1, a->items + at, (a->n_items - at) * sizeof(struct item_entry *));
         a->n_items++;
     }

@@ -31,6 +31,14 @@ void *mem_resize(void *p, size_t n)
     return p;
 }
 
+void *mem_grow(void *array, size_t n, size_t *cap, size_t size)
+{
+    if (n < *cap)
+        return array;
+    *cap = *cap ? 2 * *cap : 16;
+    return mem_resize(array, *cap * size);
+}
+
 char *mem_str(const char *text)
 {
     size_t n = strlen(text) + 1;

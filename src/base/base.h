@@ -150,6 +150,8 @@ char *arena_printf(struct arena *a, const char *format, ...) __attribute__((form
 /* Heap memory outside an arena; never NULL. mem_free takes the address and nulls it. */
 void *mem_new(size_t n); /* zeroed */
 void *mem_resize(void *p, size_t n);
+/* Room for one more in an array of `n` that has memory for *cap: its (new) address. */
+void *mem_grow(void *array, size_t n, size_t *cap, size_t size);
 char *mem_str(const char *text);
 void mem_free(void *address_of_pointer);
 

@@ -196,17 +196,9 @@ static bool is_over_quota(const struct jmap_email_batch *b, size_t n)
     return who->quota_bytes && account_bytes(b->r->account) + b->bytes + n > who->quota_bytes;
 }
 
-static void *one_more(void *array, size_t n, size_t *cap, size_t size)
-{
-    if (n < *cap)
-        return array;
-    *cap = *cap ? 2 * *cap : 16;
-    return mem_resize(array, *cap * size);
-}
-
 struct record_email *jmap_email_batch_change(struct jmap_email_batch *b)
 {
-    b->emails = one_more(b->emails, b->n_emails, &b->cap_emails, sizeof(b->emails[0]));
+    b->emails = mem_grow(b->emails, b->n_emails, &b->cap_emails, sizeof(b->emails[0]));
     return &b->emails[b->n_emails++];
 }
 
@@ -230,7 +222,7 @@ json_t *jmap_email_add(struct jmap_email_batch *b, struct slice bytes, const jso
         return jmap_set_err(err, &ei);
     e.message = r->host->next_id(r->host->arg);
     e.counted = 0;
-    b->messages = one_more(b->messages, b->n_messages, &b->cap_messages, sizeof(b->messages[0]));
+    b->messages = mem_grow(b->messages, b->n_messages, &b->cap_messages, sizeof(b->messages[0]));
     b->messages[b->n_messages++] =
         (struct jmap_message){.id = e.message, .bytes = bytes, .fields = fields};
     b->bytes += bytes.n;

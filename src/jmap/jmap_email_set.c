@@ -80,10 +80,7 @@ struct setting {
 
 static struct buf *new_body(struct setting *x)
 {
-    if (x->n_bodies == x->cap_bodies) {
-        x->cap_bodies = x->cap_bodies ? 2 * x->cap_bodies : 8;
-        x->bodies = mem_resize(x->bodies, x->cap_bodies * sizeof(x->bodies[0]));
-    }
+    x->bodies = mem_grow(x->bodies, x->n_bodies, &x->cap_bodies, sizeof(x->bodies[0]));
     x->bodies[x->n_bodies] = buf_make(STORE_MESSAGE_MAX);
     return &x->bodies[x->n_bodies++];
 }

@@ -150,9 +150,27 @@ static void every_refusal_is_counted_once(void **)
         assert_non_null(refuse_row((enum refuse_id)i)->name);
 }
 
+static void an_array_grows_by_doubling_and_keeps_what_is_in_it(void **)
+{
+    unsigned *v = NULL;
+    size_t cap = 0, n_moves = 0;
+    for (unsigned n = 0; n < 1000; n++) {
+        size_t before = cap;
+        v = mem_grow(v, n, &cap, sizeof(*v));
+        assert_true(cap > n);
+        n_moves += cap != before;
+        v[n] = n;
+    }
+    for (unsigned n = 0; n < 1000; n++)
+        assert_int_equal(v[n], n);
+    assert_true(n_moves < 10);
+    mem_free(&v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_array_grows_by_doubling_and_keeps_what_is_in_it),
         cmocka_unit_test(a_buffer_stops_at_its_ceiling_and_says_so),
         cmocka_unit_test(what_is_written_can_be_read_and_short_input_fails),
         cmocka_unit_test(a_map_finds_what_was_put_after_many_changes),
