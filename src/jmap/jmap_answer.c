@@ -154,6 +154,12 @@ json_t *jmap_set_late(const struct jmap_run *r)
     return jmap_set_error("rateLimit", NULL, "this call takes too long; set fewer things at once");
 }
 
+json_t *jmap_or_null(json_t *value)
+{
+    size_t n = json_is_array(value) ? json_array_size(value) : json_object_size(value);
+    return n ? value : json_null();
+}
+
 json_t *jmap_text(struct slice s)
 {
     json_t *text = json_stringn(s.p ? s.p : "", s.n);

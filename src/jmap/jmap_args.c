@@ -105,6 +105,14 @@ bool jmap_arg_names(struct jmap_run *r, const struct jmap_call *c, const char *c
     return true;
 }
 
+bool jmap_contains(struct slice text, struct slice part)
+{
+    for (size_t i = 0; i + part.n <= text.n; i++)
+        if (slice_ieq(slice_of(text.p + i, part.n), part))
+            return true;
+    return false;
+}
+
 /* "2026-11-22T04:00:00Z", with a fraction of a second or none. */
 bool jmap_utc_parse(const json_t *value, utc_ms *ret)
 {

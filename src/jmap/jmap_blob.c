@@ -3,6 +3,8 @@
 
 #include "store/store_account.h"
 
+enum { LINE_MAX = 998 }; /* RFC 5322 section 2.1.1 */
+
 static bool is_mine(struct jmap_run *r, const struct email_blob *b)
 {
     struct record_item item;
@@ -28,4 +30,12 @@ enum err jmap_blob_read(struct jmap_run *r, const char *id, struct buf *ret, str
     if (err == ERR_OK)
         err = email_blob_decode(buf_slice(&whole), b.steps, b.n_steps, ret);
     return err == ERR_GONE ? err_set(ei, err, "there is no such part") : err;
+}
+
+bool jmap_blob_is_message(struct slice bytes)
+{
+    size_t i = 0;
+    while (i < bytes.n && i < LINE_MAX && bytes.p[i] > ' ' && bytes.p[i] < 127 && bytes.p[i] != ':')
+        i++;
+    return i > 0 && i < bytes.n && bytes.p[i] == ':';
 }

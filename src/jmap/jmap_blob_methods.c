@@ -129,11 +129,9 @@ void jmap_blob_upload(struct jmap_run *r, const struct jmap_call *c)
             json_object_set(r->created, key, json_object_get(made, "id"));
     }
     jmap_answer(r, c, c->name,
-                json_pack("{s:O, s:o, s:o, s:o}", "accountId",
-                          json_object_get(c->args, "accountId"), "oldState", json_null(), "created",
-                          json_object_size(created) ? json_incref(created) : json_null(),
-                          "notCreated",
-                          json_object_size(not_created) ? json_incref(not_created) : json_null()));
+                json_pack("{s:O, s:n, s:O, s:O}", "accountId",
+                          json_object_get(c->args, "accountId"), "oldState", "created",
+                          jmap_or_null(created), "notCreated", jmap_or_null(not_created)));
     json_decref(created);
     json_decref(not_created);
 }

@@ -283,15 +283,6 @@ void jmap_email_changes(struct jmap_run *r, const struct jmap_call *c)
 
 /* ---- Email/parse ---- */
 
-/* Something that begins with a header field. */
-static bool is_message(struct slice bytes)
-{
-    size_t i = 0;
-    while (i < bytes.n && i < 998 && bytes.p[i] > ' ' && bytes.p[i] < 127 && bytes.p[i] != ':')
-        i++;
-    return i > 0 && i < bytes.n && bytes.p[i] == ':';
-}
-
 static void add_parse_own(const struct email_want *want, const char *blob, size_t size,
                           json_t *object)
 {
@@ -323,7 +314,7 @@ static enum err parse_one(struct parsing *p, const char *blob, struct errinfo *e
     }
     if (err != ERR_OK)
         return err;
-    if (!is_message(buf_slice(&bytes))) {
+    if (!jmap_blob_is_message(buf_slice(&bytes))) {
         json_array_append_new(p->not_parsable, json_string(blob));
         return ERR_OK;
     }
@@ -346,12 +337,6 @@ static bool judge_blobs(struct jmap_run *r, const struct jmap_call *c, const jso
     if (!is_good)
         jmap_refuse(r, c, "invalidArguments", "`blobIds` is a list of ids");
     return is_good && jmap_are_few_to_get(r, c, json_array_size(ids));
-}
-
-static json_t *or_null(json_t *value)
-{
-    size_t n = json_is_array(value) ? json_array_size(value) : json_object_size(value);
-    return n ? value : json_null();
 }
 
 void jmap_email_parse(struct jmap_run *r, const struct jmap_call *c)
@@ -383,9 +368,9 @@ void jmap_email_parse(struct jmap_run *r, const struct jmap_call *c)
     else
         jmap_answer(r, c, c->name,
                     json_pack("{s:O, s:O, s:O, s:O}", "accountId",
-                              json_object_get(c->args, "accountId"), "parsed", or_null(p.parsed),
-                              "notParsable", or_null(p.not_parsable), "notFound",
-                              or_null(p.not_found)));
+                              json_object_get(c->args, "accountId"), "parsed",
+                              jmap_or_null(p.parsed), "notParsable", jmap_or_null(p.not_parsable),
+                              "notFound", jmap_or_null(p.not_found)));
     json_decref(p.parsed);
     json_decref(p.not_parsable);
     json_decref(p.not_found);

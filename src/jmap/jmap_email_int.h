@@ -9,6 +9,7 @@ extern const struct jmap_type jmap_email_type;
 /* ---- jmap_blob.c ---- */
 /* The bytes of a blob of this account. ERR_GONE: there is none, or it is somebody else's. */
 enum err jmap_blob_read(struct jmap_run *r, const char *id, struct buf *ret, struct errinfo *ei);
+bool jmap_blob_is_message(struct slice bytes); /* do they begin with a header field? */
 
 /* ---- jmap_email_get.c ---- */
 /* What is wanted of messages' bytes. */

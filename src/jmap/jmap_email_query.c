@@ -269,8 +269,7 @@ void jmap_snippet_get(struct jmap_run *r, const struct jmap_call *c)
     else
         jmap_answer(r, c, c->name,
                     json_pack("{s:O, s:O, s:O}", "accountId", json_object_get(c->args, "accountId"),
-                              "list", s.list, "notFound",
-                              json_array_size(not_found) ? not_found : json_null()));
+                              "list", s.list, "notFound", jmap_or_null(not_found)));
     json_decref(s.list);
     json_decref(not_found);
     mem_free(&s.tree);

@@ -260,14 +260,6 @@ struct importing {
     json_t *created, *not_created;
 };
 
-static bool looks_like_mail(struct slice bytes)
-{
-    size_t i = 0;
-    while (i < bytes.n && bytes.p[i] > ' ' && bytes.p[i] < 127 && bytes.p[i] != ':')
-        i++;
-    return i > 0 && i < bytes.n && bytes.p[i] == ':';
-}
-
 static json_t *import_one(struct importing *m, const json_t *import, uint64_t *ret_id)
 {
     struct jmap_run *r = m->x.batch.r;
@@ -283,7 +275,7 @@ static json_t *import_one(struct importing *m, const json_t *import, uint64_t *r
         return jmap_set_error("blobNotFound", NULL, "there is no such blob");
     if (err != ERR_OK)
         return jmap_set_err(err, &ei);
-    if (!looks_like_mail(buf_slice(body)))
+    if (!jmap_blob_is_message(buf_slice(body)))
         return jmap_set_error("invalidEmail", NULL, "these bytes are no message");
     return jmap_email_add(&m->x.batch, buf_slice(body), or_none(import, "mailboxIds"),
                           or_none(import, "keywords"), received, ret_id);
@@ -336,11 +328,6 @@ static bool judge_import(struct jmap_run *r, const struct jmap_call *c, const js
     return false;
 }
 
-static json_t *or_null(json_t *value)
-{
-    return json_object_size(value) ? value : json_null();
-}
-
 void jmap_email_import(struct jmap_run *r, const struct jmap_call *c)
 {
     struct importing m = {.x.batch.r = r};
@@ -355,7 +342,7 @@ void jmap_email_import(struct jmap_run *r, const struct jmap_call *c)
                 json_pack("{s:O, s:o, s:o, s:O, s:O}", "accountId",
                           json_object_get(c->args, "accountId"), "oldState", jmap_state(before),
                           "newState", jmap_state(jmap_type_state(r, &jmap_email_type)), "created",
-                          or_null(m.created), "notCreated", or_null(m.not_created)));
+                          jmap_or_null(m.created), "notCreated", jmap_or_null(m.not_created)));
     json_decref(m.created);
     json_decref(m.not_created);
     mem_free(&m.x.bodies);

@@ -12,16 +12,6 @@ struct asking {
     const char *part; /* NULL: the field is there */
 };
 
-/* ASCII case does not matter. */
-static bool contains(const char *text, const char *part)
-{
-    size_t n = strlen(part);
-    for (; text && strlen(text) >= n; text++)
-        if (slice_ieq(slice_of(text, n), slice_of(part, n)))
-            return true;
-    return false;
-}
-
 /* As it stands there, and where the field may have that form, as people read it. */
 static bool parse_want(struct asking *a, const char *name)
 {
@@ -50,7 +40,7 @@ static bool is_in(const json_t *fields, const char *part)
     {
         json_array_foreach(all, i, one)
         {
-            if (!part || contains(json_string_value(one), part))
+            if (!part || jmap_contains(slice_str(json_string_value(one)), slice_str(part)))
                 return true;
         }
     }

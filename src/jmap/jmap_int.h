@@ -93,6 +93,7 @@ json_t *jmap_set_late(const struct jmap_run *r);
 
 void jmap_write(struct buf *out, json_t *take); /* as text, appended; `out` knows of a failure */
 json_t *jmap_text(struct slice s);              /* a JSON string; what is no UTF-8 is replaced */
+json_t *jmap_or_null(json_t *value);            /* itself; null for an empty list or object */
 json_t *jmap_utc(utc_ms t);                     /* "2026-11-22T04:00:00Z" */
 json_t *jmap_state(uint64_t state);
 void jmap_id(char letter, uint64_t id, char ret[JMAP_ID_TEXT]);
@@ -117,6 +118,8 @@ bool jmap_arg_text(struct jmap_run *r, const struct jmap_call *c, const char *na
 bool jmap_arg_state(struct jmap_run *r, const struct jmap_call *c, const char *name, uint64_t *ret);
 /* Only these names may be there. */
 bool jmap_arg_names(struct jmap_run *r, const struct jmap_call *c, const char *const names[]);
+/* Is `part` in `text`? ASCII case does not matter. */
+bool jmap_contains(struct slice text, struct slice part);
 bool jmap_utc_parse(const json_t *value, utc_ms *ret); /* UTCDate of RFC 8620 1.4 */
 
 /* Bytes that this person keeps here for a while. */

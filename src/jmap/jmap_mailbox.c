@@ -134,15 +134,6 @@ static bool judge_filter(struct query *q, const json_t *f, int depth)
     return true;
 }
 
-/* ASCII case does not matter. */
-static bool contains(struct slice text, struct slice part)
-{
-    for (size_t i = 0; i + part.n <= text.n; i++)
-        if (slice_ieq(slice_of(text.p + i, part.n), part))
-            return true;
-    return false;
-}
-
 static bool matches_condition(const struct query *q, const json_t *f,
                               const struct account_mailbox *m)
 {
@@ -156,7 +147,7 @@ static bool matches_condition(const struct query *q, const json_t *f,
                      ? m->parent == 0
                      : m->parent && m->parent == jmap_id_or_created(q->r, 'B', value);
         else if (strcmp(key, "name") == 0)
-            is = contains(m->name, slice_str(json_string_value(value)));
+            is = jmap_contains(m->name, slice_str(json_string_value(value)));
         else if (strcmp(key, "role") == 0)
             is = slice_eq(m->role, slice_str(json_string_value(value)));
         else if (strcmp(key, "hasAnyRole") == 0)

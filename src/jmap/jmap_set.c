@@ -183,24 +183,17 @@ static void flush(struct jmap_set *s, const struct jmap_setter *setter, json_t *
     arena_reset(s->r->arena); /* whatever was gathered is written */
 }
 
-static void set_or_null(json_t *answer, const char *name, json_t *value)
-{
-    bool is_empty =
-        json_is_array(value) ? json_array_size(value) == 0 : json_object_size(value) == 0;
-    json_object_set_new(answer, name, is_empty ? json_null() : json_incref(value));
-}
-
 static void give_answer(struct jmap_set *s, const struct jmap_type *t)
 {
     json_t *answer = json_pack(
         "{s:O, s:o, s:o}", "accountId", json_object_get(s->call->args, "accountId"), "oldState",
         jmap_state(s->old_state), "newState", jmap_state(jmap_type_state(s->r, t)));
-    set_or_null(answer, "created", s->created);
-    set_or_null(answer, "updated", s->updated);
-    set_or_null(answer, "destroyed", s->destroyed);
-    set_or_null(answer, "notCreated", s->not_created);
-    set_or_null(answer, "notUpdated", s->not_updated);
-    set_or_null(answer, "notDestroyed", s->not_destroyed);
+    json_object_set(answer, "created", jmap_or_null(s->created));
+    json_object_set(answer, "updated", jmap_or_null(s->updated));
+    json_object_set(answer, "destroyed", jmap_or_null(s->destroyed));
+    json_object_set(answer, "notCreated", jmap_or_null(s->not_created));
+    json_object_set(answer, "notUpdated", jmap_or_null(s->not_updated));
+    json_object_set(answer, "notDestroyed", jmap_or_null(s->not_destroyed));
     jmap_answer(s->r, s->call, s->call->name, answer);
 }
 
