@@ -122,7 +122,8 @@ enum err store_snapshot(struct store *s, struct errinfo *ei);
  * store that is open elsewhere or here. Problems are told one by one, in words; returns their
  * number. */
 unsigned store_verify(const char *dir, void (*say)(void *arg, const char *text), void *arg);
-/* Make the index anew from the last verified snapshot and the log. The store must not be open. */
+/* Make the index anew from the last verified snapshot and the log. The store must not be open. The
+ * search is dropped (store_search.h): it is filled again behind the mail. */
 enum err store_rebuild(const char *dir, struct errinfo *ei);
 
 #endif

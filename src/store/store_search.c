@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <unistd.h>
 
 enum {
     WAL_BYTES = 64 << 20,
@@ -69,18 +68,6 @@ static enum err open_file(struct store_search_writer *s, bool *ret_is_empty, str
     return err;
 }
 
-static enum err remove_files(const struct store_search_writer *s, struct errinfo *ei)
-{
-    static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
-    char path[WORDS_PATH_MAX + 16];
-    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-        (void)snprintf(path, sizeof(path), "%s%s", s->path, ends[i]);
-        if (unlink(path) != 0 && errno != ENOENT)
-            return err_set(ei, ERR_IO, "remove %s: %s", path, strerror(errno));
-    }
-    return ERR_OK;
-}
-
 static enum err make_anew(struct store_search_writer *s, const char *why, struct errinfo *ei)
 {
     char text[400];
@@ -88,7 +75,7 @@ static enum err make_anew(struct store_search_writer *s, const char *why, struct
     words_marking_destroy(&s->marking);
     words_file_close(&s->file);
     s->is_closed = true;
-    enum err err = remove_files(s, ei);
+    enum err err = words_remove(s->path, ei);
     if (err == ERR_OK)
         err = open_file(s, &is_empty, ei);
     if (err != ERR_OK)

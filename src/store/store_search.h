@@ -40,6 +40,8 @@ void store_search_close(struct store_search_writer **s); /* takes NULL */
 /* Throw the file away and begin with an empty one; for ERR_CORRUPT from anywhere here. Readers move
  * over to it by themselves. */
 enum err store_search_rebuild(struct store_search_writer *s, struct errinfo *ei);
+/* Throw it away where nobody has it open: the next one to open it begins with an empty one. */
+enum err store_search_drop(const char *dir, struct errinfo *ei);
 
 /* ---- filling ---- */
 
@@ -76,6 +78,16 @@ struct store_search_batch {
 };
 enum err store_search_add(struct store_search_writer *s, const struct store_search_batch *batch,
                           struct errinfo *ei);
+
+/* ---- comparing ---- */
+
+/* The filler's side of what the mail says: the messages of an account that can be found, or the
+ * accounts that have, or had, any. Ascending from behind `after`; `ret` has room for `max`; fewer
+ * than that: there are no more. */
+enum err store_search_messages(struct store_search_writer *s, uint64_t account, uint64_t after,
+                               uint64_t *ret, size_t max, size_t *ret_n, struct errinfo *ei);
+enum err store_search_accounts(struct store_search_writer *s, uint64_t after, uint64_t *ret,
+                               size_t max, size_t *ret_n, struct errinfo *ei);
 
 /* ---- erasing ---- */
 

@@ -4,6 +4,7 @@
  * what that one changes meanwhile (a batch half written, a segment recycled) is looked at again
  * before it is called a problem. */
 #include "store/store_int.h"
+#include "store/store_search.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -190,6 +191,10 @@ enum err store_rebuild_with(const struct store_options *o, struct errinfo *ei)
     enum err err = store_open_locked(o, &s, ei);
     if (err == ERR_OK)
         err = store_index_restore(s, ei);
+    /* What the words were made from may not be what the log says now. The next node that runs
+     * fills it again, the newest mail first. */
+    if (err == ERR_OK)
+        err = store_search_drop(o->dir, ei);
     store_close(&s);
     if (err == ERR_OK) /* recovery is what fills it */
         err = store_open(o, &s, ei);

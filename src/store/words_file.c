@@ -47,14 +47,6 @@ const char *words_sql_text(enum words_sql sql)
     return sql_text[sql];
 }
 
-enum err words_path(const char *dir, char ret[WORDS_PATH_MAX], struct errinfo *ei)
-{
-    int n = snprintf(ret, WORDS_PATH_MAX, "%s/index/search.db", dir);
-    if (n < 0 || n >= WORDS_PATH_MAX - 8) /* "-wal" comes behind it */
-        return err_set(ei, ERR_INVALID, "the path of the store is too long");
-    return ERR_OK;
-}
-
 /* Anything that is not exactly ours is of no use: the file can be made anew. */
 static enum err check_version(sqlite3 *db, bool *ret_is_empty, struct errinfo *ei)
 {

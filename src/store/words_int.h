@@ -1,9 +1,11 @@
 /* Inside of the search: what its files share.
  *
  * words_token.c         the tokenizer that puts an account's tag before each word
+ * words_path.c          where the file is
  * words_file.c          the tables, opening, statements, marks
  * store_search.c         life of the writer, adding
  * store_search_erase.c   removing, and taking the words out of the file
+ * store_search_compare.c what is in it
  * store_search_reader.c  questions */
 #ifndef STORE_WORDS_INT_H
 #define STORE_WORDS_INT_H
@@ -77,10 +79,15 @@ enum err words_run(struct words_file *f, enum words_sql sql, struct errinfo *ei)
 enum err words_numbers(struct words_file *f, enum words_sql sql, int64_t *ret, int n,
                        bool *ret_is_row, struct errinfo *ei);
 enum err words_meta_get(struct words_file *f, struct words_meta *ret, struct errinfo *ei);
-/* Path of the file below the store's folder. */
-enum { WORDS_PATH_MAX = 4096 };
-enum err words_path(const char *dir, char ret[WORDS_PATH_MAX], struct errinfo *ei);
 const char *words_sql_text(enum words_sql sql);
+
+/* ---- its path (words_path.c) ---- */
+
+enum { WORDS_PATH_MAX = 4096 };
+/* Below the store's folder. */
+enum err words_path(const char *dir, char ret[WORDS_PATH_MAX], struct errinfo *ei);
+/* With what SQLite has put beside it. None there: good. */
+enum err words_remove(const char *file, struct errinfo *ei);
 
 /* ---- the writer (store_search.c) ---- */
 

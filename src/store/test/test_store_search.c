@@ -299,6 +299,46 @@ static void a_message_is_searchable_up_to_its_bound(void **state)
     world_finish(w);
 }
 
+/* ---- comparing ---- */
+
+/* All of an account, three at a time. */
+static const char *list(struct world *w, uint64_t account)
+{
+    static char line[400];
+    uint64_t ids[3], after = 0;
+    size_t n = 3, at = 0;
+    line[0] = '\0';
+    while (n == 3) {
+        ok(w, store_search_messages(w->s, account, after, ids, 3, &n, &w->ei));
+        for (size_t i = 0; i < n; i++)
+            at += (size_t)snprintf(line + at, sizeof(line) - at, "%llu ",
+                                   (unsigned long long)(after = ids[i]));
+    }
+    return line;
+}
+
+static void what_is_in_can_be_listed_to_be_compared(void **state)
+{
+    (void)state;
+    struct world *w = world_make();
+    uint64_t accounts[3], gone = 5;
+    size_t n = 0;
+    for (uint64_t id = 1; id <= 11; id++)
+        add(w, id == 11 ? 70 : 9, id, "x");
+    ok(w, store_search_remove(w->s, 9, &gone, 1, 0, &w->ei));
+    assert_string_equal(list(w, 9), "1 2 3 4 6 7 8 9 10 ");
+    assert_string_equal(list(w, 70), "11 ");
+    assert_string_equal(list(w, 71), "");
+    ok(w, store_search_accounts(w->s, 0, accounts, 3, &n, &w->ei));
+    assert_int_equal(n, 2);
+    assert_int_equal(accounts[0], 9);
+    assert_int_equal(accounts[1], 70);
+    ok(w, store_search_accounts(w->s, 9, accounts, 1, &n, &w->ei));
+    assert_int_equal(n, 1);
+    assert_int_equal(accounts[0], 70);
+    world_finish(w);
+}
+
 /* ---- erasing ---- */
 
 static void purge_all(struct world *w, bool is_reopening)
@@ -598,6 +638,7 @@ int main(void)
         cmocka_unit_test(filling_goes_up_and_down_and_nowhere_else),
         cmocka_unit_test(a_batch_downwards_keeps_the_order),
         cmocka_unit_test(a_message_is_searchable_up_to_its_bound),
+        cmocka_unit_test(what_is_in_can_be_listed_to_be_compared),
         cmocka_unit_test(removed_words_leave_the_disk),
         cmocka_unit_test(erasing_goes_on_after_any_end),
         cmocka_unit_test(an_account_goes_as_a_whole_and_may_come_again),

@@ -3,6 +3,7 @@
 #include "index_old.h"
 #include "store/index_db_int.h"
 #include "store/store_int.h"
+#include "store/store_search.h"
 
 #include "base/test/folder.h"
 
@@ -187,6 +188,29 @@ static void written_closed_opened_verified_and_rebuilt_it_is_the_same(void **)
     assert_int_equal(store_verify(dir, say, stderr), 0);
 }
 
+/* Its words may be of mail that is no longer there; nobody else would make it anew. */
+static void rebuilding_drops_the_search_which_is_filled_again(void **)
+{
+    struct store_search_options o = {.dir = dir, .free_percent = 1};
+    struct store_search_writer *search = NULL;
+    uint64_t account = 1;
+    struct store_search_text text = {
+        .message = 1, .accounts = &account, .n_accounts = 1, .body = SLICE("hello")};
+    struct store_search_batch batch = {&text, 1, 1, 60};
+    struct errinfo ei = {};
+    struct store *s = open_store();
+    send_some(s, 1, 60);
+    store_close(&s);
+    assert_int_equal(store_search_open(&o, &search, &ei), ERR_OK);
+    assert_int_equal(store_search_add(search, &batch, &ei), ERR_OK);
+    store_search_close(&search);
+    if (store_rebuild(dir, &ei) != ERR_OK)
+        fail_msg("%s", ei.text);
+    assert_int_equal(store_search_open(&o, &search, &ei), ERR_OK);
+    assert_int_equal(store_search_marks(search).last, 0);
+    store_search_close(&search);
+}
+
 /* Closes it, does something to the index behind its back, opens it. */
 static struct store *change_index(struct store *s, const char *sql, struct buf *before)
 {
@@ -354,6 +378,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(written_closed_opened_verified_and_rebuilt_it_is_the_same,
                                         make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(rebuilding_drops_the_search_which_is_filled_again, make_dir,
+                                        remove_dir),
         cmocka_unit_test_setup_teardown(an_index_of_the_version_before_goes_on_where_it_was,
                                         make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(an_index_that_lacks_a_table_is_made_anew, make_dir,
