@@ -210,19 +210,20 @@ enum err desk_parse(struct desk *d, const struct desk_parse_ask *ask, struct err
         return err_set(ei, ERR_CORRUPT, "processes end when they read this message");
     if (is_full) {
         (void)refuse(REFUSE_PARSES, SLICE("core"));
-        return err_set(ei, ERR_LIMIT, "%s", refuse_row(REFUSE_PARSES)->text);
+        return err_set(ei, ERR_RETRY, "%s", refuse_row(REFUSE_PARSES)->text);
     }
     struct parse *q = mem_new(sizeof(*q));
-    *q = (struct parse){.desk = d,
-                        .what = (uint8_t)ask->what,
-                        .message = ask->message,
-                        .tenant = ask->tenant,
-                        .n = n,
-                        .done = ask->done,
-                        .arg = ask->arg,
-                        .deadline = mono_now() + SECONDS(DEADLINE_SECONDS),
-                        .want = buf_make(ask->want.n + 1),
-                        .answer = buf_make(IPC_PARSED_MAX)};
+    *q = (struct parse){
+        .desk = d,
+        .what = (uint8_t)ask->what,
+        .message = ask->message,
+        .tenant = ask->tenant,
+        .n = n,
+        .done = ask->done,
+        .arg = ask->arg,
+        .deadline = mono_now() + SECONDS(DEADLINE_SECONDS),
+        .want = buf_make(ask->want.n + 1),
+        .answer = buf_make(ask->what == IPC_PARSE_TEXT ? IPC_PARSED_TEXT_MAX : IPC_PARSED_MAX)};
     q->body = ask->body ? queue_body_ref(ask->body) : queue_body_create(0, 0);
     buf_adds(&q->want, ask->want);
     snprintf(q->blob, sizeof(q->blob), SLICE_FMT, SLICE_ARG(ask->blob));

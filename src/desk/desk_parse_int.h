@@ -12,10 +12,10 @@ struct queue_body;
 struct desk_parses;
 
 struct desk_parsed {
-    enum err err; /* ERR_OK, or: ERR_LIMIT what is wanted is too much for this message; ERR_RETRY no
-                   * gate could say in time; ERR_CORRUPT gates die of it; ERR_INVALID the question
-                   * makes no sense; ERR_CANCELED we are stopping */
-    const char *why;                 /* in words; "" on ERR_OK */
+    enum err err;    /* ERR_OK, or: ERR_LIMIT what is wanted is too much for this message, at any
+                      * time; ERR_RETRY no gate could say in time; ERR_CORRUPT gates die of it;
+                      * ERR_INVALID the question    makes no sense; ERR_CANCELED we are stopping */
+    const char *why; /* in words; "" on ERR_OK */
     const struct ipc_fields *fields; /* FIELDS; what a gate says: bounded, not true */
     struct slice bytes; /* EMAIL: should be JSON; TEXT: should be UTF-8; both unchecked */
 };
@@ -34,7 +34,7 @@ struct desk_parse_ask {
 
 /* Ask a gate; an answer comes within 10 seconds. If the gate dies or babbles another one is asked,
  * once and alone; then the message is not asked about again for an hour, and people are told.
- * Not ERR_OK: `done` does not come. ERR_LIMIT: too many questions, or bytes, at once (counted);
+ * Not ERR_OK: `done` does not come. ERR_RETRY: too many questions, or bytes, at once (counted);
  * ERR_CORRUPT: two gates died of this message. */
 enum err desk_parse(struct desk *d, const struct desk_parse_ask *ask, struct errinfo *ei);
 

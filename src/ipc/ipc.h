@@ -104,7 +104,10 @@ enum ipc_parse_what {
     IPC_PARSE_EMAIL = 2,  /* properties of a JMAP Email, as JSON */
     IPC_PARSE_TEXT = 3,   /* words for the search index */
 };
-enum { IPC_PARSED_MAX = 16 << 20 }; /* bytes of an answer */
+enum {
+    IPC_PARSED_MAX = 16 << 20,       /* bytes of an answer */
+    IPC_PARSED_TEXT_MAX = 512 << 10, /* to TEXT: what search keeps; the gate cuts the rest */
+};
 /* What mailbox_do asks for one message. */
 enum ipc_op {
     IPC_OP_APPEND = 1, /* it shall be in that folder with these flags; there already: only flags */

@@ -17,7 +17,6 @@ enum {
     BYTES_MAX = 512 << 20, /* of all of them, as above */
     FIELDS_ARENA = 16 << 20,
     WANT_ARENA = 4 << 20,
-    TEXT_MAX = 1 << 20,
 };
 
 struct parse_job {
@@ -103,7 +102,7 @@ static void parse(struct parse_job *j)
     } else if (j->what == IPC_PARSE_EMAIL) {
         parse_email(j);
     } else {
-        j->answer = buf_make(TEXT_MAX);
+        j->answer = buf_make(IPC_PARSED_TEXT_MAX);
         email_text(content_of(j), &j->answer);
         j->parsed.is_done = 1;
     }

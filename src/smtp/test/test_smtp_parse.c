@@ -216,6 +216,21 @@ static void a_large_message_does_not_stop_the_loop(void **)
     json_decref(v);
 }
 
+static void words_of_a_large_message_are_cut_where_search_cuts_them(void **)
+{
+    SCOPED(buf_finish) struct buf m = buf_make(4 << 20), content = buf_make(1 << 24);
+    SCOPED(buf_finish) struct buf frame = buf_make(1 << 20);
+    SCOPED(arena_destroy) struct arena *a = arena_create(1 << 20);
+    struct ipc_parsed parsed;
+    buf_adds(&m, SLICE("Content-Type: text/plain; charset=utf-8\r\n\r\n"));
+    while (m.n < 3 << 20)
+        buf_adds(&m, SLICE("a line of a large message\r\n"));
+    ask(tag_of(1), buf_slice(&m), &(struct ipc_parse){.what = IPC_PARSE_TEXT});
+    expect(tag_of(1), &content, &frame, a, &parsed);
+    assert_true(parsed.is_done);
+    assert_in_range(content.n, IPC_PARSED_TEXT_MAX - 100, IPC_PARSED_TEXT_MAX);
+}
+
 static void nonsense_of_core_ends_the_link(void **)
 {
     SCOPED(buf_finish) struct buf b = buf_make(1000);
@@ -271,6 +286,7 @@ int main(void)
         TEST(each_question_has_its_answer),
         TEST(what_cannot_be_done_is_said),
         TEST(a_large_message_does_not_stop_the_loop),
+        TEST(words_of_a_large_message_are_cut_where_search_cuts_them),
         TEST(nonsense_of_core_ends_the_link),
         TEST(a_new_core_is_not_told_what_the_old_one_asked),
     };
