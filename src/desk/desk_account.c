@@ -95,6 +95,8 @@ void desk_emails_gone(struct desk *d, struct record_email *emails, uint32_t n)
                                       .done = gone_written,
                                       .arg = g};
     store_submit(d->store, &g->change);
+    for (uint32_t i = 0; i < n; i++)
+        desk_jmap_changed(d, emails[i].account);
 }
 
 /* ---- items ---- */

@@ -430,6 +430,7 @@ static void tell(struct desk *d, uint64_t person)
 
 void desk_jmap_changed(struct desk *d, uint64_t person)
 {
+    desk_find_changed(d, person);
     struct watched *w = d->jmap ? map_get(d->jmap->watched, KEY(person)) : NULL;
     if (!w || w->is_dirty)
         return;

@@ -385,7 +385,9 @@ static enum err ask_search(struct desk *d, const struct store_search_question *q
     if (err == ERR_OK)
         err = store_search_ask(search_reader, q, hits, ret_n, ei);
     if (err == ERR_CORRUPT || err == ERR_IO)
-        store_search_reader_close(&search_reader); /* the writer makes it anew */
+        store_search_reader_close(&search_reader);
+    if (err == ERR_CORRUPT)
+        desk_find_damaged(d); /* the writer makes it anew */
     return err;
 }
 

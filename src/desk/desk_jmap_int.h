@@ -36,5 +36,9 @@ void desk_jmap_search_close(void); /* at the end of a thread */
 /* ---- desk_find.c: filling the index of words behind the mail ---- */
 void desk_find_start(struct desk *d);
 void desk_find_stop(struct desk *d);
+/* Emails of this account came, changed or went, with the numbers that it has by now: what is found
+ * in it follows. */
+void desk_find_changed(struct desk *d, uint64_t person);
+void desk_find_damaged(struct desk *d); /* the index of words is unreadable; any thread */
 
 #endif

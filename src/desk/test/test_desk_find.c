@@ -1,0 +1,277 @@
+/* The index of words is filled behind the mail, whatever the mail is, and loses what accounts lose.
+ */
+#include "desk_kit.h"
+
+#include "desk/desk_account_int.h"
+#include "desk/desk_int.h"
+#include "desk/desk_jmap_int.h"
+#include "desk/desk_parse_int.h"
+#include "ipc/ipc.h"
+#include "store/store_account.h"
+#include "store/store_search.h"
+
+enum { HITS_MAX = 20 };
+
+/* ---- a gate that reads words ---- */
+
+/* What it says of each message, by what is asked. NULL: too much. */
+struct words {
+    const char *header, *less, *text;
+};
+static const struct words usual = {"{\"from\":[{\"name\":\"Anna\",\"email\":\"a@b.test\"}],"
+                                   "\"subject\":\"plum cake\","
+                                   "\"attachments\":[{\"name\":\"recipe.pdf\"}]}",
+                                   NULL, "take ten plums"};
+
+static void say(int gate, uint64_t tag, const char *text)
+{
+    SCOPED(buf_finish) struct buf b = buf_make(1 << 16);
+    struct ipc_parsed parsed = {.is_done = text != NULL, .is_too_much = text == NULL};
+    parsed.bytes = text ? (uint32_t)strlen(text) : 0;
+    if (text)
+        kit_put_content(gate, tag, slice_str(text));
+    ipc_parsed_pack(&b, &parsed);
+    kit_put(gate, IPC_T_parsed, tag, &b);
+}
+
+/* Answers what is asked about one message. */
+static void read_one(int gate, struct words w)
+{
+    struct kit_frame f = {0};
+    struct ipc_parse ask = {0};
+    for (bool is_less = false; ask.what != IPC_PARSE_TEXT; is_less = true) {
+        kit_expect(gate, IPC_T_parse, &f);
+        assert_true(ipc_parse_unpack(f.payload, NULL, &ask));
+        say(gate, f.tag, ask.what == IPC_PARSE_TEXT ? w.text : is_less ? w.less : w.header);
+    }
+    kit_frame_free(&f);
+}
+
+/* ---- what is found ---- */
+
+static bool is_found(uint64_t account, const char *expression, uint64_t message)
+{
+    struct store_search_reader *r = NULL;
+    struct store_search_hit hits[HITS_MAX];
+    struct store_search_question q = {
+        .account = account, .expression = slice_str(expression), .limit = HITS_MAX};
+    struct errinfo ei;
+    size_t n = 0;
+    bool is = false;
+    if (store_search_reader_open(kit->folder, &r, &ei) != ERR_OK)
+        return false;
+    if (store_search_ask(r, &q, hits, &n, &ei) != ERR_OK)
+        n = 0;
+    for (size_t i = 0; i < n; i++)
+        is |= hits[i].message == message;
+    store_search_reader_close(&r);
+    return is;
+}
+
+static void await(uint64_t account, const char *expression, uint64_t message, bool wanted)
+{
+    mono_us until = mono_now() + MILLISECONDS(KIT_WAIT_MS);
+    while (is_found(account, expression, message) != wanted) {
+        if (mono_now() > until)
+            fail_msg("%s %s", expression, wanted ? "is not found" : "is still found");
+        usleep(5000);
+    }
+}
+
+/* ---- what accounts do ---- */
+
+static enum err destroyed;
+
+static void destroy_now(void *arg)
+{
+    const uint64_t *message = arg;
+    struct record_email email = {
+        .account = KIT_ANNA, .message = *message, .thread = *message, .received = utc_now()};
+    desk_emails_gone(kit->desk, &email, 1);
+}
+
+static void destroy(uint64_t message)
+{
+    kit_on_loop(destroy_now, &message);
+}
+
+/* A message of Anna's that is no mail, under an id that was given before; as a draft is written. */
+static void *write_draft(void *arg)
+{
+    const uint64_t *id = arg;
+    struct jmap_host host;
+    struct errinfo ei;
+    struct record_fields fields = {.subject = SLICE("draft")};
+    struct record_place place = {.mailbox = KIT_BOX_ANNA};
+    struct record_email email = {.account = KIT_ANNA,
+                                 .message = *id,
+                                 .received = utc_now(),
+                                 .flags = EMAIL_DRAFT,
+                                 .places = &place,
+                                 .n_places = 1};
+    struct jmap_message message = {
+        .id = *id, .bytes = SLICE("Subject: draft\r\n\r\nx\r\n"), .fields = &fields};
+    struct jmap_commit c = {.messages = &message, .n_messages = 1, .emails = &email, .n_emails = 1};
+    struct jmap_caller anna = {.person = KIT_ANNA, .tenant = KIT_TENANT};
+    desk_jmap_host(kit->desk, &host);
+    destroyed = host.commit(host.arg, &anna, &c, &ei);
+    return NULL;
+}
+
+static void draft(uint64_t id)
+{
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, write_draft, &id), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(destroyed, ERR_OK);
+}
+
+static void next_id(void *arg)
+{
+    *(uint64_t *)arg = desk_next_id(kit->desk);
+}
+
+static const struct kit_mail for_anna = {.rcpts = {"anna@example.test"}};
+
+/* ---- tests ---- */
+
+static void words_of_all_fields_are_found_by_who_has_the_mail(void **)
+{
+    kit_found((struct kit_company){0});
+    uint64_t id = kit_accept(kit->gate, &for_anna);
+    read_one(kit->gate, usual);
+    await(KIT_ANNA, "subject:\"cake\"", id, true);
+    assert_true(is_found(KIT_ANNA, "from:\"anna\"", id));
+    assert_true(is_found(KIT_ANNA, "names:\"recipe\"", id));
+    assert_true(is_found(KIT_ANNA, "body:\"plums\"", id));
+    assert_false(is_found(KIT_LUCA, "body:\"plums\"", id));
+}
+
+static void a_message_with_too_many_words_does_not_stop_the_others(void **)
+{
+    static char most[IPC_PARSED_TEXT_MAX + 1];
+    kit_found((struct kit_company){0});
+    memset(most, 'a', sizeof(most) - 1);
+    for (size_t i = 30; i < sizeof(most) - 1; i += 30)
+        most[i] = ' ';
+    const struct {
+        struct words w;
+        const char *found;
+    } rows[] = {
+        {{NULL, "{\"subject\":\"many\"}", NULL}, "subject:\"many\""},
+        {{NULL, NULL, "only text"}, "body:\"only\""},
+        {{"{\"subject\":\"whole\"}", NULL, most}, "subject:\"whole\""},
+        {{"no JSON", NULL, "text"}, "body:\"text\""},
+        {usual, "subject:\"cake\""},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint64_t id = kit_accept(kit->gate, &for_anna);
+        read_one(kit->gate, rows[i].w);
+        await(KIT_ANNA, rows[i].found, id, true);
+    }
+}
+
+static void what_is_destroyed_is_not_found_any_more(void **)
+{
+    kit_found((struct kit_company){0});
+    uint64_t gone = kit_accept(kit->gate, &for_anna), stays = kit_accept(kit->gate, &for_anna);
+    read_one(kit->gate, usual);
+    read_one(kit->gate, usual);
+    await(KIT_ANNA, "\"plums\"", stays, true);
+    destroy(gone);
+    await(KIT_ANNA, "\"plums\"", gone, false);
+    assert_true(is_found(KIT_ANNA, "\"plums\"", stays));
+}
+
+/* The search was made anew, or is behind: the ledger still knows whose it was. */
+static void what_was_destroyed_before_does_not_come_in_again(void **)
+{
+    struct errinfo ei;
+    kit_found((struct kit_company){0});
+    uint64_t gone = kit_accept(kit->gate, &for_anna), stays = kit_accept(kit->gate, &for_anna);
+    read_one(kit->gate, usual);
+    read_one(kit->gate, usual);
+    await(KIT_ANNA, "\"plums\"", stays, true);
+    destroy(gone);
+    await(KIT_ANNA, "\"plums\"", gone, false);
+    kit_stop();
+    assert_int_equal(store_search_drop(kit->folder, &ei), ERR_OK);
+    kit_start();
+    kit->gate = kit_link(IPC_GATE, 1);
+    read_one(kit->gate, usual);
+    await(KIT_ANNA, "\"plums\"", stays, true);
+    assert_false(is_found(KIT_ANNA, "\"plums\"", gone));
+}
+
+/* Whoever destroyed it, search was not told: the program had ended before. */
+static void what_went_unseen_goes_after_the_next_start(void **)
+{
+    struct store_search_options o = {.dir = kit->folder};
+    struct store_search_writer *s = NULL;
+    uint64_t anna = KIT_ANNA;
+    struct errinfo ei;
+    kit_found((struct kit_company){0});
+    uint64_t stays = kit_accept(kit->gate, &for_anna);
+    read_one(kit->gate, usual);
+    await(KIT_ANNA, "\"plums\"", stays, true);
+    kit_stop();
+    uint64_t gone = stays - 1; /* as of a message that the index has no row of any more */
+    assert_int_equal(store_search_open(&o, &s, &ei), ERR_OK);
+    struct store_search_text t = {
+        .message = gone, .accounts = &anna, .n_accounts = 1, .body = SLICE("plums")};
+    assert_int_equal(store_search_add(s, &(struct store_search_batch){.texts = &t, .n = 1}, &ei),
+                     ERR_OK);
+    store_search_close(&s);
+    assert_true(is_found(KIT_ANNA, "\"plums\"", gone));
+    kit_start();
+    await(KIT_ANNA, "\"plums\"", gone, false);
+    assert_true(is_found(KIT_ANNA, "\"plums\"", stays));
+}
+
+/* Its id was given first; the mail that came later is written, and looked at, before it. */
+static void what_becomes_durable_behind_the_mark_is_found(void **)
+{
+    uint64_t early = 0;
+    kit_found((struct kit_company){0});
+    kit_on_loop(next_id, &early);
+    uint64_t late = kit_accept(kit->gate, &for_anna);
+    read_one(kit->gate, usual);
+    await(KIT_ANNA, "\"plums\"", late, true);
+    assert_true(early < late);
+    draft(early);
+    read_one(kit->gate, (struct words){"{\"subject\":\"draft\"}", NULL, "x"});
+    await(KIT_ANNA, "subject:\"draft\"", early, true);
+    assert_false(is_found(KIT_LUCA, "subject:\"draft\"", early));
+}
+
+static void a_search_file_that_is_damaged_is_made_anew(void **)
+{
+    kit_found((struct kit_company){0});
+    uint64_t id = kit_accept(kit->gate, &for_anna);
+    read_one(kit->gate, usual);
+    await(KIT_ANNA, "\"plums\"", id, true);
+    desk_find_damaged(kit->desk);
+    read_one(kit->gate, (struct words){"{\"subject\":\"anew\"}", NULL, "x"});
+    await(KIT_ANNA, "\"anew\"", id, true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(words_of_all_fields_are_found_by_who_has_the_mail,
+                                        kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(a_message_with_too_many_words_does_not_stop_the_others,
+                                        kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(what_is_destroyed_is_not_found_any_more, kit_setup,
+                                        kit_teardown),
+        cmocka_unit_test_setup_teardown(what_was_destroyed_before_does_not_come_in_again, kit_setup,
+                                        kit_teardown),
+        cmocka_unit_test_setup_teardown(what_went_unseen_goes_after_the_next_start, kit_setup,
+                                        kit_teardown),
+        cmocka_unit_test_setup_teardown(what_becomes_durable_behind_the_mark_is_found, kit_setup,
+                                        kit_teardown),
+        cmocka_unit_test_setup_teardown(a_search_file_that_is_damaged_is_made_anew, kit_setup,
+                                        kit_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
