@@ -391,23 +391,44 @@ static enum err ask_search(struct desk *d, const struct store_search_question *q
     return err;
 }
 
+/* Page by page, each where the one before ended. */
+static enum err search_all(struct desk *d, struct store_search_question *q, size_t max,
+                           struct buf *ret, struct errinfo *ei)
+{
+    struct store_search_hit *hits = mem_new(STORE_SEARCH_LIMIT_MAX * sizeof(*hits));
+    enum err err = ERR_OK;
+    size_t n = 0;
+    do {
+        size_t left = max - ret->n / sizeof(uint64_t);
+        q->limit = left < STORE_SEARCH_LIMIT_MAX ? (uint32_t)left : STORE_SEARCH_LIMIT_MAX;
+        err = ask_search(d, q, hits, &n, ei);
+        for (size_t i = 0; err == ERR_OK && i < n; i++) {
+            buf_add(ret, &hits[i].message, sizeof(hits[i].message));
+            q->before = hits[i].at;
+        }
+    } while (err == ERR_OK && n == STORE_SEARCH_LIMIT_MAX && ret->n / sizeof(uint64_t) < max);
+    mem_free(&hits);
+    return err;
+}
+
 static enum err host_search(void *arg, uint64_t person, struct slice match, size_t max,
                             mono_us until, struct arena *arena, uint64_t **ret, size_t *ret_n,
                             struct errinfo *ei)
 {
-    struct store_search_question q = {
-        .account = person, .expression = match, .limit = (uint32_t)max, .deadline = until};
-    struct store_search_hit *hits = mem_new(max * sizeof(*hits));
-    *ret_n = 0;
-    enum err err = ask_search(arg, &q, hits, ret_n, ei);
-    *ret = ARENA_ARRAY(arena, uint64_t, *ret_n + 1);
-    for (size_t i = 0; i < *ret_n && err == ERR_OK; i++)
-        (*ret)[i] = hits[i].message;
-    mem_free(&hits);
-    return err == ERR_OK ? ERR_OK
-                         : err_set(ei, ERR_RETRY,
-                                   "searching is not possible at the moment; the "
-                                   "index of words is being made");
+    struct store_search_question q = {.account = person, .expression = match, .deadline = until};
+    SCOPED(buf_finish) struct buf found = buf_make(max * sizeof(uint64_t));
+    enum err err = search_all(arg, &q, max, &found, ei);
+    if (err != ERR_OK)
+        return err_set(ei, ERR_RETRY,
+                       "searching is not possible at the moment; the index of words is being made");
+    uint64_t *ids = arena_try(arena, found.n + sizeof(uint64_t));
+    if (!ids)
+        return err_set(ei, ERR_LIMIT, "these conditions find more than fits into one request");
+    if (found.n)
+        memcpy(ids, found.p, found.n);
+    *ret = ids;
+    *ret_n = found.n / sizeof(uint64_t);
+    return ERR_OK;
 }
 
 /* ---- sending ---- */

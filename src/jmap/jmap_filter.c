@@ -9,7 +9,8 @@
 
 #include <stdlib.h>
 
-enum { FILTER_DEPTH_MAX = 20, CONDITIONS_MAX = 500, HITS_MAX = 10000 };
+enum { FILTER_DEPTH_MAX = 20, CONDITIONS_MAX = 500 };
+enum { HITS_MORE = 10000 /* of emails that went meanwhile, and are not yet out of the words */ };
 
 struct reading {
     struct jmap_run *r;
@@ -79,7 +80,9 @@ static enum err look_up(struct reading *x, const struct search_tree *tree, uint1
     *ret_cover = search_match_expression(tree, node, &expression);
     if (*ret_cover == SEARCH_COVER_NONE)
         return ERR_OK;
-    return r->host->search(r->host->arg, r->who->person, buf_slice(&expression), HITS_MAX, r->until,
+    /* All of them: what else is asked, and what is not to be there, needs the old ones, too. */
+    size_t max = account_n_emails(r->account) + HITS_MORE;
+    return r->host->search(r->host->arg, r->who->person, buf_slice(&expression), max, r->until,
                            r->arena, ret, ret_n, ei);
 }
 
@@ -193,6 +196,24 @@ static size_t judge_hits(struct judging *j, const uint64_t *hits, size_t n_hits,
     return n;
 }
 
+/* What the expression could not say is judged. */
+static enum err judge_all(struct judging *j, enum search_cover cover, uint64_t **hits, size_t *n,
+                          struct errinfo *ei)
+{
+    struct jmap_run *r = j->x->r;
+    bool is_all = cover == SEARCH_COVER_NONE;
+    enum err err = look_up_parts(j, ei);
+    if (err != ERR_OK)
+        return err;
+    size_t n_judged = is_all ? account_n_emails(r->account) : *n;
+    uint64_t *found = arena_try(r->arena, (n_judged + 1) * sizeof(*found));
+    if (!found)
+        return err_set(ei, ERR_LIMIT, "these conditions find more than fits into one request");
+    *n = judge_hits(j, *hits, *n, is_all, found);
+    *hits = found;
+    return ERR_OK;
+}
+
 static bool find_tree(struct reading *x, const struct search_tree *tree, struct account_filter *ret)
 {
     struct errinfo ei;
@@ -204,14 +225,7 @@ static bool find_tree(struct reading *x, const struct search_tree *tree, struct 
     *j = (struct judging){.x = x, .tree = tree};
     enum err err = look_up(x, tree, 0, &hits, &n, &cover, &ei);
     if (err == ERR_OK && cover != SEARCH_COVER_ALL)
-        err = look_up_parts(j, &ei);
-    if (err == ERR_OK && cover != SEARCH_COVER_ALL) {
-        bool is_all = cover == SEARCH_COVER_NONE;
-        uint64_t *found =
-            ARENA_ARRAY(x->r->arena, uint64_t, (is_all ? account_n_emails(x->r->account) : n) + 1);
-        n = judge_hits(j, hits, n, is_all, found);
-        hits = found;
-    }
+        err = judge_all(j, cover, &hits, &n, &ei);
     mem_free(&j);
     *x->has_text = true;
     jmap_filter_one_of(ret, x->r->whole, hits, n);

@@ -255,6 +255,44 @@ static void a_search_file_that_is_damaged_is_made_anew(void **)
     await(KIT_ANNA, "\"anew\"", id, true);
 }
 
+/* What else is asked for, or must not be there, is compared with them. */
+static void all_that_match_are_found_however_many(void **)
+{
+    enum { MANY = STORE_SEARCH_LIMIT_MAX + 2 };
+    struct store_search_options o = {.dir = kit->folder};
+    struct store_search_writer *s = NULL;
+    struct store_search_text *texts = mem_new(MANY * sizeof(*texts));
+    struct desk *d = mem_new(sizeof(*d)); /* not running: it would compare */
+    struct arena *a = arena_create(1 << 20), *small = arena_create(1000);
+    struct jmap_host host;
+    struct errinfo ei;
+    uint64_t anna = KIT_ANNA, *ids = NULL;
+    size_t n = 0;
+    kit_stop();
+    for (size_t i = 0; i < MANY; i++)
+        texts[i] = (struct store_search_text){
+            .message = 1 + i, .accounts = &anna, .n_accounts = 1, .body = SLICE("x")};
+    struct store_search_batch batch = {.texts = texts, .n = MANY, .first = 1, .last = MANY};
+    assert_int_equal(store_search_open(&o, &s, &ei), ERR_OK);
+    assert_int_equal(store_search_add(s, &batch, &ei), ERR_OK);
+    store_search_close(&s);
+    d->o.data = kit->folder;
+    desk_jmap_host(d, &host);
+    assert_int_equal(host.search(d, anna, SLICE("\"x\""), MANY + 9, 0, a, &ids, &n, &ei), ERR_OK);
+    assert_int_equal(n, MANY);
+    assert_true(ids[0] == MANY && ids[MANY - 1] == 1);
+    assert_int_equal(host.search(d, anna, SLICE("\"x\""), 5, 0, a, &ids, &n, &ei), ERR_OK);
+    assert_int_equal(n, 5);
+    assert_int_equal(host.search(d, anna, SLICE("\"x\""), MANY, 0, small, &ids, &n, &ei),
+                     ERR_LIMIT);
+    desk_jmap_search_close();
+    arena_destroy(&small);
+    arena_destroy(&a);
+    mem_free(&d);
+    mem_free(&texts);
+    kit_start();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +307,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_went_unseen_goes_after_the_next_start, kit_setup,
                                         kit_teardown),
         cmocka_unit_test_setup_teardown(what_becomes_durable_behind_the_mark_is_found, kit_setup,
+                                        kit_teardown),
+        cmocka_unit_test_setup_teardown(all_that_match_are_found_however_many, kit_setup,
                                         kit_teardown),
         cmocka_unit_test_setup_teardown(a_search_file_that_is_damaged_is_made_anew, kit_setup,
                                         kit_teardown),
