@@ -12,9 +12,10 @@ from harness.process import private_dir  # noqa: E402  pylint: disable=wrong-imp
 
 # Files run side by side (./dev test): those that take minutes begin first, or all would wait for the
 # last of them at the end. Most of their time is waiting.
-LONGEST = ["test_kills.py", "test_moments.py", "test_decision_zoo.py", "test_primary_dies.py",
-           "test_decision_ours.py", "test_cut_through.py", "test_decision_by_hand.py",
-           "test_decision_many.py", "test_watches.py", "test_way_back.py"]
+LONGEST = ["test_kills.py", "test_moments.py", "test_jmap_kill.py", "test_decision_zoo.py",
+           "test_primary_dies.py", "test_decision_ours.py", "test_cut_through.py",
+           "test_decision_by_hand.py", "test_decision_many.py", "test_watches.py",
+           "test_way_back.py"]
 
 
 def pytest_collection_modifyitems(items):
