@@ -221,7 +221,9 @@ static void commit_on_loop(void *arg)
                     &ei, 0);
         return;
     }
-    k->w.n_open = k->n_changes; /* nobody else knows of it yet */
+    pthread_mutex_lock(&k->w.lock); /* whoever waits may wake without a reason */
+    k->w.n_open = k->n_changes;
+    pthread_mutex_unlock(&k->w.lock);
     desk_turn(d);
     for (size_t i = 0; i < k->n_changes; i++)
         store_submit(d->store, &k->changes[i]);
