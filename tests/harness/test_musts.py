@@ -28,7 +28,8 @@ def judge(folder, table, *args):
     tests.mkdir(parents=True, exist_ok=True)
     (tests / "rfc1.txt").write_text("# head\n" + table)
     (folder / "tests/t.c").write_text("static void helper(void **s) {}\ncmocka_unit_test(is_there),\n"
-                                      "cmocka_unit_test_setup_teardown(\n    is_long, a, b),\n")
+                                      "cmocka_unit_test_setup_teardown(\n    is_long, a, b),\n"
+                                      "TEST(is_short),\n")
     (folder / "tests/t.py").write_text("def test_it():\n    pass\n")
     done = subprocess.run([ROOT / "tools/check-musts", *args], capture_output=True, text=True,
                           env=os.environ | {"CHECK_ROOT": str(folder)}, check=False)
@@ -36,8 +37,8 @@ def judge(folder, table, *args):
 
 
 def test_a_whole_table_is_counted(tmp_path):
-    table = f"words\t4\n{ROW}tests/t.c::is_there, tests/t.c::is_long, tests/t.py::test_it\n{REST}" \
-            "1.3\t1\tnever\t- it cannot be seen\n"
+    table = f"words\t4\n{ROW}tests/t.c::is_there, tests/t.c::is_long, tests/t.c::is_short, " \
+            f"tests/t.py::test_it\n{REST}1.3\t1\tnever\t- it cannot be seen\n"
     assert judge(tmp_path, table) == (0, "rfc1.txt: 4 words in 3 rows: 1 shown by tests, 1 bind others, "
                                          "1 empty\n")
     assert "1.3 1: never: it cannot be seen" in judge(tmp_path, table, "--empty")[1]
