@@ -1,6 +1,8 @@
 /* Email/set, /import and /copy (RFC 8621 sections 4.6 to 4.8). */
 #include "jmap/jmap_email_int.h"
 
+#include "mime/mime.h"
+
 enum { COMPOSE_MEMORY_MAX = 128 << 20, BODIES_BYTES_MAX = 64 << 20 };
 
 /* ---- composing ---- */
@@ -90,10 +92,10 @@ static void drop_last(struct setting *x)
     buf_finish(&x->bodies[--x->n_bodies]);
 }
 
+/* `ret` stays when nothing is said. */
 static json_t *take_received(const json_t *object, utc_ms *ret)
 {
     const json_t *value = json_object_get(object, "receivedAt");
-    *ret = utc_now();
     if (value && !json_is_null(value) && !jmap_utc_parse(value, ret))
         return jmap_set_error("invalidProperties", "receivedAt", "a UTC date is wanted");
     return NULL;
@@ -120,7 +122,7 @@ static json_t *judge_room(const struct setting *x)
 static json_t *create(struct jmap_set *s, json_t *object, uint64_t *ret_id, json_t **)
 {
     struct setting *x = s->arg;
-    utc_ms received;
+    utc_ms received = utc_now();
     json_t *error = judge_room(x);
     if (error)
         return error;
@@ -260,23 +262,46 @@ struct importing {
     json_t *created, *not_created;
 };
 
+/* When it came to the last system that took it, by the topmost Received field; or now. */
+static utc_ms received_of(struct slice bytes)
+{
+    struct mime_walk w = mime_walk_make(bytes);
+    struct mime_date date;
+    utc_ms now = utc_now();
+    for (struct mime_field f; mime_walk_next(&w, &f);) {
+        const char *semicolon = f.value.n ? memrchr(f.value.p, ';', f.value.n) : NULL;
+        if (!slice_ieq(f.name, SLICE("Received")))
+            continue;
+        if (!semicolon)
+            break;
+        size_t at = (size_t)(semicolon - f.value.p) + 1;
+        bool is_date = mime_date_parse(slice_skip(f.value, at), &date) == MIME_DATE_OK;
+        return is_date && date.at <= now ? date.at : now;
+    }
+    return now;
+}
+
 static json_t *import_one(struct importing *m, const json_t *import, uint64_t *ret_id)
 {
     struct jmap_run *r = m->x.batch.r;
     struct errinfo ei;
-    utc_ms received;
     const char *blob = json_string_value(json_object_get(import, "blobId"));
-    json_t *error = jmap_is_late(r) ? jmap_set_late(r) : take_received(import, &received);
-    if (error || !blob)
-        return error ? error : jmap_set_error("invalidProperties", "blobId", "an id is wanted");
+    if (jmap_is_late(r))
+        return jmap_set_late(r);
+    if (!blob)
+        return jmap_set_error("invalidProperties", "blobId", "an id is wanted");
     struct buf *body = new_body(&m->x);
     enum err err = jmap_blob_read(r, blob, body, &ei);
     if (err == ERR_GONE)
-        return jmap_set_error("blobNotFound", NULL, "there is no such blob");
+        return jmap_set_error("invalidProperties", "blobId", "there is no such blob");
     if (err != ERR_OK)
         return jmap_set_err(err, &ei);
     if (!jmap_blob_is_message(buf_slice(body)))
         return jmap_set_error("invalidEmail", NULL, "these bytes are no message");
+    utc_ms received = received_of(buf_slice(body));
+    json_t *error = take_received(import, &received);
+    if (error)
+        return error;
     return jmap_email_add(&m->x.batch, buf_slice(body), or_none(import, "mailboxIds"),
                           or_none(import, "keywords"), received, ret_id);
 }

@@ -304,7 +304,7 @@ static void blobs_are_kept_imported_parsed_and_ones_own(void **)
              blob, ROLE("inbox"));
     a = kit_call(k, "Email/import", args);
     snprintf(id, sizeof(id), "%s", kit_text(a, "created.i.id"));
-    assert_text(a, "notCreated.j.type", "blobNotFound");
+    assert_text(a, "notCreated.j.type", "invalidProperties");
     json_decref(a);
     a = get(k, id, "'properties':['from','receivedAt','subject']");
     assert_text(a, "list.0.from.0.name", "Bob");
