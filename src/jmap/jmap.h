@@ -27,6 +27,9 @@ enum {
     JMAP_VALUES_MAX = 1000000,    /* in a request, and in what gates make for its answers */
     JMAP_ANSWER_MAX = 40 << 20,   /* of all method responses together */
     JMAP_ENVELOPE_MAX = 24 << 20, /* what stands around them: call ids, creation ids, errors */
+    JMAP_MAILBOXES_PER_EMAIL_MAX = 100,
+    JMAP_MAILBOX_DEPTH_MAX = 10, /* of mailboxes in each other */
+    JMAP_MAILBOX_NAME_MAX = 255, /* bytes */
 };
 
 /* Who asks; made on the loop from the directory, outlives the request. */

@@ -90,9 +90,9 @@ static json_t *read_mailboxes(struct jmap_run *r, const json_t *mailboxes, uint6
     json_t *value, *o = (json_t *)(uintptr_t)mailboxes;
     if (!json_is_object(mailboxes) || json_object_size(mailboxes) == 0)
         return no_mailboxes("an email is in at least one mailbox");
-    if (json_object_size(mailboxes) > PLACES_MAX / 2)
+    if (json_object_size(mailboxes) > JMAP_MAILBOXES_PER_EMAIL_MAX)
         return jmap_set_error("tooManyMailboxes", NULL, "an email is in at most %d mailboxes",
-                              PLACES_MAX / 2);
+                              JMAP_MAILBOXES_PER_EMAIL_MAX);
     json_object_foreach(o, key, value)
     {
         json_t *text = json_string(key);

@@ -23,7 +23,8 @@ enum err jmap_email_render(struct jmap_email_reading *g, struct slice bytes, con
                            json_t *object, struct errinfo *ei);
 
 /* ---- jmap_email_change.c: emails as records ---- */
-enum { PLACES_MAX = 200, KEYWORDS_MAX = 100, KEYWORD_BYTES_MAX = 255 };
+/* Of places, as many as an email may be in and as many that it has left. */
+enum { PLACES_MAX = 2 * JMAP_MAILBOXES_PER_EMAIL_MAX, KEYWORDS_MAX = 100, KEYWORD_BYTES_MAX = 255 };
 /* A record that says of `e` what is so now; numbers that are 0 are the host's to fill. */
 void jmap_email_record(struct jmap_run *r, const struct account_email *e, struct record_email *ret);
 /* Only these mailboxes and keywords from now on ({id: true}, {keyword: true}); or a SetError. */

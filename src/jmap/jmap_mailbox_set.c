@@ -1,7 +1,9 @@
 /* Changing mailboxes (RFC 8621 section 2.5). */
 #include "jmap/jmap_mailbox_int.h"
 
-enum { NAME_MAX_BYTES = 255, DEPTH_MAX = 10, MAILBOXES_MAX = 2000 };
+#include "mime/text.h"
+
+enum { MAILBOXES_MAX = 2000 };
 
 static const char *const roles[] = {"inbox",     "drafts",  "sent", "archive",    "junk", "trash",
                                     "important", "flagged", "all",  "subscribed", NULL};
@@ -19,19 +21,37 @@ static void wrong(struct wanted *w, const char *property, const char *why)
         w->error = jmap_set_error("invalidProperties", property, "%s", why);
 }
 
+/* C0, C1, line and paragraph separators: Net-Unicode has none of them (RFC 5198 section 2). */
+static bool has_control(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i], next = i + 1 < s.n ? (unsigned char)s.p[i + 1] : 0;
+        if (c < 0x20 || c == 0x7f || (c == 0xc2 && next >= 0x80 && next < 0xa0))
+            return true;
+        if (slice_starts(slice_skip(s, i), SLICE("\xe2\x80\xa8")) ||
+            slice_starts(slice_skip(s, i), SLICE("\xe2\x80\xa9")))
+            return true;
+    }
+    return false;
+}
+
+/* In normalization form C, as Net-Unicode is: two ways to write one name are one name. */
 static void take_name(struct wanted *w, const json_t *value)
 {
+    SCOPED(buf_finish) struct buf composed = buf_make(3 * JMAP_MAILBOX_NAME_MAX + 16);
     struct slice name = slice_of(json_string_value(value), json_string_length(value));
-    if (name.n > NAME_MAX_BYTES)
+    if (name.n <= JMAP_MAILBOX_NAME_MAX)
+        mime_utf8_compose(name, &composed);
+    if (name.n > JMAP_MAILBOX_NAME_MAX || composed.n > JMAP_MAILBOX_NAME_MAX)
         jmap_count(REFUSE_JMAP_MANY, "maxSizeMailboxName", w->s->r->who);
-    if (!json_is_string(value) || slice_trim(name).n == 0 || name.n > NAME_MAX_BYTES) {
+    if (!json_is_string(value) || slice_trim(name).n == 0 || name.n > JMAP_MAILBOX_NAME_MAX ||
+        composed.n > JMAP_MAILBOX_NAME_MAX) {
         wrong(w, "name", "a name is a text of 1 to 255 bytes");
         return;
     }
-    for (size_t i = 0; i < name.n; i++)
-        if ((unsigned char)name.p[i] < 0x20 || name.p[i] == 0x7f)
-            wrong(w, "name", "a name has no control characters");
-    w->m.name = arena_copy(w->s->r->arena, name);
+    if (has_control(name))
+        wrong(w, "name", "a name has no control characters");
+    w->m.name = arena_copy(w->s->r->arena, buf_slice(&composed));
 }
 
 static void take_parent(struct wanted *w, const json_t *value)
@@ -65,8 +85,10 @@ static void take_role(struct wanted *w, const json_t *value)
 
 static void take_sort_order(struct wanted *w, const json_t *value)
 {
-    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
-        json_integer_value(value) > INT32_MAX)
+    if (json_is_null(value)) /* the default, RFC 8620 section 5.3 */
+        w->m.sort_order = 0;
+    else if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+             json_integer_value(value) > INT32_MAX)
         wrong(w, "sortOrder", "a whole number from 0 to 2147483647");
     else
         w->m.sort_order = (uint32_t)json_integer_value(value);
@@ -107,22 +129,55 @@ static void take_all(struct wanted *w, const json_t *object, const json_t *now)
     }
 }
 
-static void judge_place(struct wanted *w)
+/* Steps from a mailbox up to this one; 0: it does not stand below it. */
+static unsigned distance_to(const struct account *a, const struct account_mailbox *m, uint64_t id)
+{
+    for (unsigned n = 1; m && m->parent && n <= JMAP_MAILBOX_DEPTH_MAX; n++) {
+        if (m->parent == id)
+            return n;
+        m = account_mailbox(a, m->parent);
+    }
+    return 0;
+}
+
+/* Those below it move with it. */
+static unsigned height_of(const struct account *a, uint64_t id)
+{
+    const struct account_mailbox *m;
+    unsigned height = 0;
+    size_t at = 0;
+    while ((m = account_next_mailbox(a, &at))) {
+        unsigned n = m->is_gone ? 0 : distance_to(a, m, id);
+        height = n > height ? n : height;
+    }
+    return height;
+}
+
+static void judge_depth(struct wanted *w)
 {
     const struct account *a = w->s->r->account;
-    const struct account_mailbox *m;
-    unsigned depth = 0;
-    size_t at = 0;
-    for (uint64_t up = w->m.parent; up && depth <= DEPTH_MAX; depth++) {
+    const struct account_mailbox *now = account_mailbox(a, w->m.id), *m;
+    unsigned n_above = 0;
+    if (now && now->parent == w->m.parent)
+        return;
+    for (uint64_t up = w->m.parent; up && n_above <= JMAP_MAILBOX_DEPTH_MAX; n_above++) {
         if (up == w->m.id)
             wrong(w, "parentId", "a mailbox is not below itself");
         m = account_mailbox(a, up);
         up = m ? m->parent : 0;
     }
-    if (depth >= DEPTH_MAX && !w->error) {
+    if (n_above + 1 + height_of(a, w->m.id) > JMAP_MAILBOX_DEPTH_MAX && !w->error) {
         jmap_count(REFUSE_JMAP_MANY, "maxMailboxDepth", w->s->r->who);
         wrong(w, "parentId", "too many mailboxes in each other");
     }
+}
+
+static void judge_place(struct wanted *w)
+{
+    const struct account *a = w->s->r->account;
+    const struct account_mailbox *m;
+    size_t at = 0;
+    judge_depth(w);
     while ((m = account_next_mailbox(a, &at)))
         if (!m->is_gone && m->id != w->m.id && m->parent == w->m.parent &&
             slice_eq(m->name, w->m.name))
@@ -152,7 +207,8 @@ static json_t *create(struct jmap_set *s, json_t *object, uint64_t *ret_id, json
     struct wanted w = {.s = s,
                        .m = {.id = r->host->next_id(r->host->arg),
                              .person = r->who->person,
-                             .tenant = r->who->tenant}};
+                             .tenant = r->who->tenant,
+                             .is_subscribed = 1}};
     w.m.uid_validity = (uint32_t)(w.m.id >> 20) | 1;
     if (!json_object_get(object, "name"))
         wrong(&w, "name", "a mailbox has a name");
@@ -168,7 +224,8 @@ static json_t *create(struct jmap_set *s, json_t *object, uint64_t *ret_id, json
     json_t *value;
     *ret_id = w.m.id;
     *ret_set = jmap_mailbox_make(r, w.m.id);
-    json_object_foreach(object, key, value) json_object_del(*ret_set, key);
+    json_object_foreach(object, key, value) if (json_equal(json_object_get(*ret_set, key), value))
+        json_object_del(*ret_set, key);
     return NULL;
 }
 
@@ -187,7 +244,7 @@ static void as_it_is(const struct account_mailbox *m, const struct jmap_caller *
                                    .created = m->created};
 }
 
-static json_t *update(struct jmap_set *s, uint64_t id, json_t *patch, json_t **)
+static json_t *update(struct jmap_set *s, uint64_t id, json_t *patch, json_t **ret_set)
 {
     struct jmap_run *r = s->r;
     const struct account_mailbox *m = account_mailbox(r->account, id);
@@ -207,6 +264,9 @@ static json_t *update(struct jmap_set *s, uint64_t id, json_t *patch, json_t **)
     json_decref(then);
     if (!w.error && !is_same)
         w.error = write(s, &w.m);
+    struct slice asked = slice_str(json_string_value(json_object_get(patch, "name")));
+    if (!w.error && asked.n && !slice_eq(asked, w.m.name))
+        *ret_set = json_pack("{s:o}", "name", jmap_text(w.m.name));
     return w.error;
 }
 

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-enum { MAILBOX_NAME_MAX = 255, MAILBOX_DEPTH_MAX = 10, ATTACHMENTS_MAX = 50 << 20, DELAY_MAX = 30 };
+enum { ATTACHMENTS_MAX = 50 << 20 };
 
 static json_t *core_capability(void)
 {
@@ -17,11 +17,12 @@ static json_t *core_capability(void)
 
 static json_t *mail_capability(const struct jmap_caller *who)
 {
-    json_t *o = json_pack(
-        "{s:n, s:i, s:i, s:i, s:b}", "maxMailboxesPerEmail", "maxMailboxDepth", MAILBOX_DEPTH_MAX,
-        "maxSizeMailboxName", MAILBOX_NAME_MAX, "maxSizeAttachmentsPerEmail",
-        who->size_max && who->size_max < ATTACHMENTS_MAX ? (int)who->size_max : ATTACHMENTS_MAX,
-        "mayCreateTopLevelMailbox", 1);
+    json_t *o = json_pack("{s:i, s:i, s:i, s:i, s:b}", "maxMailboxesPerEmail",
+                          JMAP_MAILBOXES_PER_EMAIL_MAX, "maxMailboxDepth", JMAP_MAILBOX_DEPTH_MAX,
+                          "maxSizeMailboxName", JMAP_MAILBOX_NAME_MAX, "maxSizeAttachmentsPerEmail",
+                          who->size_max && who->size_max < ATTACHMENTS_MAX ? (int)who->size_max
+                                                                           : ATTACHMENTS_MAX,
+                          "mayCreateTopLevelMailbox", 1);
     json_object_set_new(o, "emailQuerySortOptions",
                         json_pack("[s, s, s, s, s, s, s, s, s]", "receivedAt", "size", "from", "to",
                                   "subject", "sentAt", "hasKeyword", "allInThreadHaveKeyword",

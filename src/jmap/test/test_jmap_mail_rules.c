@@ -4,6 +4,195 @@
 
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
 
+/* ---- mailboxes ---- */
+
+static void names_of_mailboxes_are_net_unicode_and_unlike_their_siblings(void **)
+{
+    static const struct {
+        const char *name;
+        bool is_good;
+    } rows[] = {
+        {"a", true},         {"", false},         {" ", false},         {"\\u00e9", true},
+        {"e\\u0301", false}, /* the same name again */
+        {"a\\u007f", false}, {"a\\u0085", false}, {"a\\u2028b", false}, {"\\u2029", false},
+        {"\\u00a0b", true},  {"2\\u20ac", true},
+    };
+    for (size_t i = 0; i < N_OF(rows); i++) {
+        char args[200];
+        snprintf(args, sizeof(args), "'create':{'m':{'name':'%s'}}", rows[i].name);
+        json_t *a = ask("Mailbox/set", args);
+        if (json_is_object(kit_at(a, "created")) != rows[i].is_good)
+            fail_msg("%s", rows[i].name);
+        if (!rows[i].is_good)
+            expect(a, "notCreated.m.properties", "['name']");
+        json_decref(a);
+    }
+    json_t *a = ask("Mailbox/set", "'create':{'m':{'name':'u\\u0308'},'n':{'name':'o'}}");
+    expect(a, "created.m.name", "'\xc3\xbc'"); /* not what was sent: it is told */
+    assert_null(kit_at(a, "created.n.name"));
+    json_decref(a);
+    keep("N", "Mailbox/query", "'filter':{'name':'o'},'sort':[{'property':'name'}]", "ids.0");
+    check("Mailbox/set", "'update':{'$N':{'name':'u\\u0308'}}", "notUpdated.$N.properties",
+          "['name']");
+}
+
+static void limits_of_mailboxes_are_kept_as_announced(void **)
+{
+    char name[300], args[400], path[100];
+    buf_clear(&k->out);
+    (void)jmap_session(k->jmap, &k->anna, &k->out);
+    json_t *s = json_loadb(k->out.p, k->out.n, 0, NULL);
+    snprintf(path, sizeof(path), "accounts.%s.accountCapabilities", kit_account(&k->anna));
+    const json_t *mail = json_object_get(kit_at(s, path), "urn:ietf:params:jmap:mail");
+    size_t n_name = (size_t)json_integer_value(json_object_get(mail, "maxSizeMailboxName"));
+    size_t depth = (size_t)json_integer_value(json_object_get(mail, "maxMailboxDepth"));
+    size_t n_boxes = (size_t)json_integer_value(json_object_get(mail, "maxMailboxesPerEmail"));
+    json_decref(s);
+    assert_true(n_name >= 100 && n_name < sizeof(name) && depth >= 1 && n_boxes >= 1);
+    memset(name, 'x', sizeof(name));
+    for (size_t i = 0; i < 2; i++) {
+        name[n_name + i] = '\0';
+        snprintf(args, sizeof(args), "'create':{'m':{'name':'%s'}}", name);
+        check("Mailbox/set", args, i ? "notCreated.m.type" : "notCreated",
+              i ? "'invalidProperties'" : "null");
+        name[n_name + i] = 'x';
+    }
+    keep("TOP", "Mailbox/set", "'create':{'m':{'name':'1'}}", "created.m.id");
+    keep_text("UP", kept[0].value);
+    for (size_t i = 2; i <= depth; i++) {
+        snprintf(args, sizeof(args), "'create':{'m':{'name':'%zu','parentId':'$UP'}}", i);
+        keep("UP", "Mailbox/set", args, "created.m.id");
+    }
+    check("Mailbox/set", "'create':{'m':{'name':'low','parentId':'$UP'}}",
+          "notCreated.m.properties", "['parentId']");
+    /* Whoever is moved takes along what is below it. */
+    keep("OTHER", "Mailbox/set", "'create':{'m':{'name':'other'}}", "created.m.id");
+    json_t *a = ask("Mailbox/set", "'update':{'$TOP':{'parentId':'$OTHER'}}");
+    expect(a, "notUpdated.$TOP.properties", "['parentId']");
+    json_decref(a);
+    check("Mailbox/set", "'update':{'$UP':{'parentId':'$OTHER'}}", "updated", "{'$UP':null}");
+    check("Mailbox/set", "'update':{'$TOP':{'parentId':'$OTHER'}}", "updated", "{'$TOP':null}");
+    SCOPED(buf_finish) struct buf b = buf_make(ASK_TEXT);
+    buf_addf(&b, "'create':{");
+    for (size_t i = 0; i <= n_boxes; i++)
+        buf_addf(&b, "%s'm%zu':{'name':'b%zu'}", i ? "," : "", i, i);
+    buf_addc(&b, '}');
+    a = ask("Mailbox/set", buf_cstr(&b));
+    expect(a, "notCreated", "null");
+    for (size_t more = 0; more < 2; more++) {
+        buf_clear(&b);
+        buf_addf(&b, "'create':{'e':{'mailboxIds':{");
+        for (size_t i = 0; i < n_boxes + more; i++) {
+            snprintf(path, sizeof(path), "created.m%zu.id", i);
+            buf_addf(&b, "%s'%s':true", i ? "," : "", kit_text(a, path));
+        }
+        buf_addf(&b, "}}}");
+        check("Email/set", buf_cstr(&b), more ? "notCreated.e.type" : "notCreated",
+              more ? "'tooManyMailboxes'" : "null");
+    }
+    json_decref(a);
+}
+
+static void a_mailbox_has_a_role_of_the_registry_that_no_other_has(void **)
+{
+    json_t *a = ask("Mailbox/set", "'create':{'a':{'name':'a','role':'important'},"
+                                   "'b':{'name':'b','role':'important'},"
+                                   "'c':{'name':'c','role':'Flagged'},"
+                                   "'d':{'name':'d','role':'holidays'},"
+                                   "'e':{'name':'e','role':['all','flagged']},"
+                                   "'f':{'name':'f','role':'inbox'},"
+                                   "'g':{'name':'g','role':null}}");
+    assert_non_null(kit_at(a, "created.a"));
+    assert_non_null(kit_at(a, "created.g"));
+    for (const char *id = "bcdef"; *id; id++) {
+        char path[40] = "notCreated.x.properties";
+        path[11] = *id;
+        expect(a, path, "['role']");
+    }
+    keep_text("A", kit_text(a, "created.a.id"));
+    json_decref(a);
+    /* A role that is given up is free. */
+    check("Mailbox/set", "'update':{'$A':{'role':null}},'create':{'h':{'name':'h'}}", "updated",
+          "{'$A':null}");
+    check("Mailbox/set", "'create':{'b':{'name':'b','role':'important'}}", "notCreated", "null");
+}
+
+static void what_is_not_said_of_a_mailbox_has_its_default(void **)
+{
+    keep("M", "Mailbox/set", "'create':{'m':{'name':'m'}}", "created.m.id");
+    static const char defaults[] =
+        "{'id':'$M','isSubscribed':true,'name':'m','parentId':null,'role':null,'sortOrder':0}";
+    static const char get[] = "'ids':['$M'],'properties':['name','parentId','role','sortOrder',"
+                              "'isSubscribed']";
+    check("Mailbox/get", get, "list.0", defaults);
+    check("Mailbox/set", "'update':{'$M':{'sortOrder':7}}", "updated", "{'$M':null}");
+    check("Mailbox/set", "'update':{'$M':{'sortOrder':null}}", "updated", "{'$M':null}");
+    check("Mailbox/get", get, "list.0", defaults);
+    static const char *const orders[] = {"-1", "2147483648", "1.5", "'1'"};
+    for (size_t i = 0; i < N_OF(orders); i++) {
+        char args[100];
+        snprintf(args, sizeof(args), "'update':{'$M':{'sortOrder':%s}}", orders[i]);
+        check("Mailbox/set", args, "notUpdated.$M.properties", "['sortOrder']");
+    }
+    check("Mailbox/set", "'update':{'$M':{'sortOrder':2147483647}}", "updated", "{'$M':null}");
+}
+
+static void a_mailbox_goes_with_the_emails_that_are_only_there(void **)
+{
+    keep_box("INBOX", "inbox");
+    keep("M", "Mailbox/set", "'create':{'m':{'name':'m'}}", "created.m.id");
+    keep("ONLY", "Email/set", "'create':{'e':{'mailboxIds':{'$M':true}}}", "created.e.id");
+    keep("BOTH", "Email/set", "'create':{'e':{'mailboxIds':{'$M':true,'$INBOX':true}}}",
+         "created.e.id");
+    check("Mailbox/set", "'destroy':['$M']", "notDestroyed.$M.type", "'mailboxHasEmail'");
+    check("Mailbox/set", "'destroy':['$M'],'onDestroyRemoveEmails':false", "notDestroyed.$M.type",
+          "'mailboxHasEmail'");
+    check("Mailbox/set", "'destroy':['$M'],'onDestroyRemoveEmails':true", "destroyed", "['$M']");
+    json_t *a = ask("Email/get", "'ids':['$ONLY','$BOTH'],'properties':['mailboxIds']");
+    expect(a, "list", "[{'id':'$BOTH','mailboxIds':{'$INBOX':true}}]");
+    expect(a, "notFound", "['$ONLY']");
+    json_decref(a);
+}
+
+/* ---- changes of mailboxes ---- */
+
+static void only_counts_are_said_to_have_changed_when_it_is_certain(void **)
+{
+    static const char counts[] = "['totalEmails','unreadEmails','totalThreads','unreadThreads']";
+    keep_box("BOX", "inbox");
+    keep("STATE", "Mailbox/get", "'ids':[]", "state");
+    keep("E", "Email/set", "'create':{'e':{'mailboxIds':{'$BOX':true}}}", "created.e.id");
+    json_t *a = ask("Mailbox/changes", "'sinceState':'$STATE'");
+    expect(a, "updated", "['$BOX']");
+    expect(a, "updatedProperties", counts);
+    json_decref(a);
+    /* And its name too: then nothing is said. */
+    check("Mailbox/set", "'update':{'$BOX':{'sortOrder':9}}", "updated", "{'$BOX':null}");
+    check("Mailbox/changes", "'sinceState':'$STATE'", "updatedProperties", "null");
+    /* Another one's name, and the counts of this one. */
+    keep("STATE", "Mailbox/get", "'ids':[]", "state");
+    keep_box("JUNK", "junk");
+    check("Mailbox/set", "'update':{'$JUNK':{'name':'Spam'}}", "updated", "{'$JUNK':null}");
+    check("Email/set", "'update':{'$E':{'keywords/$seen':true}}", "updated", "{'$E':null}");
+    check("Mailbox/changes", "'sinceState':'$STATE'", "updatedProperties", "null");
+}
+
+static void mailboxes_are_sorted_by_name_and_by_order(void **)
+{
+    static const char made[] = "'create':{'a':{'name':'zb','sortOrder':1},"
+                               "'b':{'name':'za','sortOrder':1},'c':{'name':'zc','sortOrder':0}}";
+    json_t *a = ask("Mailbox/set", made);
+    keep_text("A", kit_text(a, "created.a.id"));
+    keep_text("B", kit_text(a, "created.b.id"));
+    keep_text("C", kit_text(a, "created.c.id"));
+    json_decref(a);
+#define Z "'filter':{'name':'z'},'sort':"
+    check("Mailbox/query", Z "[{'property':'name'}]", "ids", "['$B','$A','$C']");
+    check("Mailbox/query", Z "[{'property':'sortOrder'},{'property':'name','isAscending':false}]",
+          "ids", "['$C','$A','$B']");
+    check("Mailbox/query", Z "[{'property':'colour'}]", "type", "'unsupportedSort'");
+}
+
 /* ---- import ---- */
 
 static void what_an_import_must_have_is_judged_one_by_one(void **)
@@ -85,6 +274,13 @@ static void the_same_message_imported_twice_is_two_emails(void **)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(names_of_mailboxes_are_net_unicode_and_unlike_their_siblings),
+        TEST(limits_of_mailboxes_are_kept_as_announced),
+        TEST(a_mailbox_has_a_role_of_the_registry_that_no_other_has),
+        TEST(what_is_not_said_of_a_mailbox_has_its_default),
+        TEST(a_mailbox_goes_with_the_emails_that_are_only_there),
+        TEST(only_counts_are_said_to_have_changed_when_it_is_certain),
+        TEST(mailboxes_are_sorted_by_name_and_by_order),
         TEST(what_an_import_must_have_is_judged_one_by_one),
         TEST(an_import_came_when_its_topmost_received_field_says),
         TEST(the_same_message_imported_twice_is_two_emails),
