@@ -104,7 +104,7 @@ static json_t *read_mail_from(struct jmap_run *r, const json_t *from,
         return jmap_set_error("invalidProperties", "envelope", "`mailFrom`: %s",
                               v.fault != WIRE_FINE ? v.why : "BINARYMIME is not offered");
     if (mail.has_size && mail.size_bytes > r->who->size_max && r->who->size_max)
-        return jmap_set_error("tooLarge", NULL, "larger than a message may be here");
+        return jmap_too_large(r->who);
     s->mail_from = arena_copy(r->arena, mail.from.text);
     s->envid = arena_copy(r->arena, mail.envid);
     s->ret = (uint8_t)mail.ret;
@@ -228,6 +228,14 @@ static json_t *derive_rcpts(struct jmap_run *r, const json_t *header,
     return judge_rcpts(s, bad);
 }
 
+static bool is_same(struct slice a, struct slice b)
+{
+    SCOPED(buf_finish) struct buf key = buf_make(600), other = buf_make(600);
+    return wire_address_key(a, &key).fault == WIRE_FINE &&
+           wire_address_key(b, &other).fault == WIRE_FINE &&
+           slice_eq(buf_slice(&key), buf_slice(&other));
+}
+
 json_t *jmap_envelope_derive(struct jmap_run *r, const json_t *header,
                              const struct jmap_item_identity *identity,
                              struct jmap_item_submission *s)
@@ -238,7 +246,7 @@ json_t *jmap_envelope_derive(struct jmap_run *r, const json_t *header,
     const json_t *email = json_object_get(json_array_get(list, 0), "email");
     struct slice from = slice_of(json_string_value(email), json_string_length(email));
     /* RFC 8621 section 7: where the identity does not allow it, the identity's own. */
-    s->mail_from = arena_copy(r->arena, jmap_is_own_address(r->who, from) ? from : identity->email);
+    s->mail_from = arena_copy(r->arena, is_same(from, identity->email) ? from : identity->email);
     if (!jmap_is_own_address(r->who, s->mail_from))
         return jmap_set_error("forbiddenMailFrom", NULL,
                               "the identity's address is not among those of this person any more");

@@ -248,8 +248,6 @@ static json_t *create(struct jmap_set *s, json_t *object, uint64_t *ret_id, json
     struct jmap_run *r = s->r;
     struct wanted w = {.r = r, .is_new = true};
     uint64_t id = r->host->next_id(r->host->arg);
-    const char *key;
-    json_t *value;
     if (!json_object_get(object, "email"))
         wrong(&w, "email", "an identity has an address");
     take_all(&w, object, NULL);
@@ -261,7 +259,7 @@ static json_t *create(struct jmap_set *s, json_t *object, uint64_t *ret_id, json
         return w.error;
     *ret_id = id;
     *ret_set = make(r, id);
-    json_object_foreach(object, key, value) json_object_del(*ret_set, key);
+    jmap_leave_untold(*ret_set, object);
     return NULL;
 }
 

@@ -195,6 +195,8 @@ struct jmap_property {
  * as `now` (which may be NULL) has it: the server sets it. */
 const char *jmap_take_all(const struct jmap_property *known, size_t n, void *arg,
                           const json_t *object, const json_t *now);
+/* Of what was made, leaves what the client did not say, or said in other words. */
+void jmap_leave_untold(json_t *made, const json_t *asked);
 /* Durable, applied and seen by this request; or an error. */
 enum err jmap_commit_now(struct jmap_run *r, struct jmap_commit *c, struct errinfo *ei);
 

@@ -220,12 +220,9 @@ static json_t *create(struct jmap_set *s, json_t *object, uint64_t *ret_id, json
         w.error = write(s, &w.m);
     if (w.error)
         return w.error;
-    const char *key;
-    json_t *value;
     *ret_id = w.m.id;
     *ret_set = jmap_mailbox_make(r, w.m.id);
-    json_object_foreach(object, key, value) if (json_equal(json_object_get(*ret_set, key), value))
-        json_object_del(*ret_set, key);
+    jmap_leave_untold(*ret_set, object);
     return NULL;
 }
 

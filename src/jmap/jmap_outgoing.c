@@ -159,6 +159,14 @@ static bool is_8bit(struct slice s)
 
 /* ---- the whole ---- */
 
+json_t *jmap_too_large(const struct jmap_caller *who)
+{
+    uint64_t max = who->size_max ? who->size_max : STORE_MESSAGE_MAX;
+    json_t *error = jmap_set_error("tooLarge", NULL, "larger than a message may be here");
+    json_object_set_new(error, "maxSize", json_integer((json_int_t)max));
+    return error;
+}
+
 static json_t *write(struct jmap_run *r, struct slice bytes, struct jmap_outgoing *o)
 {
     struct mime_split split = mime_split(bytes);
@@ -172,11 +180,8 @@ static json_t *write(struct jmap_run *r, struct slice bytes, struct jmap_outgoin
     if (why)
         return invalid(NULL, why);
     uint64_t max = r->who->size_max;
-    if (o->bytes.failed || (max && o->bytes.n > max)) {
-        json_t *error = jmap_set_error("tooLarge", NULL, "larger than a message may be here");
-        json_object_set_new(error, "maxSize", json_integer((json_int_t)max));
-        return error;
-    }
+    if (o->bytes.failed || (max && o->bytes.n > max))
+        return jmap_too_large(r->who);
     struct slice whole = buf_slice(&o->bytes);
     if (is_8bit(slice_of(whole.p, header_bytes)))
         o->flags |= MESSAGE_SMTPUTF8 | MESSAGE_8BIT;
@@ -194,7 +199,7 @@ json_t *jmap_outgoing_make(struct jmap_run *r, uint64_t email, struct jmap_outgo
     jmap_id('M', email, blob);
     enum err err = jmap_blob_read(r, blob, &bytes, &ei);
     if (err == ERR_GONE)
-        return jmap_set_error("emailNotFound", NULL, "there is no such email");
+        return jmap_set_error("invalidProperties", "emailId", "there is no such email");
     if (err != ERR_OK)
         return jmap_set_err(err, &ei);
     json_t *error = judge_fields(buf_slice(&bytes));

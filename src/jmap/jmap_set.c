@@ -259,6 +259,18 @@ const char *jmap_take_all(const struct jmap_property *known, size_t n, void *arg
     return wrong;
 }
 
+void jmap_leave_untold(json_t *made, const json_t *asked)
+{
+    const char *key;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(made, next, key, value)
+    {
+        if (json_equal(json_object_get(asked, key), value))
+            json_object_del(made, key);
+    }
+}
+
 /* ---- patches ---- */
 
 static json_t *bad_patch(const char *path, const char *why)

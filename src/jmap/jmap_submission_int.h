@@ -25,6 +25,7 @@ json_t *jmap_envelope_derive(struct jmap_run *r, const json_t *header,
 json_t *jmap_envelope_json(const struct jmap_item_submission *s);
 
 /* ---- jmap_outgoing.c: the bytes that go out ---- */
+json_t *jmap_too_large(const struct jmap_caller *who); /* tooLarge, and how large it may be */
 struct jmap_outgoing {
     struct buf bytes; /* without Bcc, with Message-ID and Date, lines that end in CRLF */
     json_t *header;   /* from, sender, to, cc, bcc, as the email has them */

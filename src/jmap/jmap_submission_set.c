@@ -53,7 +53,7 @@ static json_t *find_email(struct jmap_run *r, const json_t *object, struct jmap_
     s->email = jmap_id_or_created(r, 'M', json_object_get(object, "emailId"));
     const struct account_email *e = s->email ? account_email(r->account, s->email) : NULL;
     if (!e || e->is_gone)
-        return jmap_set_error("emailNotFound", NULL, "there is no such email");
+        return jmap_set_error("invalidProperties", "emailId", "there is no such email");
     s->thread = e->thread;
     return NULL;
 }
@@ -146,15 +146,14 @@ static json_t *create(struct jmap_set *set, json_t *object, uint64_t *ret_id, js
     struct jmap_run *r = set->r;
     struct jmap_item_submission s = {};
     uint64_t id = r->host->next_id(r->host->arg);
-    const char *key;
-    json_t *value, *error = create_one(r, object, id, &s);
+    json_t *error = create_one(r, object, id, &s);
     if (error)
         return error;
     r->host->submitted(r->host->arg, r->who, id, s.send_at);
     *ret_id = id;
     *ret_set = jmap_submission_make(r, id);
     if (*ret_set)
-        json_object_foreach(object, key, value) json_object_del(*ret_set, key);
+        jmap_leave_untold(*ret_set, object);
     note_email(set, id, s.email);
     return NULL;
 }

@@ -312,7 +312,7 @@ static void what_cannot_be_sent_says_why(void **)
     }
     assert_int_equal(kit.n_submitted, 0);
     json_t *a = submit("Maaaaaaaaaaaaa", "", "");
-    kit_expect(a, "0.1.notCreated.s.type", "'emailNotFound'");
+    kit_expect(a, "0.1.notCreated.s.type", "'invalidProperties'");
     json_decref(a);
 }
 
