@@ -99,6 +99,9 @@ enum account_type {
 /* The state of a type: the largest change number at which something of it changed. */
 uint64_t account_state(const struct account *a, enum account_type type, enum item_kind kind);
 
+/* The same of emails that came, whatever became of them since. */
+uint64_t account_delivered(const struct account *a);
+
 struct account_changes {
     uint64_t *created, *updated, *destroyed; /* ids, in the caller's arena */
     size_t n_created, n_updated, n_destroyed;

@@ -225,6 +225,11 @@ uint64_t account_state(const struct account *a, enum account_type type, enum ite
     return state > a->floor ? state : a->floor;
 }
 
+uint64_t account_delivered(const struct account *a)
+{
+    return a->delivered > a->floor ? a->delivered : a->floor;
+}
+
 static int in_order(const void *x, const void *y)
 {
     const struct found *a = x, *b = y;

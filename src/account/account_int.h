@@ -51,6 +51,7 @@ struct account {
     uint64_t emails_seen; /* taken up to here; 0: nothing yet */
     uint64_t modseq, floor, mail_bytes;
     uint64_t thread_state, mailbox_state, item_state[ITEM_KIND_N];
+    uint64_t delivered; /* `created` of the email that came last */
 
     struct account_entry **by_id; /* all, also those that are gone */
     size_t n_by_id, cap_by_id;

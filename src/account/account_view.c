@@ -259,6 +259,8 @@ static void note_counted(struct account *a, const struct account_email *e)
     uint64_t membership = e->is_gone ? e->modseq : e->created;
     if (a->thread_state < membership)
         a->thread_state = membership;
+    if (a->delivered < e->created)
+        a->delivered = e->created;
     if (a->modseq < e->modseq)
         a->modseq = e->modseq;
 }
