@@ -23,10 +23,24 @@ static json_t *base64_json(struct slice s)
     return value;
 }
 
+/* RFC 4648 section 4: nothing but its letters, padded, and nothing behind the padding. */
+static bool is_base64(struct slice s)
+{
+    size_t n = s.n;
+    for (size_t i = 0; i < 2 && n > 0 && s.p[n - 1] == '='; i++)
+        n--;
+    for (size_t i = 0; i < n; i++) {
+        char c = s.p[i], low = ascii_lower(c);
+        if (!(low >= 'a' && low <= 'z') && !(c >= '0' && c <= '9') && c != '+' && c != '/')
+            return false;
+    }
+    return s.n % 4 == 0;
+}
+
 static bool add_base64(struct buf *b, struct slice text)
 {
     unsigned char *out = mem_new(text.n / 4 * 3 + 4);
-    int n = text.n % 4 ? -1 : EVP_DecodeBlock(out, (const unsigned char *)text.p, (int)text.n);
+    int n = is_base64(text) ? EVP_DecodeBlock(out, (const unsigned char *)text.p, (int)text.n) : -1;
     for (size_t i = 0; n > 0 && i < 2 && text.p[text.n - 1 - i] == '='; i++)
         n--;
     if (n >= 0)
@@ -37,20 +51,57 @@ static bool add_base64(struct buf *b, struct slice text)
 
 /* ---- Blob/upload ---- */
 
+static json_t *bad_source(const char *why)
+{
+    return jmap_set_error("invalidProperties", "data", "%s", why);
+}
+
+static bool is_given(const json_t *value)
+{
+    return value && !json_is_null(value);
+}
+
 /* A part of a blob, as long as the blob is. */
 static json_t *add_range(struct buf *b, const json_t *source, struct slice whole)
 {
     const json_t *offset = json_object_get(source, "offset");
     const json_t *length = json_object_get(source, "length");
-    json_int_t from = json_is_integer(offset) ? json_integer_value(offset) : 0;
-    if (from < 0 || (size_t)from > whole.n)
-        return jmap_set_error("invalidProperties", "data", "the offset lies behind the blob's end");
-    json_int_t n =
-        json_is_integer(length) ? json_integer_value(length) : (json_int_t)whole.n - from;
-    if (n < 0 || (size_t)(from + n) > whole.n)
-        return jmap_set_error("invalidProperties", "data", "the blob is not that long");
+    json_int_t from = json_integer_value(offset);
+    if (from < 0 || from > (json_int_t)whole.n)
+        return bad_source("the offset lies behind the blob's end");
+    json_int_t left = (json_int_t)whole.n - from;
+    json_int_t n = is_given(length) ? json_integer_value(length) : left;
+    if (n < 0 || n > left)
+        return bad_source("the blob is not that long");
     buf_add(b, whole.p + from, (size_t)n);
     return NULL;
+}
+
+/* What is meant is never guessed (RFC 9404 section 4.1). NULL, or a SetError. */
+static json_t *judge_source(const json_t *source)
+{
+    static const char *const known[] = {"data:asText", "data:asBase64", "blobId", "offset",
+                                        "length"};
+    unsigned n_given = 0;
+    const char *key;
+    json_t *value, *o = (json_t *)(uintptr_t)source;
+    json_object_foreach(o, key, value)
+    {
+        size_t i = 0;
+        while (i < 5 && strcmp(known[i], key) != 0)
+            i++;
+        if (i == 5 ||
+            (is_given(value) && !(i < 3 ? json_is_string(value) : json_is_integer(value))))
+            return bad_source("a source has a property that is none, or of a wrong type");
+        n_given += i < 3 && is_given(value);
+    }
+    if (n_given != 1)
+        return bad_source("each is one of data:asText, data:asBase64, blobId");
+    bool has_range =
+        is_given(json_object_get(source, "offset")) || is_given(json_object_get(source, "length"));
+    return has_range && !is_given(json_object_get(source, "blobId"))
+               ? bad_source("offset and length are for a blobId")
+               : NULL;
 }
 
 static json_t *add_source(struct jmap_run *r, struct buf *b, const json_t *source)
@@ -59,13 +110,14 @@ static json_t *add_source(struct jmap_run *r, struct buf *b, const json_t *sourc
     const json_t *base64 = json_object_get(source, "data:asBase64");
     const char *blob = json_string_value(json_object_get(source, "blobId"));
     struct errinfo ei;
-    if (!!json_is_string(text) + !!json_is_string(base64) + !!blob != 1)
-        return jmap_set_error("invalidProperties", "data",
-                              "each is one of data:asText, data:asBase64, blobId");
-    if (text)
+    json_t *error = judge_source(source);
+    if (error)
+        return error;
+    if (is_given(text))
         buf_add(b, json_string_value(text), json_string_length(text));
-    if (base64 && !add_base64(b, slice_of(json_string_value(base64), json_string_length(base64))))
-        return jmap_set_error("invalidProperties", "data", "no base64");
+    if (is_given(base64) &&
+        !add_base64(b, slice_of(json_string_value(base64), json_string_length(base64))))
+        return bad_source("no base64");
     if (!blob)
         return NULL;
     SCOPED(buf_finish) struct buf whole = buf_make(STORE_MESSAGE_MAX);
@@ -91,9 +143,11 @@ static json_t *upload_one(struct jmap_run *r, const json_t *object, json_t **ret
         jmap_count(REFUSE_JMAP_SHAPE, "maxDataSources", r->who);
     if (!json_is_array(data) || json_array_size(data) > SOURCES_MAX)
         return jmap_set_error("invalidProperties", "data", "a list of at most %d", SOURCES_MAX);
+    if (is_given(type) && !json_is_string(type))
+        return jmap_set_error("invalidProperties", "type", "a text is wanted, or null");
     json_array_foreach(data, i, one)
     {
-        json_t *error = add_source(r, &b, one);
+        json_t *error = b.failed ? NULL : add_source(r, &b, one);
         if (error)
             return error;
     }
@@ -180,7 +234,7 @@ static json_t *make(struct getting *g, const char *id, struct slice whole)
         json_object_set_new(o, "data:asText", is_text ? jmap_text(part) : json_null());
     if ((wants(g, "data") && !is_text) || wants(g, "data:asBase64"))
         json_object_set_new(o, "data:asBase64", base64_json(part));
-    if (wants(g, "data:asText") && !is_text)
+    if ((wants(g, "data") || wants(g, "data:asText")) && !is_text)
         json_object_set_new(o, "isEncodingProblem", json_true());
     if (g->offset > whole.n || (g->has_length && g->length > left))
         json_object_set_new(o, "isTruncated", json_true());
@@ -285,8 +339,9 @@ static bool judge_lookup(struct jmap_run *r, const struct jmap_call *c, const js
     json_array_foreach(types, i, one)
     {
         const char *type = json_string_value(one);
-        if (strcmp(type, "Email") == 0 || strcmp(type, "Thread") == 0 ||
-            strcmp(type, "Mailbox") == 0)
+        bool is_known = strcmp(type, "Email") == 0 || strcmp(type, "Thread") == 0 ||
+                        strcmp(type, "Mailbox") == 0;
+        if (is_known && r->using & CAP_MAIL)
             continue;
         jmap_refuse(r, c, "unknownDataType", "\"%.60s\" has no blobs here", type);
         return false;
@@ -307,11 +362,12 @@ void jmap_blob_lookup(struct jmap_run *r, const struct jmap_call *c)
         struct email_blob b;
         const char *id = json_string_value(one);
         json_t *matched = json_object();
-        bool is_blob = email_blob_parse(slice_str(id), &b) && b.kind == 'M' &&
-                       account_email(r->account, b.id) && !account_email(r->account, b.id)->is_gone;
+        /* One that is not there is answered like one that nothing is made of: whether somebody else
+         * has it is not told (RFC 9404 section 4.3). */
+        bool is_id = email_blob_parse(slice_str(id), &b);
         json_array_foreach(types, k, type)
-            match(r, json_string_value(type), is_blob ? b.id : 0, matched);
-        if (is_blob)
+            match(r, json_string_value(type), is_id && b.kind == 'M' ? b.id : 0, matched);
+        if (is_id)
             json_array_append_new(list, json_pack("{s:s, s:O}", "id", id, "matchedIds", matched));
         else
             json_array_append(missing, (json_t *)(uintptr_t)one);
