@@ -145,6 +145,14 @@ static bool is_keyword(const char *text)
     return n > 0 && n <= KEYWORD_BYTES_MAX;
 }
 
+static bool has_keyword(const struct record_email *e, struct slice keyword)
+{
+    for (uint32_t i = 0; i < e->n_keywords; i++)
+        if (slice_eq(e->keywords[i].text, keyword))
+            return true;
+    return false;
+}
+
 json_t *jmap_email_set_keywords(struct jmap_run *r, struct record_email *e, const json_t *keywords)
 {
     const char *key;
@@ -169,7 +177,8 @@ json_t *jmap_email_set_keywords(struct jmap_run *r, struct record_email *e, cons
         char *lower = arena_cstr(r->arena, slice_str(key));
         for (char *p = lower; *p; p++)
             *p = ascii_lower(*p);
-        e->keywords[e->n_keywords++].text = slice_str(lower);
+        if (!has_keyword(e, slice_str(lower)))
+            e->keywords[e->n_keywords++].text = slice_str(lower);
     }
     if ((before ^ e->flags) & (EMAIL_SEEN | EMAIL_DRAFT))
         e->counted = 0;

@@ -170,6 +170,13 @@ static enum err make_from_bytes(struct getting *g, size_t at, struct errinfo *ei
     return err;
 }
 
+enum err jmap_email_make(struct jmap_run *r, uint64_t message, const struct email_want *want,
+                         json_t **ret, struct errinfo *ei)
+{
+    struct getting g = {.reading = {.r = r, .want = *want}, .ids = &message, .objects = ret};
+    return make_from_bytes(&g, 0, ei);
+}
+
 static enum err make_all(struct getting *g, struct errinfo *ei)
 {
     struct jmap_run *r = g->reading.r;

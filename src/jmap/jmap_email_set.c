@@ -140,18 +140,67 @@ static json_t *create(struct jmap_set *s, json_t *object, uint64_t *ret_id, json
     return error;
 }
 
-/* Only these two may be patched; others may be named if nothing changes. */
-static json_t *judge_patch(const json_t *patch)
+static bool may_change(const char *path)
 {
+    struct slice rest, first = slice_cut(slice_str(path), '/', &rest);
+    return slice_eq(first, SLICE("mailboxIds")) || slice_eq(first, SLICE("keywords"));
+}
+
+static json_t *fixed(const char *path)
+{
+    return jmap_set_error("invalidProperties", path, "this does not change in an email");
+}
+
+/* All others may be named if they are as they are (RFC 8620 section 5.3). NULL, or a SetError. */
+static json_t *judge_fixed(struct jmap_set *s, uint64_t id, const json_t *patch)
+{
+    struct email_property property;
+    struct email_want want;
+    struct errinfo ei;
     const char *path;
-    json_t *value, *p = (json_t *)(uintptr_t)patch;
+    json_t *value, *now = NULL, *names = json_array(), *p = (json_t *)(uintptr_t)patch;
+    json_t *error = NULL;
     json_object_foreach(p, path, value)
     {
-        struct slice rest, first = slice_cut(slice_str(path), '/', &rest);
-        if (!slice_eq(first, SLICE("mailboxIds")) && !slice_eq(first, SLICE("keywords")))
-            return jmap_set_error("invalidProperties", path, "an email's content does not change");
+        if (may_change(path))
+            continue;
+        json_array_append_new(names, json_string(path));
+        if (!error && !email_property_parse(slice_str(path), false, &property))
+            error = fixed(path);
     }
-    return NULL;
+    json_t *args = json_pack("{s:o}", "properties", names);
+    enum err err = error || json_array_size(names) == 0
+                       ? ERR_GONE
+                       : email_want_parse(args, EMAIL_CALL_GET, s->r->arena, &want, &ei);
+    if (err == ERR_OK)
+        err = jmap_email_make(s->r, id, &want, &now, &ei);
+    if (err != ERR_OK && err != ERR_GONE)
+        error = jmap_set_err(err, &ei);
+    json_object_foreach(p, path, value)
+    {
+        if (!error && now && !may_change(path) && !json_equal(json_object_get(now, path), value))
+            error = fixed(path);
+    }
+    json_decref(now);
+    json_decref(args);
+    return error;
+}
+
+/* Keywords are the same in either case (RFC 8621 section 4.1.1): what may change, with theirs in
+ * lower case. */
+static json_t *lowered(struct jmap_run *r, const json_t *patch)
+{
+    const char *path;
+    json_t *value, *all = json_object(), *p = (json_t *)(uintptr_t)patch;
+    json_object_foreach(p, path, value)
+    {
+        char *copy = arena_cstr(r->arena, slice_str(path));
+        for (char *c = copy; slice_starts(slice_str(path), SLICE("keywords/")) && *c; c++)
+            *c = ascii_lower(*c);
+        if (may_change(path))
+            json_object_set(all, copy, value);
+    }
+    return all;
 }
 
 static json_t *update(struct jmap_set *s, uint64_t id, json_t *patch, json_t **)
@@ -161,12 +210,14 @@ static json_t *update(struct jmap_set *s, uint64_t id, json_t *patch, json_t **)
     const struct account_email *e = account_email(s->r->account, id);
     if (!e || e->is_gone)
         return jmap_set_error("notFound", NULL, "there is no such email");
-    json_t *error = judge_patch(patch);
+    json_t *error = judge_fixed(s, id, patch);
     if (error)
         return error;
     json_t *now = json_pack("{s:o, s:o}", "mailboxIds", jmap_email_mailboxes(e), "keywords",
                             jmap_email_keywords(e));
-    error = jmap_patch(now, patch);
+    json_t *changes = lowered(s->r, patch);
+    error = jmap_patch(now, changes);
+    json_decref(changes);
     jmap_email_record(s->r, e, &record);
     const json_t *keywords = or_none(now, "keywords");
     json_t *none = json_object();

@@ -38,21 +38,32 @@ static void keep_text(const char *name, const char *value)
     snprintf(kept[i].value, sizeof(kept[i].value), "%s", value);
 }
 
+/* What was kept by the name at the start of `text`; NULL: nothing. */
+static const char *kept_at(const char *text, size_t *ret_n)
+{
+    size_t n = 0;
+    while (text[n] >= 'A' && text[n] <= 'Z')
+        n++;
+    for (size_t i = 0; n && i < ASK_NAMES; i++)
+        if (strlen(kept[i].name) == n && memcmp(kept[i].name, text, n) == 0) {
+            *ret_n = n;
+            return kept[i].value;
+        }
+    return NULL;
+}
+
 /* With what was kept put in its place; the caller's. */
 static char *filled(const char *text)
 {
     SCOPED(buf_finish) struct buf b = buf_make(ASK_TEXT);
-    while (*text) {
-        size_t n = 0, i = 0;
-        while (*text == '$' && text[n + 1] >= 'A' && text[n + 1] <= 'Z')
-            n++;
-        while (n && (strlen(kept[i].name) != n || memcmp(kept[i].name, text + 1, n) != 0))
-            must(++i < ASK_NAMES);
-        if (n)
-            buf_addf(&b, "%s", kept[i].value);
+    for (; *text; text++) {
+        size_t n = 0;
+        const char *value = *text == '$' ? kept_at(text + 1, &n) : NULL;
+        if (value)
+            buf_addf(&b, "%s", value);
         else
             buf_addc(&b, *text);
-        text += n + 1;
+        text += n;
     }
     must(!b.failed);
     return mem_str(buf_cstr(&b));

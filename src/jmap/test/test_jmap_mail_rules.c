@@ -12,10 +12,10 @@ static void names_of_mailboxes_are_net_unicode_and_unlike_their_siblings(void **
         const char *name;
         bool is_good;
     } rows[] = {
-        {"a", true},         {"", false},         {" ", false},         {"\\u00e9", true},
-        {"e\\u0301", false}, /* the same name again */
-        {"a\\u007f", false}, {"a\\u0085", false}, {"a\\u2028b", false}, {"\\u2029", false},
-        {"\\u00a0b", true},  {"2\\u20ac", true},
+        {"a", true},         {"", false},         {" ", false},
+        {"\\u00e9", true},   {"e\\u0301", false}, /* the same name again */
+        {"a\\u007f", false}, {"a\\u0085", false}, {"a\\u2028b", false},
+        {"\\u2029", false},  {"\\u00a0b", true},  {"2\\u20ac", true},
     };
     for (size_t i = 0; i < N_OF(rows); i++) {
         char args[200];
@@ -193,6 +193,133 @@ static void mailboxes_are_sorted_by_name_and_by_order(void **)
     check("Mailbox/query", Z "[{'property':'colour'}]", "type", "'unsupportedSort'");
 }
 
+/* ---- emails ---- */
+
+static void keywords_have_letters_that_imap_allows_and_come_in_lower_case(void **)
+{
+    char args[600], longest[257];
+    keep_box("BOX", "inbox");
+    keep("E", "Email/set", "'create':{'e':{'mailboxIds':{'$BOX':true}}}", "created.e.id");
+    static const char *const bad[] = {"(",       ")",       "{",           "]",       "%",
+                                      "*",       "\\\"",    "\\\\",        " ",       "\\t",
+                                      "\\u007f", "\\u00e9", "\\\\Deleted", "\\\\Seen"};
+    for (size_t i = 0; i < N_OF(bad); i++) {
+        snprintf(args, sizeof(args), "'update':{'$E':{'keywords':{'a%s':true}}}", bad[i]);
+        check("Email/set", args, "notUpdated.$E.properties", "['keywords']");
+    }
+    check("Email/set", "'update':{'$E':{'keywords':{'':true}}}", "notUpdated.$E.properties",
+          "['keywords']");
+    memset(longest, 'x', sizeof(longest));
+    for (size_t n = 255; n <= 256; n++) {
+        longest[n] = '\0';
+        snprintf(args, sizeof(args), "'update':{'$E':{'keywords':{'%s':true}}}", longest);
+        check("Email/set", args, n == 255 ? "updated" : "notUpdated.$E.properties",
+              n == 255 ? "{'$E':null}" : "['keywords']");
+        longest[n] = 'x';
+    }
+    check("Email/set",
+          "'update':{'$E':{'keywords':{'Work':true,'WORK':true,'$seen':true,"
+          "'a-._~!#&+,/:;<=>?@[^_`|}':true}}}",
+          "updated", "{'$E':null}");
+    static const char get[] = "'ids':['$E'],'properties':['keywords']";
+    check("Email/get", get, "list.0.keywords",
+          "{'$seen':true,'a-._~!#&+,/:;<=>?@[^_`|}':true,'work':true}");
+    check("Email/query", "'filter':{'hasKeyword':'wORK'}", "ids", "['$E']");
+    check("Email/set",
+          "'update':{'$E':{'keywords/wORK':null,'keywords/$Flagged':true,'keywords/$SEEN':null,"
+          "'keywords/A-._~0!#&+,~1:;<=>?@[^_`|}':null}}",
+          "notUpdated", "null");
+    check("Email/get", get, "list.0.keywords", "{'$flagged':true}");
+    check("Email/set", "'update':{'$E':{'keywords/x':false}}", "notUpdated.$E.properties",
+          "['keywords']");
+    check("Email/set", "'update':{'$E':{'keywords':null}}", "updated", "{'$E':null}");
+    check("Email/get", get, "list.0.keywords", "{}");
+}
+
+static void more_keywords_than_there_may_be_are_too_many(void **)
+{
+    SCOPED(buf_finish) struct buf b = buf_make(ASK_TEXT);
+    keep_box("BOX", "inbox");
+    for (int n = 100; n <= 101; n++) {
+        buf_clear(&b);
+        buf_addf(&b, "'create':{'e':{'mailboxIds':{'$BOX':true},'keywords':{");
+        for (int i = 0; i < n; i++)
+            buf_addf(&b, "%s'k%d':true", i ? "," : "", i);
+        buf_addf(&b, "}}}");
+        if (n == 100)
+            keep("E", "Email/set", buf_cstr(&b), "created.e.id");
+        else
+            check("Email/set", buf_cstr(&b), "notCreated.e.type", "'tooManyKeywords'");
+    }
+    check("Email/set", "'update':{'$E':{'keywords/more':true}}", "notUpdated.$E.type",
+          "'tooManyKeywords'");
+}
+
+/* However it changes, it is somewhere. */
+static void an_email_is_in_a_mailbox_until_it_is_destroyed(void **)
+{
+    static const struct {
+        const char *patch, *error; /* NULL: it is taken */
+    } rows[] = {
+        {"{'mailboxIds':{}}", "'invalidProperties'"},
+        {"{'mailboxIds':null}", "'invalidProperties'"},
+        {"{'mailboxIds/$BOX':null}", "'invalidProperties'"},
+        {"{'mailboxIds/$BOX':false}", "'invalidProperties'"},
+        {"{'mailboxIds':{'$BOX':false}}", "'invalidProperties'"},
+        {"{'mailboxIds':{'$JUNK':1}}", "'invalidProperties'"},
+        {"{'mailboxIds':{'$JUNK':true,'Baaaaaaaaaaaab':true}}", "'invalidProperties'"},
+        {"{'mailboxIds/$BOX':null,'mailboxIds/$JUNK':true}", NULL},
+    };
+    keep_box("BOX", "inbox");
+    keep_box("JUNK", "junk");
+    keep("E", "Email/set", "'create':{'e':{'mailboxIds':{'$BOX':true}}}", "created.e.id");
+    for (size_t i = 0; i < N_OF(rows); i++) {
+        char args[200];
+        snprintf(args, sizeof(args), "'update':{'$E':%s}", rows[i].patch);
+        check("Email/set", args, rows[i].error ? "notUpdated.$E.type" : "updated.$E",
+              rows[i].error ? rows[i].error : "null");
+        check("Email/get", "'ids':['$E'],'properties':['mailboxIds']", "list.0.mailboxIds",
+              rows[i].error ? "{'$BOX':true}" : "{'$JUNK':true}");
+    }
+}
+
+static void what_does_not_change_may_be_named_as_it_is(void **)
+{
+    static const struct {
+        const char *patch, *error; /* NULL: it is taken */
+    } rows[] = {
+        {"{'id':'$E','blobId':'$E','keywords/a':true}", NULL},
+        {"{'receivedAt':'2020-01-01T00:00:00Z','subject':'hello'}", NULL},
+        {"{'from':[{'name':'A','email':'a@x.test'}],'header:X':null,'size':$SIZE}", NULL},
+        {"{'id':'$BOX'}", "['id']"},
+        {"{'threadId':null}", "['threadId']"},
+        {"{'receivedAt':'2020-01-01T00:00:01Z'}", "['receivedAt']"},
+        {"{'subject':'other'}", "['subject']"},
+        {"{'subject':null}", "['subject']"},
+        {"{'from/0/name':'B'}", "['from/0/name']"},
+        {"{'size':1}", "['size']"},
+        {"{'colour':null}", "['colour']"},
+        {"{'header:From:asDate':null}", "['header:From:asDate']"},
+    };
+    keep_box("BOX", "inbox");
+    json_t *a = ask("Email/set", "'create':{'e':{'mailboxIds':{'$BOX':true},'subject':'hello',"
+                                 "'from':[{'name':'A','email':'a@x.test'}],"
+                                 "'receivedAt':'2020-01-01T00:00:00Z'}}");
+    char size[30];
+    snprintf(size, sizeof(size), "%lld",
+             (long long)json_integer_value(kit_at(a, "created.e.size")));
+    keep_text("E", kit_text(a, "created.e.id"));
+    keep_text("SIZE", size);
+    json_decref(a);
+    for (size_t i = 0; i < N_OF(rows); i++) {
+        char args[300];
+        snprintf(args, sizeof(args), "'update':{'$E':%s}", rows[i].patch);
+        check("Email/set", args, rows[i].error ? "notUpdated.$E.properties" : "updated.$E",
+              rows[i].error ? rows[i].error : "null");
+    }
+    check("Email/get", "'ids':['$E'],'properties':['keywords']", "list.0.keywords", "{'a':true}");
+}
+
 /* ---- import ---- */
 
 static void what_an_import_must_have_is_judged_one_by_one(void **)
@@ -281,6 +408,10 @@ int main(void)
         TEST(a_mailbox_goes_with_the_emails_that_are_only_there),
         TEST(only_counts_are_said_to_have_changed_when_it_is_certain),
         TEST(mailboxes_are_sorted_by_name_and_by_order),
+        TEST(keywords_have_letters_that_imap_allows_and_come_in_lower_case),
+        TEST(more_keywords_than_there_may_be_are_too_many),
+        TEST(an_email_is_in_a_mailbox_until_it_is_destroyed),
+        TEST(what_does_not_change_may_be_named_as_it_is),
         TEST(what_an_import_must_have_is_judged_one_by_one),
         TEST(an_import_came_when_its_topmost_received_field_says),
         TEST(the_same_message_imported_twice_is_two_emails),
