@@ -57,21 +57,38 @@ static size_t word_length(struct slice s)
     return n;
 }
 
+/* A backslash and what it takes the meaning from (RFC 8621 section 4.4.1). Both stay in the phrase:
+ * no word has such letters. */
+static bool is_escape(struct slice s)
+{
+    return s.n > 1 && s.p[0] == '\\' && strchr("'\"\\", s.p[1]);
+}
+
+/* Of a phrase between two apostrophes, with them; 0: there is none. An apostrophe alone belongs to
+ * a word, as does one with a letter on its other side. */
+static size_t between_apostrophes(struct slice s)
+{
+    if (s.n < 3 || s.p[0] != '\'')
+        return 0;
+    for (size_t n = 1; n < s.n; n += is_escape(slice_skip(s, n)) ? 2 : 1) {
+        bool is_end = n + 1 == s.n || s.p[n + 1] == '*' || blank(slice_skip(s, n + 1)) > 0;
+        if (s.p[n] == '\'' && n > 1 && is_end)
+            return n + 1;
+    }
+    return 0;
+}
+
 /* The phrase behind an opening quotation mark: to the next one, or to the end. */
 static void take_phrase(struct typed *t, struct item *item, size_t n_quote)
 {
     t->rest = slice_skip(t->rest, n_quote);
     size_t n = 0;
     while (n < t->rest.n && quote(slice_skip(t->rest, n)) == 0)
-        n++;
+        n += is_escape(slice_skip(t->rest, n)) ? 2 : 1;
     item->value = slice_of(t->rest.p, n);
     item->is_open = n == t->rest.n;
     t->rest = slice_skip(t->rest, n);
     t->rest = slice_skip(t->rest, quote(t->rest));
-    if (slice_starts(t->rest, SLICE("*"))) {
-        item->is_prefix = true;
-        t->rest = slice_skip(t->rest, 1);
-    }
 }
 
 static void take_word(struct typed *t, struct item *item)
@@ -83,13 +100,27 @@ static void take_word(struct typed *t, struct item *item)
     t->rest = slice_skip(t->rest, n);
 }
 
+static void take_star(struct typed *t, struct item *item)
+{
+    if (slice_starts(t->rest, SLICE("*"))) {
+        item->is_prefix = true;
+        t->rest = slice_skip(t->rest, 1);
+    }
+}
+
 static void take_value(struct typed *t, struct item *item)
 {
-    size_t n_quote = quote(t->rest);
-    if (n_quote > 0)
+    size_t n_quote = quote(t->rest), n = between_apostrophes(t->rest);
+    if (n_quote > 0) {
         take_phrase(t, item, n_quote);
-    else
+        take_star(t, item);
+    } else if (n > 0) {
+        item->value = slice_of(t->rest.p + 1, n - 2);
+        t->rest = slice_skip(t->rest, n);
+        take_star(t, item);
+    } else {
         take_word(t, item);
+    }
 }
 
 static enum search_name operator_of(struct slice name)

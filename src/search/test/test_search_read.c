@@ -57,6 +57,14 @@ static void words_phrases_and_beginnings(void **state)
          "b",
          "and(any=a any=b)"},
         {"(a) & b!", "and(any=(a) any=b!)"},
+        {"\"say \\\"hi\\\" there\" x", "and(any=say \\\"hi\\\" there any=x)"},
+        {"\"a \\\\\" b", "and(any=a \\\\ any=b)"},
+        {"\"a\\", "and(any=a\\)"},
+        {"'offer of march' x", "and(any=offer of march any=x)"},
+        {"'it\\'s mine'*", "and(any=it\\'s mine~)"},
+        {"'it's mine' x", "and(any=it's mine any=x)"},
+        {"l'ora dell' 'n", "and(any=l'ora any=dell' any='n)"},
+        {"'' x", "and(any=x)"},
     };
     CHECK(rows, &still);
 }
