@@ -56,7 +56,8 @@ void jmap_email_batch_finish(struct jmap_email_batch *b);
 json_t *jmap_email_created(struct jmap_run *r, uint64_t id);
 
 /* ---- jmap_filter_header.c ---- */
-/* The condition `header` ([name] or [name, text]), asked of those emails that `among` matches. */
+/* The condition `header` ([name] or [name, text]), asked of those emails that `among` matches;
+ * NULL: it is only judged. */
 bool jmap_filter_header(struct jmap_run *r, const struct jmap_call *c, const json_t *value,
                         const struct account_filter *among, struct account_filter *ret);
 
@@ -67,5 +68,7 @@ void jmap_filter_one_of(struct account_filter *ret, struct arena *arena, const u
 /* A FilterOperator or FilterCondition; refuses the call itself. NULL filter: all. */
 bool jmap_filter_read(struct jmap_run *r, const struct jmap_call *c, const json_t *json,
                       struct account_filter *ret, bool *ret_has_text);
+/* The same, but nothing is looked up. */
+bool jmap_filter_judge(struct jmap_run *r, const struct jmap_call *c, const json_t *json);
 
 #endif

@@ -230,10 +230,14 @@ static bool take_snippet(void *arg, uint64_t message, const struct record_fields
 static size_t split_ids(struct jmap_run *r, const json_t *ids, uint64_t *ret, json_t *not_found)
 {
     const json_t *one;
+    json_t *seen = json_object();
     size_t i, n = 0;
     json_array_foreach(ids, i, one)
     {
         uint64_t id = 0;
+        if (json_object_get(seen, json_string_value(one)))
+            continue;
+        json_object_set_new(seen, json_string_value(one), json_true());
         const struct account_email *e =
             jmap_id_parse('M', json_string_value(one), &id) ? account_email(r->account, id) : NULL;
         if (e && !e->is_gone)
@@ -241,21 +245,31 @@ static size_t split_ids(struct jmap_run *r, const json_t *ids, uint64_t *ret, js
         else
             json_array_append(not_found, (json_t *)(uintptr_t)one);
     }
+    json_decref(seen);
     return n;
+}
+
+static bool judge_snippets(struct jmap_run *r, const struct jmap_call *c, const json_t *ids)
+{
+    static const char *const names[] = {"accountId", "filter", "emailIds", NULL};
+    const json_t *one;
+    size_t i;
+    bool is_list = json_is_array(ids);
+    if (!jmap_arg_account(r, c) || !jmap_arg_names(r, c, names))
+        return false;
+    json_array_foreach(ids, i, one) is_list &= json_is_string(one);
+    if (is_list)
+        return jmap_are_few_to_get(r, c, json_array_size(ids)) &&
+               jmap_filter_judge(r, c, json_object_get(c->args, "filter"));
+    jmap_refuse(r, c, "invalidArguments", "`emailIds` is a list of ids");
+    return false;
 }
 
 void jmap_snippet_get(struct jmap_run *r, const struct jmap_call *c)
 {
-    static const char *const names[] = {"accountId", "filter", "emailIds", NULL};
     const json_t *ids = json_object_get(c->args, "emailIds");
     struct errinfo ei;
-    if (!jmap_arg_account(r, c) || !jmap_arg_names(r, c, names))
-        return;
-    if (!json_is_array(ids)) {
-        jmap_refuse(r, c, "invalidArguments", "`emailIds` is a list of ids");
-        return;
-    }
-    if (!jmap_are_few_to_get(r, c, json_array_size(ids)))
+    if (!judge_snippets(r, c, ids))
         return;
     struct snipping s = {.r = r, .tree = mem_new(sizeof(*s.tree)), .list = json_array()};
     uint64_t *wanted = ARENA_ARRAY(r->arena, uint64_t, json_array_size(ids) + 1);

@@ -17,6 +17,7 @@ struct reading {
     const struct jmap_call *call;
     unsigned n;
     bool *has_text;
+    bool is_only_judged; /* nothing is looked up */
 };
 
 static bool bad(struct reading *x, const char *key, const char *why)
@@ -220,6 +221,12 @@ static bool find_tree(struct reading *x, const struct search_tree *tree, struct 
     uint64_t *hits = NULL;
     size_t n = 0;
     enum search_cover cover;
+    if (tree->is_cut) { /* it would find more than was asked for */
+        jmap_refuse(x->r, x->call, "unsupportedFilter", "too many words, or too deep");
+        return false;
+    }
+    if (x->is_only_judged)
+        return true;
     struct judging *j = mem_new(sizeof(*j));
     jmap_scratch_begin(x->r); /* of all that is found on the way only the last list stays */
     *j = (struct judging){.x = x, .tree = tree};
@@ -364,7 +371,8 @@ static bool read_condition(struct reading *x, const json_t *json, struct account
     value = json_object_get(o, "header");
     if (value) {
         const struct account_filter others = {.test = ACCOUNT_AND, .parts = parts, .n_parts = n};
-        if (!jmap_filter_header(x->r, x->call, value, &others, &parts[n++]))
+        if (!jmap_filter_header(x->r, x->call, value, x->is_only_judged ? NULL : &others,
+                                &parts[n++]))
             return false;
     }
     *ret = n == 1 ? parts[0]
@@ -401,6 +409,14 @@ static bool read_any(struct reading *x, const json_t *json, unsigned depth,
         return bad(x, "conditions", "are no objects");
     return json_object_get(json, "operator") ? read_operator(x, json, depth, ret)
                                              : read_condition(x, json, ret);
+}
+
+bool jmap_filter_judge(struct jmap_run *r, const struct jmap_call *c, const json_t *json)
+{
+    struct account_filter filter = {.test = ACCOUNT_ALL};
+    bool has_text;
+    struct reading x = {.r = r, .call = c, .has_text = &has_text, .is_only_judged = true};
+    return !json || json_is_null(json) || read_any(&x, json, 0, &filter);
 }
 
 bool jmap_filter_read(struct jmap_run *r, const struct jmap_call *c, const json_t *json,

@@ -102,7 +102,7 @@ bool jmap_filter_header(struct jmap_run *r, const struct jmap_call *c, const jso
     bool is_good = name && (n == 1 || (n == 2 && a.part));
     jmap_scratch_begin(r);
     is_good = is_good && parse_want(&a, name);
-    enum err err = is_good ? judge_all(&a, among, ret, &ei) : ERR_OK;
+    enum err err = is_good && among ? judge_all(&a, among, ret, &ei) : ERR_OK;
     jmap_scratch_end(r);
     if (!is_good)
         jmap_refuse(r, c, "invalidArguments", "the filter's `header` is [name] or [name, text]");
