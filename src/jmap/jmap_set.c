@@ -91,39 +91,97 @@ static json_t *why_no_creation_id(const char *id)
     return n && n <= 255 ? NULL : jmap_set_error("invalidProperties", NULL, "no creation id");
 }
 
+static bool is_looked_at(const struct jmap_set *s, const char *key)
+{
+    return json_object_get(s->created, key) || json_object_get(s->not_created, key);
+}
+
+/* It refers to one that is still to be created in this call. */
+static bool must_wait(const struct jmap_set *s, json_t *object)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value)
+    {
+        const char *text = json_string_value(value);
+        if (text && text[0] == '#' && json_object_get(s->create, text + 1) &&
+            !is_looked_at(s, text + 1))
+            return true;
+    }
+    return false;
+}
+
+static void create_one(struct jmap_set *s, const struct jmap_setter *setter, const char *key,
+                       json_t *object)
+{
+    uint64_t id = 0;
+    json_t *set = NULL, *error = why_no_creation_id(key);
+    if (!error && jmap_is_late(s->r))
+        error = jmap_set_late(s->r);
+    begin_one(s, setter);
+    if (!error)
+        error = setter->create(s, object, &id, &set);
+    end_one(s, setter);
+    if (error) {
+        json_object_set_new(s->not_created, key, error);
+        json_decref(set);
+        return;
+    }
+    set = set ? set : json_object();
+    json_object_set_new(set, "id", jmap_type_id(setter->type, id));
+    if (!setter->flush)
+        json_object_set(s->r->created, key, json_object_get(set, "id"));
+    json_object_set_new(s->created, key, set);
+}
+
+/* RFC 8620 5.3: what is referred to is created before those that refer to it, whatever the order in
+ * which they were written; those that refer to each other in a circle come last, and fail. */
 static void create_all(struct jmap_set *s, const struct jmap_setter *setter)
 {
     const char *key;
     json_t *object;
+    size_t n_before;
+    do {
+        n_before = json_object_size(s->created) + json_object_size(s->not_created);
+        json_object_foreach(s->create, key, object)
+        {
+            if (!is_looked_at(s, key) && !must_wait(s, object))
+                create_one(s, setter, key, object);
+        }
+    } while (json_object_size(s->created) + json_object_size(s->not_created) > n_before);
     json_object_foreach(s->create, key, object)
     {
-        uint64_t id = 0;
-        json_t *set = NULL, *error = why_no_creation_id(key);
-        if (!error && jmap_is_late(s->r))
-            error = jmap_set_late(s->r);
-        begin_one(s, setter);
-        if (!error)
-            error = setter->create(s, object, &id, &set);
-        end_one(s, setter);
-        if (error) {
-            json_object_set_new(s->not_created, key, error);
-            json_decref(set);
-            continue;
-        }
-        set = set ? set : json_object();
-        json_object_set_new(set, "id", jmap_type_id(setter->type, id));
-        json_object_set(s->r->created, key, json_object_get(set, "id"));
-        json_object_set_new(s->created, key, set);
+        if (!is_looked_at(s, key))
+            create_one(s, setter, key, object);
     }
 }
 
+/* What was written may be referred to from now on. */
+static void publish_created(struct jmap_set *s)
+{
+    const char *key;
+    json_t *set;
+    json_object_foreach(s->created, key, set)
+        json_object_set(s->r->created, key, json_object_get(set, "id"));
+}
+
 /* RFC 8620 5.3: what is destroyed in the same call is not updated. */
-static bool will_be_destroyed(const struct jmap_set *s, const char *id)
+static bool will_be_destroyed(const struct jmap_set *s, const struct jmap_type *t, uint64_t id)
 {
     const json_t *one;
     size_t i;
-    json_array_foreach(s->destroy, i, one) if (strcmp(json_string_value(one), id) == 0) return true;
+    json_array_foreach(s->destroy, i, one)
+    {
+        if (jmap_type_id_or_created(s->r, t, json_string_value(one)) == id)
+            return true;
+    }
     return false;
+}
+
+/* By which name the answer speaks of it: its id, also where it was asked for by a creation id. */
+static json_t *name_of(const struct jmap_type *t, uint64_t id, const char *asked)
+{
+    return id ? jmap_type_id(t, id) : json_string(asked);
 }
 
 static void update_all(struct jmap_set *s, const struct jmap_setter *setter)
@@ -135,9 +193,10 @@ static void update_all(struct jmap_set *s, const struct jmap_setter *setter)
         json_t *set = NULL, *error = NULL;
         uint64_t id = jmap_type_id_or_created(s->r, setter->type, key);
         begin_one(s, setter);
+        json_t *name = name_of(setter->type, id, key);
         if (!id)
             error = jmap_set_error("notFound", NULL, "there is none with this id");
-        else if (will_be_destroyed(s, key))
+        else if (will_be_destroyed(s, setter->type, id))
             error = jmap_set_error("willDestroy", NULL, "this call destroys it as well");
         else if (jmap_is_late(s->r))
             error = jmap_set_late(s->r);
@@ -145,10 +204,12 @@ static void update_all(struct jmap_set *s, const struct jmap_setter *setter)
             error = setter->update(s, id, patch, &set);
         end_one(s, setter);
         if (error)
-            json_object_set_new(s->not_updated, key, error);
+            json_object_set_new(s->not_updated, json_string_value(name), error);
         else
-            json_object_set_new(s->updated, key, set ? json_incref(set) : json_null());
+            json_object_set_new(s->updated, json_string_value(name),
+                                set ? json_incref(set) : json_null());
         json_decref(set);
+        json_decref(name);
     }
 }
 
@@ -159,18 +220,20 @@ static void destroy_all(struct jmap_set *s, const struct jmap_setter *setter)
     json_array_foreach(s->destroy, i, one)
     {
         uint64_t id = jmap_type_id_or_created(s->r, setter->type, json_string_value(one));
-        if (json_object_get(seen, json_string_value(one)))
-            continue;
-        json_object_set_new(seen, json_string_value(one), json_true());
+        json_t *name = name_of(setter->type, id, json_string_value(one)), *error = NULL;
+        bool is_new = !json_object_get(seen, json_string_value(name));
+        json_object_set_new(seen, json_string_value(name), json_true());
         begin_one(s, setter);
-        json_t *error = jmap_is_late(s->r) ? jmap_set_late(s->r)
-                        : id               ? setter->destroy(s, id)
-                             : jmap_set_error("notFound", NULL, "there is none with this id");
+        if (is_new)
+            error = jmap_is_late(s->r) ? jmap_set_late(s->r)
+                    : id               ? setter->destroy(s, id)
+                         : jmap_set_error("notFound", NULL, "there is none with this id");
         end_one(s, setter);
         if (error)
-            json_object_set_new(s->not_destroyed, json_string_value(one), error);
-        else
-            json_array_append(s->destroyed, one);
+            json_object_set_new(s->not_destroyed, json_string_value(name), error);
+        else if (is_new)
+            json_array_append(s->destroyed, name);
+        json_decref(name);
     }
     json_decref(seen);
 }
@@ -212,6 +275,7 @@ bool jmap_set_run(struct jmap_run *r, const struct jmap_call *c, const struct jm
     s.arg = setter->arg;
     create_all(&s, setter);
     flush(&s, setter, s.created, s.not_created);
+    publish_created(&s);
     update_all(&s, setter);
     flush(&s, setter, s.updated, s.not_updated);
     destroy_all(&s, setter);
