@@ -5,14 +5,17 @@
 
 enum { POINTER_MAX = 500, STEPS_MAX = 20, RESULT_MAX = 100000 };
 
-/* The last answer of that name to that call. */
+/* The first answer to that call, if it has that name. */
 static json_t *answer_of(const struct jmap_run *r, const char *call, const char *name)
 {
-    for (size_t i = json_array_size(r->answers); i-- > 0;) {
-        json_t *a = json_array_get(r->answers, i);
-        if (strcmp(json_string_value(json_array_get(a, 2)), call) == 0 &&
-            strcmp(json_string_value(json_array_get(a, 0)), name) == 0)
-            return json_array_get(a, 1);
+    json_t *one;
+    size_t i;
+    json_array_foreach(r->answers, i, one)
+    {
+        if (strcmp(json_string_value(json_array_get(one, 2)), call) != 0)
+            continue;
+        bool is_it = strcmp(json_string_value(json_array_get(one, 0)), name) == 0;
+        return is_it ? json_array_get(one, 1) : NULL;
     }
     return NULL;
 }

@@ -137,11 +137,23 @@ static void results_of_earlier_calls_can_be_referred_to(void **state)
         kit_ask_as(k, &k->anna,
                    "{" USING ",'methodCalls':[['Core/echo',{'a':1},'0'],['Core/echo',{'a':2,"
                    "'#a':{'resultOf':'0','name':'Core/echo','path':'/a'}},'1'],"
-                   "['Core/echo',{'#b':{'resultOf':'9','name':'Core/echo','path':'/a'}},'2'"
-                   "]]}",
+                   "['Core/echo',{'#b':{'resultOf':'9','name':'Core/echo','path':'/a'}},'2'],"
+                   "['Core/echo',{'a':7},'0'],"
+                   "['Core/echo',{'#b':{'resultOf':'0','name':'Core/echo','path':'/a'}},'3'],"
+                   "['Core/echo',{'#b':{'resultOf':'0','name':'Email/get','path':'/a'}},'4'],"
+                   "['Core/echo',{'#b':{'resultOf':'1','name':'Core/echo','path':'/type'}},'5'],"
+                   "['Core/echo',{'#b':{'resultOf':'1','name':'error','path':'/type'}},'6'],"
+                   "['Core/echo',{'#b':{'resultOf':'7','name':'Core/echo','path':''}},'7'],"
+                   "['Core/echo',{'#b':5},'8']]}",
                    NULL);
-    assert_text(a, "methodResponses.1.1.type", "invalidArguments");
+    assert_text(a, "methodResponses.1.1.type", "invalidArguments"); /* both `a` and `#a` */
     assert_text(a, "methodResponses.2.1.type", "invalidResultReference");
+    assert_number(a, "methodResponses.4.1.b", 1); /* the first of the two with this id */
+    assert_text(a, "methodResponses.5.1.type", "invalidResultReference");
+    assert_text(a, "methodResponses.6.1.type", "invalidResultReference");
+    assert_text(a, "methodResponses.7.1.b", "invalidArguments");
+    assert_text(a, "methodResponses.8.1.type", "invalidResultReference"); /* to itself */
+    assert_text(a, "methodResponses.9.1.type", "invalidArguments");
     json_decref(a);
 }
 
