@@ -170,13 +170,6 @@ static enum err make_from_bytes(struct getting *g, size_t at, struct errinfo *ei
     return err;
 }
 
-enum err jmap_email_make(struct jmap_run *r, uint64_t message, const struct email_want *want,
-                         json_t **ret, struct errinfo *ei)
-{
-    struct getting g = {.reading = {.r = r, .want = *want}, .ids = &message, .objects = ret};
-    return make_from_bytes(&g, 0, ei);
-}
-
 static enum err make_all(struct getting *g, struct errinfo *ei)
 {
     struct jmap_run *r = g->reading.r;
@@ -189,6 +182,19 @@ static enum err make_all(struct getting *g, struct errinfo *ei)
         if (!g->objects[i])
             err = make_from_bytes(g, i, ei);
     }
+    return err;
+}
+
+enum err jmap_email_object(struct jmap_run *r, uint64_t id, const json_t *want, json_t **ret,
+                           struct errinfo *ei)
+{
+    json_t *object = NULL;
+    struct getting g = {.reading.r = r, .ids = &id, .n = 1, .objects = &object};
+    enum err err = email_want_parse(want, EMAIL_CALL_GET, r->arena, &g.reading.want, ei);
+    if (err == ERR_OK)
+        err = make_all(&g, ei);
+    if (err == ERR_OK)
+        *ret = object;
     return err;
 }
 

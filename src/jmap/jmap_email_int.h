@@ -21,9 +21,11 @@ struct jmap_email_reading {
  * together is larger than an answer may be. */
 enum err jmap_email_render(struct jmap_email_reading *g, struct slice bytes, const char *blob,
                            json_t *object, struct errinfo *ei);
-/* One email that is there, as Email/get shows it; the caller's. */
-enum err jmap_email_make(struct jmap_run *r, uint64_t message, const struct email_want *want,
-                         json_t **ret, struct errinfo *ei);
+
+/* An email that is there. `want`: `properties` and the like, as Email/get takes them. ERR_INVALID:
+ * one of them is none. */
+enum err jmap_email_object(struct jmap_run *r, uint64_t id, const json_t *want, json_t **ret,
+                           struct errinfo *ei);
 
 /* ---- jmap_email_change.c: emails as records ---- */
 /* Of places, as many as an email may be in and as many that it has left. */

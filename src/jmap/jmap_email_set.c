@@ -140,54 +140,55 @@ static json_t *create(struct jmap_set *s, json_t *object, uint64_t *ret_id, json
     return error;
 }
 
-static bool may_change(const char *path)
+/* What of an email a patch is about, as it is now: always its mailboxes and keywords; whatever else
+ * the patch names may be there as long as it stays as it is (RFC 8620 section 5.3). */
+static json_t *as_it_is(struct jmap_run *r, const struct account_email *e, const json_t *patch,
+                        json_t **ret)
 {
-    struct slice rest, first = slice_cut(slice_str(path), '/', &rest);
-    return slice_eq(first, SLICE("mailboxIds")) || slice_eq(first, SLICE("keywords"));
-}
-
-static json_t *fixed(const char *path)
-{
-    return jmap_set_error("invalidProperties", path, "this does not change in an email");
-}
-
-/* All others may be named if they are as they are (RFC 8620 section 5.3). NULL, or a SetError. */
-static json_t *judge_fixed(struct jmap_set *s, uint64_t id, const json_t *patch)
-{
-    struct email_property property;
-    struct email_want want;
     struct errinfo ei;
     const char *path;
-    json_t *value, *now = NULL, *names = json_array(), *p = (json_t *)(uintptr_t)patch;
-    json_t *error = NULL;
+    json_t *value, *others = json_array(), *error = NULL, *p = (json_t *)(uintptr_t)patch;
+    *ret = json_object();
     json_object_foreach(p, path, value)
     {
-        if (may_change(path))
-            continue;
-        json_array_append_new(names, json_string(path));
-        if (!error && !email_property_parse(slice_str(path), false, &property))
-            error = fixed(path);
+        struct slice rest, first = slice_cut(slice_str(path), '/', &rest);
+        if (!slice_eq(first, SLICE("mailboxIds")) && !slice_eq(first, SLICE("keywords")))
+            json_array_append_new(others, json_stringn(first.p, first.n));
     }
-    json_t *args = json_pack("{s:o}", "properties", names);
-    enum err err = error || json_array_size(names) == 0
-                       ? ERR_GONE
-                       : email_want_parse(args, EMAIL_CALL_GET, s->r->arena, &want, &ei);
-    if (err == ERR_OK)
-        err = jmap_email_make(s->r, id, &want, &now, &ei);
-    if (err != ERR_OK && err != ERR_GONE)
+    enum err err = ERR_OK;
+    if (json_array_size(others) > 0) {
+        json_decref(*ret);
+        *ret = NULL;
+        json_t *want = json_pack("{s:O}", "properties", others);
+        err = jmap_email_object(r, e->message, want, ret, &ei);
+        json_decref(want);
+    }
+    if (err == ERR_INVALID)
+        error = jmap_set_error("invalidProperties", json_string_value(json_array_get(others, 0)),
+                               "%s", ei.text);
+    else if (err != ERR_OK)
         error = jmap_set_err(err, &ei);
-    json_object_foreach(p, path, value)
-    {
-        if (!error && now && !may_change(path) && !json_equal(json_object_get(now, path), value))
-            error = fixed(path);
-    }
-    json_decref(now);
-    json_decref(args);
+    json_decref(others);
+    json_object_set_new(*ret, "mailboxIds", jmap_email_mailboxes(e));
+    json_object_set_new(*ret, "keywords", jmap_email_keywords(e));
     return error;
 }
 
-/* Keywords are the same in either case (RFC 8621 section 4.1.1): what may change, with theirs in
- * lower case. */
+static json_t *judge_unchanged(json_t *now, const json_t *then)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(now, key, value)
+    {
+        bool may_change = strcmp(key, "mailboxIds") == 0 || strcmp(key, "keywords") == 0;
+        if (!may_change && !json_equal(value, json_object_get(then, key)))
+            return jmap_set_error("invalidProperties", key, "an email's content does not change");
+    }
+    return NULL;
+}
+
+/* Keywords are the same in either case (RFC 8621 section 4.1.1): the patch with theirs in lower
+ * case. */
 static json_t *lowered(struct jmap_run *r, const json_t *patch)
 {
     const char *path;
@@ -197,10 +198,31 @@ static json_t *lowered(struct jmap_run *r, const json_t *patch)
         char *copy = arena_cstr(r->arena, slice_str(path));
         for (char *c = copy; slice_starts(slice_str(path), SLICE("keywords/")) && *c; c++)
             *c = ascii_lower(*c);
-        if (may_change(path))
-            json_object_set(all, copy, value);
+        json_object_set(all, copy, value);
     }
     return all;
+}
+
+static json_t *patch_record(struct jmap_run *r, const struct account_email *e, const json_t *patch,
+                            struct record_email *ret)
+{
+    json_t *now = NULL, *error = as_it_is(r, e, patch, &now);
+    json_t *then = json_deep_copy(now), *none = json_object(), *changes = lowered(r, patch);
+    if (!error)
+        error = jmap_patch(then, changes);
+    if (!error)
+        error = judge_unchanged(now, then);
+    jmap_email_record(r, e, ret);
+    const json_t *keywords = or_none(then, "keywords");
+    if (!error)
+        error = jmap_email_set_mailboxes(r, ret, json_object_get(then, "mailboxIds"));
+    if (!error)
+        error = jmap_email_set_keywords(r, ret, keywords ? keywords : none);
+    json_decref(changes);
+    json_decref(none);
+    json_decref(then);
+    json_decref(now);
+    return error;
 }
 
 static json_t *update(struct jmap_set *s, uint64_t id, json_t *patch, json_t **)
@@ -210,23 +232,7 @@ static json_t *update(struct jmap_set *s, uint64_t id, json_t *patch, json_t **)
     const struct account_email *e = account_email(s->r->account, id);
     if (!e || e->is_gone)
         return jmap_set_error("notFound", NULL, "there is no such email");
-    json_t *error = judge_fixed(s, id, patch);
-    if (error)
-        return error;
-    json_t *now = json_pack("{s:o, s:o}", "mailboxIds", jmap_email_mailboxes(e), "keywords",
-                            jmap_email_keywords(e));
-    json_t *changes = lowered(s->r, patch);
-    error = jmap_patch(now, changes);
-    json_decref(changes);
-    jmap_email_record(s->r, e, &record);
-    const json_t *keywords = or_none(now, "keywords");
-    json_t *none = json_object();
-    if (!error)
-        error = jmap_email_set_mailboxes(s->r, &record, json_object_get(now, "mailboxIds"));
-    if (!error)
-        error = jmap_email_set_keywords(s->r, &record, keywords ? keywords : none);
-    json_decref(none);
-    json_decref(now);
+    json_t *error = patch_record(s->r, e, patch, &record);
     if (!error)
         *jmap_email_batch_change(&x->batch) = record;
     return error;
@@ -266,6 +272,46 @@ static void drop_bodies(struct setting *x)
         drop_last(x);
 }
 
+static bool has_blob(const json_t *part, unsigned depth)
+{
+    const json_t *one;
+    size_t i;
+    if (json_is_string(json_object_get(part, "blobId")))
+        return true;
+    json_array_foreach(json_object_get(part, "subParts"), i, one)
+    {
+        if (depth < JMAP_DEPTH_MAX && has_blob(one, depth + 1))
+            return true;
+    }
+    return false;
+}
+
+/* The parts of a new message have ids of their own in place of those of the blobs that they were
+ * made of: whoever created it is told (RFC 8620 section 6). */
+static void tell_blobs(struct jmap_run *r, uint64_t id, const json_t *object, json_t *created)
+{
+    static const char *const lists[] = {"attachments", "textBody", "htmlBody"};
+    struct errinfo ei;
+    const json_t *one;
+    json_t *changed = json_array(), *now = NULL;
+    size_t i, k;
+    if (has_blob(json_object_get(object, "bodyStructure"), 0))
+        json_array_append_new(changed, json_string("bodyStructure"));
+    for (k = 0; k < sizeof(lists) / sizeof(lists[0]); k++) {
+        bool is = false;
+        json_array_foreach(json_object_get(object, lists[k]), i, one) is |= has_blob(one, 0);
+        if (is)
+            json_array_append_new(changed, json_string(lists[k]));
+    }
+    json_t *want =
+        json_pack("{s:o, s:[s, s, s, s, s, s, s]}", "properties", changed, "bodyProperties",
+                  "partId", "blobId", "size", "type", "name", "cid", "subParts");
+    if (json_array_size(changed) && jmap_email_object(r, id, want, &now, &ei) == ERR_OK)
+        json_object_update(created, now);
+    json_decref(now);
+    json_decref(want);
+}
+
 /* Of the kind that was looked at last: all of it is in one batch. */
 static void write_all(struct jmap_set *s, json_t *done, json_t *not_done)
 {
@@ -287,6 +333,7 @@ static void write_all(struct jmap_set *s, json_t *done, json_t *not_done)
             json_t *all = jmap_email_created(s->r, id);
             json_object_update(value, all);
             json_decref(all);
+            tell_blobs(s->r, id, json_object_get(s->create, key), value);
         }
     }
 }

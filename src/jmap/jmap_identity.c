@@ -269,7 +269,7 @@ static json_t *update(struct jmap_set *s, uint64_t id, json_t *patch, json_t **)
     if (!jmap_identity_read(s->r, id, &w.i))
         return jmap_set_error("notFound", NULL, "there is no such identity");
     json_t *now = make(s->r, id);
-    json_t *then = json_copy(now);
+    json_t *then = json_deep_copy(now);
     w.error = jmap_patch(then, patch);
     if (!w.error)
         take_all(&w, then, now);

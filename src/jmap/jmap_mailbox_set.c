@@ -250,7 +250,7 @@ static json_t *update(struct jmap_set *s, uint64_t id, json_t *patch, json_t **r
     struct wanted w = {.s = s};
     as_it_is(m, r->who, &w.m);
     json_t *now = jmap_mailbox_make(r, id);
-    json_t *then = json_copy(now);
+    json_t *then = json_deep_copy(now);
     w.error = jmap_patch(then, patch);
     if (!w.error)
         take_all(&w, then, now);

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+enum { PATH_LOOKED_AT = 1000 }; /* bytes */
+
 static const char *const set_args[] = {"accountId", "ifInState", "create",
                                        "update",    "destroy",   NULL};
 
@@ -359,16 +361,16 @@ static json_t *place_of(json_t *object, const char *path, char ret[256])
     }
 }
 
-/* No path may be the beginning of another one's. */
+/* No path may be the beginning of another one's. Nothing lies deeper than what is looked at. */
 static const char *overlapping(const json_t *patch)
 {
-    const char *one, *other;
-    json_t *a, *b, *p = (json_t *)(uintptr_t)patch;
-    json_object_foreach(p, one, a)
+    const char *path;
+    json_t *value, *p = (json_t *)(uintptr_t)patch;
+    json_object_foreach(p, path, value)
     {
-        size_t n = strlen(one);
-        json_object_foreach(p, other,
-                            b) if (strncmp(one, other, n) == 0 && other[n] == '/') return one;
+        for (size_t i = 0; path[i] && i < PATH_LOOKED_AT; i++)
+            if (path[i] == '/' && json_object_getn(patch, path, i))
+                return path;
     }
     return NULL;
 }
@@ -379,7 +381,7 @@ json_t *jmap_patch(json_t *object, const json_t *patch)
     json_t *value, *p = (json_t *)(uintptr_t)patch;
     char name[256];
     if (path)
-        return bad_patch(path, "is patched as a whole and in part");
+        return bad_patch(path, "is patched, and what it is in as well");
     json_object_foreach(p, path, value)
     {
         json_t *in = place_of(object, path, name);

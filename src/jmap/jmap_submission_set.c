@@ -204,7 +204,7 @@ static json_t *update(struct jmap_set *set, uint64_t id, json_t *patch, json_t *
     if (!jmap_submission_read(r, id, &s))
         return jmap_set_error("notFound", NULL, "there is no such submission");
     json_t *now = jmap_submission_make(r, id);
-    json_t *then = json_copy(now);
+    json_t *then = json_deep_copy(now);
     json_t *error = jmap_patch(then, patch);
     json_object_foreach(then, key, value) if (strcmp(key, "undoStatus") != 0 &&
                                               !json_equal(json_object_get(now, key), value)) wrong =

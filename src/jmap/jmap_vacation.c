@@ -145,7 +145,7 @@ static json_t *update(struct jmap_set *s, uint64_t id, json_t *patch, json_t **)
     struct wanted w = {.r = s->r};
     read_item(s->r, &w.v);
     json_t *now = make(s->r, id);
-    json_t *then = json_copy(now);
+    json_t *then = json_deep_copy(now);
     w.error = jmap_patch(then, patch);
     const char *key =
         w.error ? NULL

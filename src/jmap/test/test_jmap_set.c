@@ -127,6 +127,151 @@ static void one_that_is_refused_does_not_stop_the_others(void **)
     json_decref(a);
 }
 
+/* A draft of these further properties; its answer in "0.1.created.d", the array the caller's. */
+static json_t *draft(const char *more)
+{
+    SCOPED(buf_finish) struct buf b = buf_make(10000);
+    json_t *a = ask("[['Mailbox/query',{@@,'filter':{'role':'drafts'}},'0']]");
+    buf_addf(&b,
+             "[['Email/set',{@@,'create':{'d':{'mailboxIds':{'%s':true},'subject':'Ciao',"
+             "'from':[{'name':'Anna','email':'anna@example.test'}]%s}}},'0']]",
+             kit_text(a, "0.1.ids.0"), more);
+    json_decref(a);
+    a = ask(buf_cstr(&b));
+    assert_int_equal(kit_text(a, "0.1.created.d.id")[0], 'M');
+    return a;
+}
+
+static const json_t *patched(json_t **answer, const char *type, const char *id, const char *patch)
+{
+    char calls[3000];
+    json_decref(*answer);
+    snprintf(calls, sizeof(calls), "[['%s/set',{@@,'update':{'%s':%s}},'0']]", type, id, patch);
+    *answer = ask(calls);
+    const json_t *refused = kit_at(*answer, "0.1.notUpdated");
+    return json_object_iter_value(json_object_iter((json_t *)(uintptr_t)refused));
+}
+
+static void patches_are_refused_where_the_standard_forbids_them(void **)
+{
+    static const struct {
+        const char *type, *patch, *error; /* NULL: none */
+    } rows[] = {
+        /* inside an array */
+        {"Email", "{'from/0/name':'Luca'}", "invalidPatch"},
+        {"Email", "{'from/0/name':'Luca','from/0/email':'x@y.test'}", "invalidPatch"},
+        {"Identity", "{'replyTo/0/name':'Luca'}", "invalidPatch"},
+        {"Identity", "{'replyTo/0':{'email':'x@y.test'}}", "invalidPatch"},
+        /* through what is not there, or is no object */
+        {"Email", "{'keywords/$seen/x':true}", "invalidPatch"},
+        {"Mailbox", "{'parentId/x':true}", "invalidPatch"},
+        {"Mailbox", "{'nothing/x':true}", "invalidPatch"},
+        {"Mailbox", "{'name~2':true}", "invalidPatch"},
+        {"VacationResponse", "{'fromDate/x':true}", "invalidPatch"},
+        /* one path begins another */
+        {"Email", "{'keywords/a':true,'keywords':{}}", "invalidPatch"},
+        {"Mailbox", "{'myRights':{},'myRights/mayRename':true}", "invalidPatch"},
+        /* the server's own, as it is and otherwise */
+        {"Email", "{'id':'ID','size':'SIZE','subject':'Ciao','keywords/a':true}", NULL},
+        {"Email", "{'from':[{'name':'Anna','email':'anna@example.test'}]}", NULL},
+        {"Email", "{'id':'Mother'}", "invalidProperties"},
+        {"Email", "{'size':7}", "invalidProperties"},
+        {"Email", "{'subject':null}", "invalidProperties"},
+        {"Email", "{'colour':'red'}", "invalidProperties"},
+        {"Mailbox", "{'totalEmails':0,'sortOrder':3}", NULL},
+        {"Mailbox", "{'totalEmails':9}", "invalidProperties"},
+        {"Mailbox", "{'myRights/mayRename':false}", "invalidProperties"},
+        {"Identity", "{'mayDelete':false,'name':'A'}", NULL},
+        {"Identity", "{'mayDelete':true}", "invalidProperties"},
+        {"Identity", "{'email':'anna@example.test'}", NULL},
+        {"Identity", "{'email':'other@example.test'}", "invalidProperties"}, /* immutable */
+        {"VacationResponse", "{'id':'singleton','subject':'away'}", NULL},
+        {"VacationResponse", "{'id':'other'}", "invalidProperties"},
+    };
+    json_t *a = draft("");
+    char id[4][60], size[20], patch[1000];
+    snprintf(id[0], 60, "%s", kit_text(a, "0.1.created.d.id"));
+    snprintf(size, sizeof(size), "%lld",
+             (long long)json_integer_value(kit_at(a, "0.1.created.d.size")));
+    json_decref(a);
+    a = ask("[['Mailbox/set',{@@,'create':{'m':{'name':'m'}}},'0'],['Identity/get',{@@},'1']]");
+    snprintf(id[1], 60, "%s", kit_text(a, "0.1.created.m.id"));
+    snprintf(id[2], 60, "%s", kit_text(a, "1.1.list.0.id"));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char kind = rows[i].type[0];
+        size_t n = 0;
+        for (const char *p = rows[i].patch; *p; p++) {
+            bool is_id = strncmp(p, "ID'", 3) == 0, is_size = strncmp(p, "'SIZE'", 6) == 0;
+            n += (size_t)snprintf(patch + n, sizeof(patch) - n, "%s%.*s",
+                                  is_id     ? id[0]
+                                  : is_size ? size
+                                            : "",
+                                  !is_id && !is_size, p);
+            p += is_id ? 1 : is_size ? 5 : 0;
+        }
+        const json_t *refused = patched(&a, rows[i].type,
+                                        kind == 'E'   ? id[0]
+                                        : kind == 'M' ? id[1]
+                                        : kind == 'I' ? id[2]
+                                                      : "singleton",
+                                        patch);
+        if (strcmp(kit_text(refused, "type"), rows[i].error ? rows[i].error : "(nothing)") != 0)
+            fail_msg("%s %s: %s", rows[i].type, patch, kit_text(refused, "type"));
+    }
+    json_decref(a);
+}
+
+static void half_of_a_patch_is_not_applied(void **)
+{
+    char calls[400];
+    json_t *a = ask("[['Mailbox/set',{@@,'create':{'m':{'name':'m'}}},'0']]");
+    char id[60];
+    snprintf(id, sizeof(id), "%s", kit_text(a, "0.1.created.m.id"));
+    assert_text(patched(&a, "Mailbox", id, "{'sortOrder':7,'isSubscribed':'x'}"), "type",
+                "invalidProperties");
+    snprintf(calls, sizeof(calls), "[['Mailbox/get',{@@,'ids':['%s']},'0']]", id);
+    json_decref(a);
+    a = ask(calls);
+    assert_number(a, "0.1.list.0.sortOrder", 0);
+    json_decref(a);
+}
+
+/* A part of a message has an id of its own, not that of the blob that it was made of. */
+static void new_ids_of_blobs_are_told(void **)
+{
+    char more[600], calls[300];
+    json_t *a = ask("[['Email/query',{@@},'0']]");
+    buf_clear(&kit.out);
+    assert_int_equal(jmap_upload(kit.jmap, kit.reader, &kit.anna, slice_str(kit_account(&kit.anna)),
+                                 SLICE("image/png"), SLICE("no picture"), &kit.out),
+                     201);
+    json_decref(a);
+    json_t *upload = json_loadb(kit.out.p, kit.out.n, 0, NULL);
+    snprintf(more, sizeof(more),
+             ",'textBody':[{'partId':'1','type':'text/plain'}],'bodyValues':{'1':{'value':'x'}},"
+             "'attachments':[{'blobId':'%s','type':'image/png','name':'a.png'}]",
+             kit_text(upload, "blobId"));
+    a = draft(more);
+    const char *blob = kit_text(a, "0.1.created.d.attachments.0.blobId");
+    assert_int_equal(blob[0], 'M');
+    assert_null(kit_at(a, "0.1.created.d.textBody"));
+    snprintf(calls, sizeof(calls),
+             "[['Email/get',{@@,'ids':['%s'],'properties':['attachments']},'0']]",
+             kit_text(a, "0.1.created.d.id"));
+    json_t *b = ask(calls);
+    assert_text(b, "0.1.list.0.attachments.0.blobId", blob);
+    json_decref(b);
+    json_decref(a);
+    snprintf(more, sizeof(more),
+             ",'bodyStructure':{'type':'multipart/mixed','subParts':[{'partId':'1','type':"
+             "'text/plain'},{'blobId':'%s','type':'image/png'}]},'bodyValues':{'1':{'value':'x'}}",
+             kit_text(upload, "blobId"));
+    a = draft(more);
+    assert_int_equal(kit_text(a, "0.1.created.d.bodyStructure.subParts.1.blobId")[0], 'M');
+    json_decref(a);
+    json_decref(upload);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_kit, close_kit)
 
 int main(void)
@@ -137,6 +282,9 @@ int main(void)
         TEST(a_creation_id_that_is_used_again_means_the_latest),
         TEST(what_was_not_written_has_no_creation_id),
         TEST(one_that_is_refused_does_not_stop_the_others),
+        TEST(patches_are_refused_where_the_standard_forbids_them),
+        TEST(half_of_a_patch_is_not_applied),
+        TEST(new_ids_of_blobs_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
