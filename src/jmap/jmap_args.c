@@ -30,6 +30,20 @@ bool jmap_arg_account(struct jmap_run *r, const struct jmap_call *c)
     return false;
 }
 
+void jmap_refuse_copy(struct jmap_run *r, const struct jmap_call *c)
+{
+    uint64_t id = 0;
+    const char *from = json_string_value(arg(c, "fromAccountId"));
+    if (!jmap_arg_account(r, c))
+        return;
+    if (!from)
+        (void)is_no(r, c, "fromAccountId", "an id and must be there");
+    else if (jmap_id_parse('A', from, &id) && id == r->who->person)
+        (void)is_no(r, c, "fromAccountId", "another account than `accountId`");
+    else
+        jmap_refuse(r, c, "fromAccountNotFound", NULL);
+}
+
 bool jmap_arg_bool(struct jmap_run *r, const struct jmap_call *c, const char *name, bool *ret)
 {
     const json_t *value = arg(c, name);

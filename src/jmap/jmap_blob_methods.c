@@ -377,3 +377,20 @@ void jmap_blob_lookup(struct jmap_run *r, const struct jmap_call *c)
                 json_pack("{s:O, s:o, s:o}", "accountId", json_object_get(c->args, "accountId"),
                           "list", list, "notFound", missing));
 }
+
+/* ---- Blob/copy (RFC 8620 section 6.3) ---- */
+
+void jmap_blob_copy(struct jmap_run *r, const struct jmap_call *c)
+{
+    static const char *const names[] = {"fromAccountId", "accountId", "blobIds", NULL};
+    const json_t *ids = json_object_get(c->args, "blobIds"), *one;
+    size_t i;
+    bool is_good = json_is_array(ids);
+    json_array_foreach(ids, i, one) is_good &= json_is_string(one);
+    if (!jmap_arg_names(r, c, names))
+        return;
+    if (is_good)
+        jmap_refuse_copy(r, c);
+    else
+        jmap_refuse(r, c, "invalidArguments", "`blobIds` is a list of ids");
+}

@@ -472,17 +472,18 @@ void jmap_email_import(struct jmap_run *r, const struct jmap_call *c)
     jmap_email_batch_finish(&m.x.batch);
 }
 
-/* ---- Email/copy: from one account to another, and a person has one ---- */
+/* ---- Email/copy ---- */
 
 void jmap_email_copy(struct jmap_run *r, const struct jmap_call *c)
 {
-    const char *from = NULL;
-    uint64_t id = 0;
-    if (!jmap_arg_account(r, c) || !jmap_arg_text(r, c, "fromAccountId", &from))
-        return;
-    if (from && jmap_id_parse('A', from, &id) && id == r->who->person)
-        jmap_refuse(r, c, "invalidArguments",
-                    "`fromAccountId` is another account; within one, use Email/set");
-    else
-        jmap_refuse(r, c, "fromAccountNotFound", NULL);
+    static const char *const names[] = {"fromAccountId",
+                                        "ifFromInState",
+                                        "accountId",
+                                        "ifInState",
+                                        "create",
+                                        "onSuccessDestroyOriginal",
+                                        "destroyFromIfInState",
+                                        NULL};
+    if (jmap_arg_names(r, c, names))
+        jmap_refuse_copy(r, c);
 }

@@ -108,6 +108,8 @@ uint64_t jmap_id_or_created(const struct jmap_run *r, char letter, const json_t 
  * null: the value in *ret stays. */
 bool jmap_arg_account(struct jmap_run *r,
                       const struct jmap_call *c); /* accountId is the caller's */
+/* Copying is from one account to another (RFC 8620 section 5.4), and a person has one. */
+void jmap_refuse_copy(struct jmap_run *r, const struct jmap_call *c);
 bool jmap_arg_bool(struct jmap_run *r, const struct jmap_call *c, const char *name, bool *ret);
 bool jmap_arg_unsigned(struct jmap_run *r, const struct jmap_call *c, const char *name,
                        uint64_t *ret);
@@ -229,6 +231,16 @@ bool jmap_window_find(struct jmap_run *r, const struct jmap_call *c, const struc
 json_t *jmap_window_answer(const struct jmap_run *r, const struct jmap_call *c,
                            const struct jmap_window *w, uint64_t state, bool can_changes,
                            uint64_t position, json_t *ids, uint64_t total);
+
+/* ---- jmap_query_changes.c ---- */
+struct jmap_results {
+    const uint64_t *ids; /* all that match now, in their order */
+    size_t n;
+    bool moves_others; /* one that changes may hide or move those that do not */
+};
+/* Refuses or answers. What is special to the type's /query was judged before. */
+void jmap_query_changes(struct jmap_run *r, const struct jmap_call *c, const struct jmap_type *t,
+                        const struct jmap_results *now);
 
 /* ---- the methods, by the table jmap_method.def ---- */
 #define JMAP_METHOD(name, function, capability)                                                    \

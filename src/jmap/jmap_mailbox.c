@@ -294,12 +294,8 @@ static size_t find(const struct query *q, const struct account_mailbox **ret)
     return n;
 }
 
-static bool judge_query(struct query *q)
+static bool judge_query(struct query *q, const char *const *names)
 {
-    static const char *const names[] = {
-        "accountId",       "filter",     "sort",         "sortAsTree", "filterAsTree",
-        "position",        "anchor",     "anchorOffset", "limit",      "calculateTotal",
-        "sinceQueryState", "maxChanges", "upToId",       NULL};
     q->filter = json_object_get(q->call->args, "filter");
     q->filter = json_is_null(q->filter) ? NULL : q->filter;
     q->sort = json_object_get(q->call->args, "sort");
@@ -318,18 +314,29 @@ static size_t count_mailboxes(const struct jmap_run *r)
     return n;
 }
 
+static uint64_t *find_ids(const struct query *q, size_t *ret_n)
+{
+    struct arena *arena = q->r->arena;
+    const struct account_mailbox **all =
+        ARENA_ARRAY(arena, const struct account_mailbox *, count_mailboxes(q->r) + 1);
+    *ret_n = find(q, all);
+    uint64_t *ids = ARENA_ARRAY(arena, uint64_t, *ret_n + 1);
+    for (size_t i = 0; i < *ret_n; i++)
+        ids[i] = all[i]->id;
+    return ids;
+}
+
 void jmap_mailbox_query(struct jmap_run *r, const struct jmap_call *c)
 {
+    static const char *const names[] = {"accountId",    "filter",         "sort",   "sortAsTree",
+                                        "filterAsTree", "position",       "anchor", "anchorOffset",
+                                        "limit",        "calculateTotal", NULL};
     struct query q = {.r = r, .call = c};
     struct jmap_window w = {.limit = JMAP_NO_LIMIT};
-    if (!judge_query(&q) || !jmap_window_args(r, c, &w))
+    size_t n, from = 0;
+    if (!judge_query(&q, names) || !jmap_window_args(r, c, &w))
         return;
-    const struct account_mailbox **all =
-        ARENA_ARRAY(r->arena, const struct account_mailbox *, count_mailboxes(r) + 1);
-    size_t n = find(&q, all), from = 0;
-    uint64_t *ids = ARENA_ARRAY(r->arena, uint64_t, n + 1);
-    for (size_t i = 0; i < n; i++)
-        ids[i] = all[i]->id;
+    const uint64_t *ids = find_ids(&q, &n);
     if (!jmap_window_find(r, c, &w, 'B', ids, n, &from))
         return;
     size_t n_here = n - from < w.limit ? n - from : (size_t)w.limit;
@@ -338,14 +345,19 @@ void jmap_mailbox_query(struct jmap_run *r, const struct jmap_call *c)
         json_array_append_new(list, jmap_id_json('B', ids[from + i]));
     jmap_answer(
         r, c, c->name,
-        jmap_window_answer(r, c, &w, jmap_type_state(r, &jmap_mailbox_type), false, from, list, n));
+        jmap_window_answer(r, c, &w, jmap_type_state(r, &jmap_mailbox_type), true, from, list, n));
 }
 
 void jmap_mailbox_query_changes(struct jmap_run *r, const struct jmap_call *c)
 {
+    static const char *const names[] = {
+        "accountId",       "filter",     "sort",   "sortAsTree",     "filterAsTree",
+        "sinceQueryState", "maxChanges", "upToId", "calculateTotal", NULL};
     struct query q = {.r = r, .call = c};
-    uint64_t since;
-    if (judge_query(&q) && jmap_arg_state(r, c, "sinceQueryState", &since))
-        jmap_refuse(r, c, "cannotCalculateChanges",
-                    "ask again with Mailbox/query: it is a short list");
+    struct jmap_results now = {};
+    if (!judge_query(&q, names))
+        return;
+    now.ids = find_ids(&q, &now.n);
+    now.moves_others = q.as_tree || q.filter_as_tree;
+    jmap_query_changes(r, c, &jmap_mailbox_type, &now);
 }

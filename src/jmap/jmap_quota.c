@@ -168,7 +168,11 @@ void jmap_quota_query(struct jmap_run *r, const struct jmap_call *c)
 
 void jmap_quota_query_changes(struct jmap_run *r, const struct jmap_call *c)
 {
-    if (jmap_arg_account(r, c))
+    static const char *const names[] = {"accountId",  "filter", "sort",           "sinceQueryState",
+                                        "maxChanges", "upToId", "calculateTotal", NULL};
+    uint64_t since;
+    if (jmap_arg_account(r, c) && jmap_arg_names(r, c, names) &&
+        jmap_arg_state(r, c, "sinceQueryState", &since))
         jmap_refuse(r, c, "cannotCalculateChanges",
                     "ask again with Quota/query: it is one at most");
 }

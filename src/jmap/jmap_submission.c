@@ -405,38 +405,50 @@ static size_t find(struct jmap_run *r, const struct jmap_call *c, struct found *
     return n;
 }
 
+static bool judge_query(struct jmap_run *r, const struct jmap_call *c, const char *const *names)
+{
+    const json_t *filter = given(c, "filter");
+    return jmap_arg_account(r, c) && jmap_arg_names(r, c, names) &&
+           (!filter || judge_filter(r, c, filter, 0)) && judge_sort(r, c, given(c, "sort"));
+}
+
+static uint64_t *find_ids(struct jmap_run *r, const struct jmap_call *c, size_t *ret_n)
+{
+    struct found *found;
+    *ret_n = find(r, c, &found);
+    uint64_t *ids = ARENA_ARRAY(r->arena, uint64_t, *ret_n + 1);
+    for (size_t i = 0; i < *ret_n; i++)
+        ids[i] = found[i].id;
+    return ids;
+}
+
 void jmap_submission_query(struct jmap_run *r, const struct jmap_call *c)
 {
     static const char *const names[] = {"accountId", "filter",         "sort",
                                         "position",  "anchor",         "anchorOffset",
                                         "limit",     "calculateTotal", NULL};
-    struct jmap_window w = {.limit = UINT64_MAX};
-    const json_t *filter = given(c, "filter");
-    struct found *found;
-    size_t from;
-    if (!jmap_arg_account(r, c) || !jmap_arg_names(r, c, names) ||
-        (filter && !judge_filter(r, c, filter, 0)) || !judge_sort(r, c, given(c, "sort")) ||
-        !jmap_window_args(r, c, &w))
+    struct jmap_window w = {.limit = JMAP_NO_LIMIT};
+    size_t from, n;
+    if (!judge_query(r, c, names) || !jmap_window_args(r, c, &w))
         return;
-    size_t n = find(r, c, &found);
-    uint64_t *ids = ARENA_ARRAY(r->arena, uint64_t, n + 1);
-    for (size_t i = 0; i < n; i++)
-        ids[i] = found[i].id;
+    const uint64_t *ids = find_ids(r, c, &n);
     if (!jmap_window_find(r, c, &w, 'S', ids, n, &from))
         return;
     json_t *list = json_array();
     for (size_t i = from; i < n && i - from < w.limit; i++)
         json_array_append_new(list, jmap_id_json('S', ids[i]));
     jmap_answer(r, c, c->name,
-                jmap_window_answer(r, c, &w, jmap_type_state(r, &jmap_submission_type), false, from,
+                jmap_window_answer(r, c, &w, jmap_type_state(r, &jmap_submission_type), true, from,
                                    list, n));
 }
 
 void jmap_submission_query_changes(struct jmap_run *r, const struct jmap_call *c)
 {
-    const char *since = NULL;
-    if (!jmap_arg_account(r, c) || !jmap_arg_text(r, c, "sinceQueryState", &since))
+    static const char *const names[] = {"accountId",  "filter", "sort",           "sinceQueryState",
+                                        "maxChanges", "upToId", "calculateTotal", NULL};
+    struct jmap_results now = {};
+    if (!judge_query(r, c, names))
         return;
-    jmap_refuse(r, c, since ? "cannotCalculateChanges" : "invalidArguments",
-                since ? "ask again with EmailSubmission/query" : "`sinceQueryState` must be there");
+    now.ids = find_ids(r, c, &now.n);
+    jmap_query_changes(r, c, &jmap_submission_type, &now);
 }

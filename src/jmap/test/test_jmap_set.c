@@ -1,42 +1,5 @@
 /* What every /set does alike (RFC 8620 section 5.3): order, creation ids, patches, errors. */
-#include "jmap_kit.h"
-
-static struct kit kit;
-
-static int open_kit(void **)
-{
-    kit_open(&kit);
-    return 0;
-}
-
-static int close_kit(void **)
-{
-    kit_close(&kit);
-    return 0;
-}
-
-/* Calls with @@ for the account; the array of responses, the caller's. */
-static json_t *ask(const char *calls)
-{
-    SCOPED(buf_finish) struct buf b = buf_make(1 << 20);
-    buf_adds(&b, SLICE("{'using':['urn:ietf:params:jmap:core','urn:ietf:params:jmap:mail',"
-                       "'urn:ietf:params:jmap:submission',"
-                       "'urn:ietf:params:jmap:vacationresponse'],'methodCalls':"));
-    for (const char *p = calls; *p; p++) {
-        bool is_account = p[0] == '@' && p[1] == '@';
-        if (is_account)
-            buf_addf(&b, "'accountId':'%s'", kit_account(&kit.anna));
-        else
-            buf_addc(&b, *p);
-        p += is_account;
-    }
-    buf_addc(&b, '}');
-    json_t *answer = kit_ask_as(&kit, &kit.anna, buf_cstr(&b), NULL);
-    json_t *responses = json_incref(json_object_get(answer, "methodResponses"));
-    assert_non_null(responses);
-    json_decref(answer);
-    return responses;
-}
+#include "jmap_calls.h"
 
 static const char *name_of(const json_t *o, const char *path)
 {
@@ -271,8 +234,6 @@ static void new_ids_of_blobs_are_told(void **)
     json_decref(a);
     json_decref(upload);
 }
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, open_kit, close_kit)
 
 int main(void)
 {
