@@ -489,7 +489,7 @@ void account_view_item(struct account *a, enum item_kind kind, const struct acco
     c->i.body = slice_of((const char *)(c + 1), i->body.n);
     a->bytes += sizeof(*c) + i->body.n;
     if (is_known) {
-        c->i.created = old->i.created;
+        c->i.created = old->i.is_gone ? i->created : old->i.created;
         a->bytes -= sizeof(*old) + old->i.body.n;
         mem_free(&a->items[at]);
     } else {

@@ -186,6 +186,7 @@ static enum err apply_item(struct index *x, const struct record_item *item, stru
     bind_u64(stmt, 4, item->modseq);
     bind_i64(stmt, 5, item->is_gone != 0);
     bind_blob(stmt, 6, item->body);
+    bind_u64(stmt, 7, item->created ? item->created : item->modseq);
     err = index_run(x, SQL_ITEM_PUT, NULL, ei);
     if (err == ERR_OK && is_blob)
         err = index_holders(x, item->id, (item->is_gone == 0) - was, ei);

@@ -114,6 +114,11 @@ static const struct {
         "CREATE INDEX item_kind ON item (kind, account, id);",
         index_migrate_accounts,
     },
+    /* 4: an item says when it came. */
+    {
+        "ALTER TABLE item ADD COLUMN created INTEGER NOT NULL DEFAULT 0;",
+        NULL,
+    },
 };
 
 /* SQLite's count of all its memory takes a lock at each allocation and nobody asks for it. */

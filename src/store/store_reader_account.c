@@ -216,6 +216,7 @@ static struct record_item read_item(const struct store_query *q)
         .kind = (uint8_t)sqlite3_column_int(q->stmt, 1),
         .id = column_u64(q->stmt, 2),
         .modseq = column_u64(q->stmt, 3),
+        .created = column_u64(q->stmt, 6),
         .is_gone = sqlite3_column_int(q->stmt, 4) != 0,
         .body = column_slice(q->stmt, 5),
     };

@@ -406,6 +406,7 @@ static void submissions_are_found_by_what_they_are_about(void **)
     kit_expect(b, "4.1.type", "'unsupportedFilter'");
     kit_expect(b, "5.1.type", "'unsupportedSort'");
     assert_int_equal(json_array_size(kit_at(b, "6.1.added")), 2);
+    kit_expect(b, "6.1.removed", "[]");
     json_decref(a);
     json_decref(b);
 }

@@ -502,6 +502,7 @@ static void items_are_put_whole_and_told_by_kind(void **)
     ok(&w, store_get_item(w.r, 70, ITEM_PUSH, 3, w.arena, &got, &w.ei));
     assert_true(slice_eq(got.body, SLICE("second")));
     assert_int_equal(got.modseq, 5);
+    assert_int_equal(got.created, 4); /* it came with its first record */
     ok(&w, store_get_item(w.r, 50, ITEM_VACATION, 2, w.arena, &got, &w.ei));
     assert_true(got.is_gone);
     assert_int_equal(store_get_item(w.r, 50, ITEM_PUSH, 3, w.arena, &got, &w.ei), ERR_GONE);
@@ -521,6 +522,11 @@ static void items_are_put_whole_and_told_by_kind(void **)
     }
     assert_int_equal(account_of(&w, 50).modseq, 6);
     assert_int_equal(account_of(&w, 70).modseq, 5);
+    item.is_gone = 0; /* comes again */
+    item.modseq = 7;
+    world_put_item(&w, item);
+    ok(&w, store_get_item(w.r, 50, ITEM_VACATION, 2, w.arena, &got, &w.ei));
+    assert_int_equal(got.created, 7);
 }
 
 static void an_upload_is_held_by_its_item(void **)

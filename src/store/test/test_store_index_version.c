@@ -10,7 +10,7 @@ static void a_newer_index_is_refused_with_words_that_help(void **)
     world_sql(w.path, "PRAGMA user_version = 7");
     uint64_t applied = 0;
     const char *words = "this index was written by a newer version of Staffetta (7, this one knows "
-                        "3); install that version or run `staffetta store rebuild`";
+                        "4); install that version or run `staffetta store rebuild`";
     assert_int_equal(index_open(w.path, &w.x, &w.ei), ERR_INVALID);
     assert_null(w.x);
     assert_non_null(strstr(w.ei.text, words));
