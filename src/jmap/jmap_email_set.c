@@ -346,6 +346,7 @@ void jmap_email_set(struct jmap_run *r, const struct jmap_call *c)
                                        .update = update,
                                        .destroy = destroy,
                                        .flush = write_all,
+                                       .is_gathered = true,
                                        .arg = &x};
     (void)jmap_set_run(r, c, &setter, NULL);
     drop_bodies(&x);

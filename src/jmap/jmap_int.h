@@ -178,6 +178,7 @@ struct jmap_setter {
      * (created, updated or destroyed) to `not_done`. May be NULL: then each is written at once.
      * Nothing in the arena outlives this, and without it nothing outlives one object. */
     void (*flush)(struct jmap_set *s, json_t *done, json_t *not_done);
+    bool is_gathered; /* what is created is written by `flush`, and not to be referred to before */
     void *arg;
 };
 /* False: the call was refused. Otherwise the answer is given; `ret` (may be NULL) has what became

@@ -172,16 +172,33 @@ static void judge_depth(struct wanted *w)
     }
 }
 
-static void judge_place(struct wanted *w)
+/* The other mailbox that has its name at its place; NULL: none. */
+static const struct account_mailbox *namesake(const struct account *a,
+                                              const struct record_mailbox *of)
 {
-    const struct account *a = w->s->r->account;
     const struct account_mailbox *m;
     size_t at = 0;
-    judge_depth(w);
     while ((m = account_next_mailbox(a, &at)))
-        if (!m->is_gone && m->id != w->m.id && m->parent == w->m.parent &&
-            slice_eq(m->name, w->m.name))
-            wrong(w, "name", "there is a mailbox with this name at this place");
+        if (!m->is_gone && m->id != of->id && m->parent == of->parent &&
+            slice_eq(m->name, of->name))
+            return m;
+    return NULL;
+}
+
+static json_t *is_taken(uint64_t by)
+{
+    json_t *error =
+        jmap_set_error("alreadyExists", "name", "there is a mailbox with this name at this place");
+    json_object_set_new(error, "existingId", jmap_id_json('B', by));
+    return error;
+}
+
+static void judge_place(struct wanted *w)
+{
+    judge_depth(w);
+    const struct account_mailbox *other = namesake(w->s->r->account, &w->m);
+    if (other && !w->error)
+        w->error = is_taken(other->id);
 }
 
 static json_t *write(struct jmap_set *s, struct record_mailbox *m)
@@ -241,6 +258,96 @@ static void as_it_is(const struct account_mailbox *m, const struct jmap_caller *
                                    .created = m->created};
 }
 
+/* ---- names that change hands ---- */
+
+/* Of one call. A mailbox may take the name of a sibling that gets another one in the same call
+ * (RFC 8620 section 5.3: the final state has to be valid): those wait until all were looked at. */
+struct setting {
+    bool remove_emails;
+    struct record_mailbox *waiting;
+    size_t n_waiting;
+};
+
+static struct record_mailbox *find_waiting(const struct setting *x, uint64_t id)
+{
+    for (size_t i = 0; i < x->n_waiting; i++)
+        if (x->waiting[i].id == id)
+            return &x->waiting[i];
+    return NULL;
+}
+
+/* It keeps its place, and the sibling is updated as well. */
+static bool may_wait(const struct wanted *w, const struct account_mailbox *now)
+{
+    const struct jmap_set *s = w->s;
+    const struct account_mailbox *other = namesake(s->r->account, &w->m);
+    const char *key;
+    json_t *value;
+    if (w->error || now->parent != w->m.parent)
+        return false;
+    json_object_foreach(s->update, key, value)
+    {
+        if (other && jmap_type_id_or_created(s->r, &jmap_mailbox_type, key) == other->id)
+            return true;
+    }
+    return false;
+}
+
+static void let_wait(struct setting *x, struct jmap_run *r, const struct record_mailbox *m)
+{
+    struct record_mailbox *all = ARENA_ARRAY(r->arena, struct record_mailbox, x->n_waiting + 1);
+    for (size_t i = 0; i < x->n_waiting; i++)
+        all[i] = x->waiting[i];
+    struct record_mailbox *own = &all[x->n_waiting++];
+    *own = *m; /* the view may move while it waits */
+    own->name = arena_copy(r->arena, m->name);
+    own->role = arena_copy(r->arena, m->role);
+    x->waiting = all;
+}
+
+/* Whose name it would have in the end; 0: nobody's. */
+static uint64_t still_taken_by(const struct setting *x, const struct account *a,
+                               const struct record_mailbox *of)
+{
+    const struct account_mailbox *m;
+    size_t at = 0;
+    while ((m = account_next_mailbox(a, &at))) {
+        const struct record_mailbox *then = find_waiting(x, m->id);
+        if (!m->is_gone && m->id != of->id && m->parent == of->parent &&
+            slice_eq(then ? then->name : m->name, of->name))
+            return m->id;
+    }
+    return 0;
+}
+
+static void refuse_waiting(struct setting *x, size_t i, json_t *done, json_t *not_done,
+                           json_t *take_error)
+{
+    char id[JMAP_ID_TEXT];
+    jmap_id('B', x->waiting[i].id, id);
+    (void)json_object_del(done, id);
+    json_object_set_new(not_done, id, take_error);
+    x->waiting[i] = x->waiting[--x->n_waiting];
+}
+
+/* One that is refused keeps its name, which another one may have wanted: all are judged anew. */
+static void flush(struct jmap_set *s, json_t *done, json_t *not_done)
+{
+    struct setting *x = s->arg;
+    struct errinfo ei;
+    for (size_t i = 0; i < x->n_waiting;) {
+        uint64_t by = still_taken_by(x, s->r->account, &x->waiting[i]);
+        if (by)
+            refuse_waiting(x, i, done, not_done, is_taken(by));
+        i = by ? 0 : i + 1;
+    }
+    struct jmap_commit c = {.mailboxes = x->waiting, .n_mailboxes = x->n_waiting};
+    enum err err = x->n_waiting ? jmap_commit_now(s->r, &c, &ei) : ERR_OK;
+    while (x->n_waiting > 0 && err != ERR_OK)
+        refuse_waiting(x, 0, done, not_done, jmap_set_err(err, &ei));
+    x->n_waiting = 0;
+}
+
 static json_t *update(struct jmap_set *s, uint64_t id, json_t *patch, json_t **ret_set)
 {
     struct jmap_run *r = s->r;
@@ -254,12 +361,14 @@ static json_t *update(struct jmap_set *s, uint64_t id, json_t *patch, json_t **r
     w.error = jmap_patch(then, patch);
     if (!w.error)
         take_all(&w, then, now);
-    if (!w.error)
+    bool is_same = json_equal(now, then), is_waiting = may_wait(&w, m);
+    if (is_waiting)
+        let_wait(s->arg, r, &w.m);
+    else if (!w.error)
         judge_place(&w);
-    bool is_same = json_equal(now, then);
     json_decref(now);
     json_decref(then);
-    if (!w.error && !is_same)
+    if (!w.error && !is_same && !is_waiting)
         w.error = write(s, &w.m);
     struct slice asked = slice_str(json_string_value(json_object_get(patch, "name")));
     if (!w.error && asked.n && !slice_eq(asked, w.m.name))
@@ -280,7 +389,7 @@ static json_t *destroy(struct jmap_set *s, uint64_t id)
     while ((other = account_next_mailbox(r->account, &at)))
         if (!other->is_gone && other->parent == id)
             return jmap_set_error("mailboxHasChild", NULL, "there are mailboxes below this one");
-    if (m->n_emails && !*(bool *)s->arg)
+    if (m->n_emails && !((const struct setting *)s->arg)->remove_emails)
         return jmap_set_error("mailboxHasEmail", NULL, "there are emails in it");
     as_it_is(m, r->who, &gone);
     gone.is_removed = 1;
@@ -290,14 +399,15 @@ static json_t *destroy(struct jmap_set *s, uint64_t id)
 void jmap_mailbox_set(struct jmap_run *r, const struct jmap_call *c)
 {
     static const char *const more[] = {"onDestroyRemoveEmails", NULL};
-    bool remove = false;
+    struct setting x = {};
     const struct jmap_setter setter = {.type = &jmap_mailbox_type,
                                        .more_args = more,
                                        .create = create,
                                        .update = update,
                                        .destroy = destroy,
-                                       .arg = &remove};
-    if (jmap_arg_bool(r, c, "onDestroyRemoveEmails", &remove))
+                                       .flush = flush,
+                                       .arg = &x};
+    if (jmap_arg_bool(r, c, "onDestroyRemoveEmails", &x.remove_emails))
         (void)jmap_set_run(r, c, &setter, NULL);
 }
 

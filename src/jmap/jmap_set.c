@@ -131,7 +131,7 @@ static void create_one(struct jmap_set *s, const struct jmap_setter *setter, con
     }
     set = set ? set : json_object();
     json_object_set_new(set, "id", jmap_type_id(setter->type, id));
-    if (!setter->flush)
+    if (!setter->is_gathered)
         json_object_set(s->r->created, key, json_object_get(set, "id"));
     json_object_set_new(s->created, key, set);
 }

@@ -58,7 +58,7 @@ static void what_may_not_be_created_is_refused_with_the_property(void **)
         {"{'name':''}", "invalidProperties", "name"},
         {"{'name':7}", "invalidProperties", "name"},
         {"{'name':'a\\nb'}", "invalidProperties", "name"},
-        {"{'name':'Inbox'}", "invalidProperties", "name"}, /* is there */
+        {"{'name':'Inbox'}", "alreadyExists", "name"}, /* is there */
         {"{'name':'x','parentId':'Bnothing'}", "invalidProperties", "parentId"},
         {"{'name':'x','parentId':'#k9'}", "invalidProperties", "parentId"},
         {"{'name':'x','role':'sent'}", "invalidProperties", "role"}, /* is taken */

@@ -1,6 +1,8 @@
 /* What every /set does alike (RFC 8620 section 5.3): order, creation ids, patches, errors. */
 #include "jmap_calls.h"
 
+#define N_OF(a) (sizeof(a) / sizeof((a)[0]))
+
 static const char *name_of(const json_t *o, const char *path)
 {
     const char *key = json_object_iter_key(json_object_iter((json_t *)(uintptr_t)kit_at(o, path)));
@@ -88,6 +90,64 @@ static void one_that_is_refused_does_not_stop_the_others(void **)
     assert_int_equal(json_object_size(kit_at(a, "1.1.notUpdated")), 1);
     assert_int_equal(json_object_size(kit_at(a, "1.1.notDestroyed")), 1);
     json_decref(a);
+}
+
+static void names_may_change_hands_in_one_call(void **)
+{
+    static const struct {
+        const char *b, *c; /* new names of "b" and "c", while "a" becomes "b" */
+        bool is;
+    } rows[] = {{"a", NULL, true},  {"c", "a", true},   {"x", NULL, true},
+                {"b", NULL, false}, {"c", NULL, false}, {"", NULL, false}};
+    for (size_t i = 0; i < N_OF(rows); i++) {
+        SCOPED(buf_finish) struct buf b = buf_make(4000);
+        json_t *made = ask("[['Mailbox/set',{@@,'create':{'a':{'name':'a'},'b':{'name':'b'},"
+                           "'c':{'name':'c'}}},'0']]");
+        const char *ids[] = {kit_text(made, "0.1.created.a.id"), kit_text(made, "0.1.created.b.id"),
+                             kit_text(made, "0.1.created.c.id")};
+        buf_addf(&b, "[['Mailbox/set',{@@,'update':{'%s':{'name':'b'},'%s':{'name':'%s'}", ids[0],
+                 ids[1], rows[i].b);
+        if (rows[i].c)
+            buf_addf(&b, ",'%s':{'name':'%s'}", ids[2], rows[i].c);
+        buf_addf(&b, "}},'0'],['Mailbox/get',{@@,'ids':['%s','%s','%s']},'1'],", ids[0], ids[1],
+                 ids[2]);
+        buf_addf(&b, "['Mailbox/set',{@@,'destroy':['%s','%s','%s']},'2']]", ids[0], ids[1],
+                 ids[2]);
+        json_t *a = ask(buf_cstr(&b));
+        assert_text(a, "1.1.list.0.name", rows[i].is ? "b" : "a");
+        assert_text(a, "1.1.list.1.name", rows[i].is ? rows[i].b : "b");
+        assert_text(a, "1.1.list.2.name", rows[i].c ? rows[i].c : "c");
+        const json_t *refused = json_object_get(kit_at(a, "0.1.notUpdated"), ids[0]);
+        assert_string_equal(kit_text(refused, "type"), rows[i].is ? "(nothing)" : "alreadyExists");
+        if (!rows[i].is)
+            assert_string_equal(kit_text(refused, "existingId"), ids[1]);
+        json_decref(a);
+        json_decref(made);
+    }
+}
+
+static void a_call_that_is_refused_changes_nothing(void **)
+{
+    static const char *const calls[] = {
+        "['Mailbox/set',{@@,'create':{'a':{'name':'a'}},'colour':1},'0']",
+        "['Mailbox/set',{@@,'create':{'a':{'name':'a'}},'ifInState':'999'},'0']",
+        "['Mailbox/set',{@@,'create':{'a':{'name':'a'}},'destroy':[1]},'0']",
+        "['Mailbox/set',{@@,'create':{'a':{'name':'a'}},'onDestroyRemoveEmails':1},'0']",
+        "['Identity/set',{@@,'create':{'a':{'email':'anna@example.test'}},'update':1},'0']",
+        "['VacationResponse/set',{@@,'update':{'singleton':{'isEnabled':true}},'create':1},'0']",
+        "['Email/set',{@@,'#create':{'resultOf':'x','name':'y','path':''}},'0']",
+    };
+    json_decref(ask("[['Mailbox/get',{@@},'0']]"));
+    uint64_t before = kit.modseq[0];
+    for (size_t i = 0; i < N_OF(calls); i++) {
+        char text[400];
+        snprintf(text, sizeof(text), "[%s,['Core/echo',{},'1']]", calls[i]);
+        json_t *a = ask(text);
+        assert_text(a, "0.0", "error");
+        assert_text(a, "1.0", "Core/echo"); /* and the next one is run */
+        json_decref(a);
+    }
+    assert_int_equal(kit.modseq[0], before);
 }
 
 /* A draft of these further properties; its answer in "0.1.created.d", the array the caller's. */
@@ -243,6 +303,8 @@ int main(void)
         TEST(a_creation_id_that_is_used_again_means_the_latest),
         TEST(what_was_not_written_has_no_creation_id),
         TEST(one_that_is_refused_does_not_stop_the_others),
+        TEST(names_may_change_hands_in_one_call),
+        TEST(a_call_that_is_refused_changes_nothing),
         TEST(patches_are_refused_where_the_standard_forbids_them),
         TEST(half_of_a_patch_is_not_applied),
         TEST(new_ids_of_blobs_are_told),
