@@ -264,10 +264,14 @@ unsigned jmap_api(struct jmap *j, struct store_reader *reader, const struct jmap
                        "arrays and objects stand too deep in others, or are too many");
     }
     json_error_t error;
-    q.json = json_loadb(body.p ? body.p : "", body.n, JSON_REJECT_DUPLICATES, &error);
+    q.json =
+        json_loadb(body.p ? body.p : "", body.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!q.json)
         return problem(out, 400, "notJSON", NULL, error.text);
-    unsigned status = judge(q.json, who, &q.using, out);
+    unsigned status =
+        jmap_is_ijson(q.json)
+            ? judge(q.json, who, &q.using, out)
+            : problem(out, 400, "notJSON", NULL, "a text has code points that are no characters");
     if (status == 0)
         status = run_request(j, reader, who, &q, out);
     json_decref(q.json);

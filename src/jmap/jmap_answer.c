@@ -185,10 +185,56 @@ json_t *jmap_state(uint64_t state)
     return json_string(text);
 }
 
+/* ---- I-JSON (RFC 7493 section 2.1): no text has code points that are no characters ---- */
+
+/* Bytes of the one that begins here: U+FDD0 to U+FDEF, and the last two of each plane; 0: none. */
+static size_t no_character(const char *p, size_t n)
+{
+    const unsigned char *b = (const unsigned char *)p;
+    if (n >= 3 && b[0] == 0xef &&
+        ((b[1] == 0xb7 && b[2] >= 0x90 && b[2] <= 0xaf) || (b[1] == 0xbf && b[2] >= 0xbe)))
+        return 3;
+    if (n >= 4 && b[0] >= 0xf0 && (b[1] & 0x0f) == 0x0f && b[2] == 0xbf && b[3] >= 0xbe)
+        return 4;
+    return 0;
+}
+
+static bool is_clean(const char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)text[i] >= 0xef && no_character(text + i, n - i))
+            return false;
+    return true;
+}
+
+bool jmap_is_ijson(const json_t *value)
+{
+    const char *key;
+    json_t *one, *o = (json_t *)(uintptr_t)value;
+    size_t i;
+    if (json_is_string(value))
+        return is_clean(json_string_value(value), json_string_length(value));
+    json_array_foreach(value, i, one) if (!jmap_is_ijson(one)) return false;
+    json_object_foreach(o, key,
+                        one) if (!is_clean(key, strlen(key)) || !jmap_is_ijson(one)) return false;
+    return true;
+}
+
+/* Strangers' mail may have them. The library never cuts a character in two. */
 static int write_piece(const char *text, size_t n, void *out)
 {
     struct buf *b = out;
-    buf_add(b, text, n);
+    size_t from = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t bad = (unsigned char)text[i] >= 0xef ? no_character(text + i, n - i) : 0;
+        if (!bad)
+            continue;
+        buf_add(b, text + from, i - from);
+        buf_adds(b, SLICE("\xef\xbf\xbd"));
+        i += bad - 1;
+        from = i + 1;
+    }
+    buf_add(b, text + from, n - from);
     return b->failed ? -1 : 0; /* values that stand in others many times would never end */
 }
 

@@ -91,10 +91,12 @@ json_t *jmap_set_err(enum err err, const struct errinfo *ei); /* serverFail, ove
 /* Counted: the request's time is over, nothing was done; it may be tried again. */
 json_t *jmap_set_late(const struct jmap_run *r);
 
-void jmap_write(struct buf *out, json_t *take); /* as text, appended; `out` knows of a failure */
-json_t *jmap_text(struct slice s);              /* a JSON string; what is no UTF-8 is replaced */
-json_t *jmap_or_null(json_t *value);            /* itself; null for an empty list or object */
-json_t *jmap_utc(utc_ms t);                     /* "2026-11-22T04:00:00Z" */
+/* As text, appended; it is I-JSON. `out` knows of a failure. */
+void jmap_write(struct buf *out, json_t *take);
+bool jmap_is_ijson(const json_t *value); /* of JSON without double names: is it I-JSON? */
+json_t *jmap_text(struct slice s);       /* a JSON string; what is no UTF-8 is replaced */
+json_t *jmap_or_null(json_t *value);     /* itself; null for an empty list or object */
+json_t *jmap_utc(utc_ms t);              /* "2026-11-22T04:00:00Z" */
 json_t *jmap_state(uint64_t state);
 void jmap_id(char letter, uint64_t id, char ret[JMAP_ID_TEXT]);
 json_t *jmap_id_json(char letter, uint64_t id);

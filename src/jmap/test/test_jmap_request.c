@@ -1,6 +1,8 @@
 /* The envelope of JMAP requests: what is refused, references, creation ids, the session. */
 #include "jmap_kit.h"
 
+#include "jmap/jmap_int.h"
+
 #define USING "'using':['urn:ietf:params:jmap:core','urn:ietf:params:jmap:mail']"
 
 static int open_kit(void **state)
@@ -28,6 +30,14 @@ static void a_request_that_is_none_is_refused_as_the_rfc_words_it(void **state)
         {"{", "urn:ietf:params:jmap:error:notJSON", NULL},
         {"{'a':1,'a':2}", "urn:ietf:params:jmap:error:notJSON", NULL},
         {"{'a':'\xff'}", "urn:ietf:params:jmap:error:notJSON", NULL},
+        {"{'using':[],'methodCalls':[],'a':'\\ud800'}", "urn:ietf:params:jmap:error:notJSON", NULL},
+        {"{'using':[],'methodCalls':[],'a':'\xef\xbf\xbe'}", "urn:ietf:params:jmap:error:notJSON",
+         NULL},
+        {"{'using':[],'methodCalls':[],'a':['\\ufdd0']}", "urn:ietf:params:jmap:error:notJSON",
+         NULL},
+        {"{'using':[],'methodCalls':[],'\\ud83f\\udffe':1}", "urn:ietf:params:jmap:error:notJSON",
+         NULL},
+        {"7", "urn:ietf:params:jmap:error:notRequest", NULL},
         {"[]", "urn:ietf:params:jmap:error:notRequest", NULL},
         {"{}", "urn:ietf:params:jmap:error:notRequest", NULL},
         {"{'using':[],'methodCalls':{}}", "urn:ietf:params:jmap:error:notRequest", NULL},
@@ -157,6 +167,36 @@ static void results_of_earlier_calls_can_be_referred_to(void **state)
     json_decref(a);
 }
 
+/* Whatever strangers write: what is no character comes out as one that says so. */
+static void answers_are_i_json(void **state)
+{
+    static const struct {
+        const char *there, *told;
+    } rows[] = {
+        {"a\xef\xbf\xbe"
+         "b",
+         "a\xef\xbf\xbd"
+         "b"},
+        {"\xef\xb7\x90", "\xef\xbf\xbd"},
+        {"\xef\xb7\xaf\xef\xbf\xbf", "\xef\xbf\xbd\xef\xbf\xbd"},
+        {"\xf0\x9f\xbf\xbe", "\xef\xbf\xbd"},
+        {"\xf4\x8f\xbf\xbf", "\xef\xbf\xbd"},
+        {"\xef\xb7\xb0", "\xef\xb7\xb0"},
+        {"\xef\xbf\xbd", "\xef\xbf\xbd"},
+        {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"},
+    };
+    struct kit *k = *state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        SCOPED(buf_finish) struct buf out = buf_make(1000);
+        jmap_write(&out, json_pack("{s:s}", "a", rows[i].there));
+        json_t *a = json_loadb(out.p, out.n, JSON_REJECT_DUPLICATES, NULL);
+        assert_text(a, "a", rows[i].told);
+        assert_true(jmap_is_ijson(a));
+        json_decref(a);
+    }
+    buf_clear(&k->out);
+}
+
 static void creation_ids_live_from_call_to_call_and_from_request_to_request(void **state)
 {
     struct kit *k = *state;
@@ -234,6 +274,7 @@ int main(void)
         cmocka_unit_test(too_much_is_refused_with_the_limits_name),
         cmocka_unit_test(calls_are_answered_in_order_and_unknown_ones_by_an_error),
         cmocka_unit_test(results_of_earlier_calls_can_be_referred_to),
+        cmocka_unit_test(answers_are_i_json),
         cmocka_unit_test(creation_ids_live_from_call_to_call_and_from_request_to_request),
         cmocka_unit_test(the_session_says_everything_that_clients_need),
         cmocka_unit_test(another_persons_account_is_not_found_by_any_method),

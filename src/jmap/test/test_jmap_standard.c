@@ -377,6 +377,26 @@ static void changes_are_given_in_portions_that_lead_to_the_whole(void **)
     }
 }
 
+/* One email in two mailboxes: both change with one number, and there is nothing in between. */
+static void no_state_lies_between_what_changed_together(void **)
+{
+    char calls[600];
+    json_t *a = ask("[['Mailbox/set',{@@,'create':{'a':{'name':'a'},'b':{'name':'b'}}},'0']]");
+    snprintf(calls, sizeof(calls),
+             "[['Mailbox/get',{@@,'ids':[]},'0'],['Email/set',{@@,'create':{'x':{'mailboxIds':"
+             "{'%s':true,'%s':true}}}},'1']]",
+             kit_text(a, "0.1.created.a.id"), kit_text(a, "0.1.created.b.id"));
+    json_decref(a);
+    a = ask(calls);
+    snprintf(calls, sizeof(calls), "'sinceState':'%s','maxChanges':1", kit_text(a, "0.1.state"));
+    refuses("Mailbox/changes", calls, "cannotCalculateChanges");
+    snprintf(calls, sizeof(calls), "'sinceState':'%s','maxChanges':2", kit_text(a, "0.1.state"));
+    json_t *b = call("Mailbox/changes", calls, NULL);
+    assert_int_equal(json_array_size(kit_at(b, "updated")), 2);
+    json_decref(b);
+    json_decref(a);
+}
+
 /* ---- /query ---- */
 
 static void the_part_that_is_asked_for_is_given(void **)
@@ -599,8 +619,10 @@ static void who_follows_the_changes_of_a_query_has_its_results(void **)
                      queries[q].query, kit_text(old[q], "queryState"));
             changes = call(method, args, NULL);
             bool is_same = strcmp(kit_text(old[q], "queryState"), kit_text(now, "queryState")) == 0;
-            if (is_same)
+            if (is_same) {
                 assert_int_equal(json_array_size(kit_at(changes, "added")), 0);
+                assert_true(json_equal(kit_at(old[q], "ids"), kit_at(now, "ids")));
+            }
             json_decref(changes);
             json_decref(old[q]);
             old[q] = now;
@@ -640,6 +662,7 @@ int main(void)
         TEST(an_id_that_is_asked_for_twice_is_answered_once),
         TEST(a_state_changes_with_its_data_and_only_then),
         TEST(changes_are_given_in_portions_that_lead_to_the_whole),
+        TEST(no_state_lies_between_what_changed_together),
         TEST(the_part_that_is_asked_for_is_given),
         TEST(filters_may_be_combined_by_operators),
         TEST(what_is_alike_keeps_its_order),
