@@ -158,10 +158,19 @@ enum account_sort_by {
     ACCOUNT_BY_ALL_IN_THREAD_HAVE,
     ACCOUNT_BY_SOME_IN_THREAD_HAVE,
 };
+/* How texts are compared; all but the first are those of RFC 4790. */
+enum account_collation {
+    ACCOUNT_FOR_PEOPLE, /* case and accents do not count, in any alphabet */
+    ACCOUNT_ASCII_CASEMAP,
+    ACCOUNT_ASCII_NUMERIC, /* the number at the beginning; what has none comes last */
+    ACCOUNT_OCTET,
+};
+int account_collate(enum account_collation by, struct slice a, struct slice b);
 struct account_sort {
     enum account_sort_by by;
     bool is_ascending;
     struct slice keyword;
+    enum account_collation collation; /* of ACCOUNT_BY_FROM, _TO, _SUBJECT */
 };
 struct account_query {
     const struct account_filter *filter; /* NULL: all */

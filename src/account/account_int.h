@@ -8,7 +8,7 @@
 
 /* What sorting by words needs; read from the index when somebody asks for such an order. */
 struct sort_words {
-    char *from, *to, *subject; /* folded, terminated, in the block of this struct */
+    struct slice from, to, subject; /* in the block of this struct */
     utc_ms sent;
 };
 

@@ -2,23 +2,23 @@
 #include "account/account_int.h"
 
 #include "email/email_list.h"
+#include "search/search.h"
 
 enum { WORD_MAX = 120 }; /* bytes that decide an order */
 
 /* ---- words, read from the index once ---- */
 
-/* ASCII letters in one case; others by their bytes, which is the order of code points. */
-static char *fold(char *at, struct slice s)
+static struct slice beginning(struct slice s)
 {
-    for (size_t i = 0; i < s.n && i < WORD_MAX; i++)
-        *at++ = ascii_lower(s.p[i]);
-    *at++ = '\0';
-    return at;
+    return slice_of(s.p, s.n < WORD_MAX ? s.n : WORD_MAX);
 }
 
-static size_t room(struct slice s)
+static struct slice put(char **at, struct slice s)
 {
-    return (s.n < WORD_MAX ? s.n : WORD_MAX) + 1;
+    struct slice kept = slice_of(*at, s.n);
+    memcpy(*at, s.p ? s.p : "", s.n);
+    *at += s.n;
+    return kept;
 }
 
 struct reading {
@@ -37,14 +37,15 @@ static bool take_words(void *arg, uint64_t message, const struct record_fields *
     reading->is_late = reading->until && mono_now() > reading->until;
     if (reading->is_late)
         return false;
-    struct slice from = f->from_name.n ? f->from_name : f->from_address;
-    struct slice to = email_list_to_first(f->to);
-    size_t n = sizeof(*e->words) + room(from) + room(to) + room(f->base_subject);
+    struct slice from = beginning(f->from_name.n ? f->from_name : f->from_address);
+    struct slice to = beginning(email_list_to_first(f->to));
+    struct slice subject = beginning(f->base_subject);
+    size_t n = sizeof(*e->words) + from.n + to.n + subject.n;
     struct sort_words *w = mem_new(n);
-    w->from = (char *)(w + 1);
-    w->to = fold(w->from, from);
-    w->subject = fold(w->to, to);
-    (void)fold(w->subject, f->base_subject);
+    char *at = (char *)(w + 1);
+    w->from = put(&at, from);
+    w->to = put(&at, to);
+    w->subject = put(&at, subject);
     w->sent = f->date;
     e->words = w;
     a->bytes += n;
@@ -75,17 +76,64 @@ static int compare_u64(uint64_t x, uint64_t y)
     return x < y ? -1 : x > y;
 }
 
+static int compare_bytes(struct slice a, struct slice b, bool any_case)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char x = (unsigned char)(any_case ? ascii_lower(a.p[i]) : a.p[i]);
+        unsigned char y = (unsigned char)(any_case ? ascii_lower(b.p[i]) : b.p[i]);
+        if (x != y)
+            return x < y ? -1 : 1;
+    }
+    return compare_u64(a.n, b.n);
+}
+
+/* The digits at the beginning, without zeros that do not count. */
+static struct slice number_of(struct slice s)
+{
+    size_t n = 0, zeros = 0;
+    while (n < s.n && s.p[n] >= '0' && s.p[n] <= '9')
+        n++;
+    while (zeros + 1 < n && s.p[zeros] == '0')
+        zeros++;
+    return slice_of(s.p + zeros, n - zeros);
+}
+
+/* RFC 4790 section 9.1: what begins with no digit is larger than all that does. */
+static int compare_numbers(struct slice a, struct slice b)
+{
+    struct slice x = number_of(a), y = number_of(b);
+    if (x.n == 0 || y.n == 0 || x.n != y.n)
+        return x.n == 0 || y.n == 0 ? (x.n == 0) - (y.n == 0) : compare_u64(x.n, y.n);
+    return compare_bytes(x, y, false);
+}
+
+int account_collate(enum account_collation by, struct slice a, struct slice b)
+{
+    switch (by) {
+    case ACCOUNT_FOR_PEOPLE:
+        return search_compare(a, b);
+    case ACCOUNT_ASCII_CASEMAP:
+        return compare_bytes(a, b, true);
+    case ACCOUNT_ASCII_NUMERIC:
+        return compare_numbers(a, b);
+    case ACCOUNT_OCTET:
+        break;
+    }
+    return compare_bytes(a, b, false);
+}
+
 static int compare_text(const struct account_entry *x, const struct account_entry *y,
-                        enum account_sort_by by)
+                        const struct account_sort *s)
 {
     if (!x->words || !y->words)
         return (x->words != NULL) - (y->words != NULL);
-    if (by == ACCOUNT_BY_FROM)
-        return strcmp(x->words->from, y->words->from);
-    if (by == ACCOUNT_BY_TO)
-        return strcmp(x->words->to, y->words->to);
-    if (by == ACCOUNT_BY_SUBJECT)
-        return strcmp(x->words->subject, y->words->subject);
+    if (s->by == ACCOUNT_BY_FROM)
+        return account_collate(s->collation, x->words->from, y->words->from);
+    if (s->by == ACCOUNT_BY_TO)
+        return account_collate(s->collation, x->words->to, y->words->to);
+    if (s->by == ACCOUNT_BY_SUBJECT)
+        return account_collate(s->collation, x->words->subject, y->words->subject);
     return x->words->sent < y->words->sent ? -1 : x->words->sent > y->words->sent;
 }
 
@@ -112,7 +160,7 @@ static int compare_by(const struct account_match *m, size_t sort, const struct a
     case ACCOUNT_BY_TO:
     case ACCOUNT_BY_SUBJECT:
     case ACCOUNT_BY_SENT:
-        return compare_text(x, y, s->by);
+        return compare_text(x, y, s);
     case ACCOUNT_BY_HAS_KEYWORD:
         return account_has_keyword(&x->e, s->keyword) - account_has_keyword(&y->e, s->keyword);
     case ACCOUNT_BY_ALL_IN_THREAD_HAVE:

@@ -127,6 +127,26 @@ bool jmap_contains(struct slice text, struct slice part)
     return false;
 }
 
+bool jmap_collation(const json_t *sort, enum account_collation *ret)
+{
+    static const struct {
+        const char *name;
+        enum account_collation collation;
+    } rows[] = {{"i;ascii-casemap", ACCOUNT_ASCII_CASEMAP},
+                {"i;ascii-numeric", ACCOUNT_ASCII_NUMERIC},
+                {"i;octet", ACCOUNT_OCTET}};
+    const json_t *value = json_object_get(sort, "collation");
+    const char *name = json_string_value(value);
+    *ret = ACCOUNT_FOR_PEOPLE;
+    for (size_t i = 0; name && i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (strcmp(rows[i].name, name) != 0)
+            continue;
+        *ret = rows[i].collation;
+        return true;
+    }
+    return !value || json_is_null(value);
+}
+
 /* "2026-11-22T04:00:00Z", with a fraction of a second or none. */
 bool jmap_utc_parse(const json_t *value, utc_ms *ret)
 {

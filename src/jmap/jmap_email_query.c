@@ -34,7 +34,6 @@ static bool read_sort(struct query *x, const json_t *json)
 {
     const char *name = json_string_value(json_object_get(json, "property"));
     const char *keyword = json_string_value(json_object_get(json, "keyword"));
-    const char *collation = json_string_value(json_object_get(json, "collation"));
     const json_t *up = json_object_get(json, "isAscending");
     size_t i = 0, n = sizeof(sort_properties) / sizeof(sort_properties[0]);
     while (name && i < n && strcmp(sort_properties[i].name, name) != 0)
@@ -45,10 +44,8 @@ static bool read_sort(struct query *x, const json_t *json)
         jmap_refuse(x->r, x->call, "invalidArguments", "an entry of `sort` is malformed");
         return false;
     }
-    bool is_collation = !collation || strcmp(collation, "i;ascii-casemap") == 0 ||
-                        strcmp(collation, "i;octet") == 0 ||
-                        strcmp(collation, "i;ascii-numeric") == 0;
-    if (i == n || !is_collation) {
+    enum account_collation collation;
+    if (!jmap_collation(json, &collation) || i == n) {
         jmap_refuse(x->r, x->call, "unsupportedSort", "this server cannot sort like that");
         return false;
     }
@@ -60,6 +57,7 @@ static bool read_sort(struct query *x, const json_t *json)
     x->sorts[x->q.n_sorts++] = (struct account_sort){
         .by = sort_properties[i].by,
         .is_ascending = !json_is_false(up),
+        .collation = collation,
         .keyword = slice_str(keyword),
     };
     return true;

@@ -124,6 +124,8 @@ bool jmap_arg_state(struct jmap_run *r, const struct jmap_call *c, const char *n
 bool jmap_arg_names(struct jmap_run *r, const struct jmap_call *c, const char *const names[]);
 /* Is `part` in `text`? ASCII case does not matter. */
 bool jmap_contains(struct slice text, struct slice part);
+/* Which order an entry of `sort` asks for. False: one that is not announced. */
+bool jmap_collation(const json_t *sort, enum account_collation *ret);
 bool jmap_utc_parse(const json_t *value, utc_ms *ret); /* UTCDate of RFC 8620 1.4 */
 
 /* Bytes that this person keeps here for a while. */

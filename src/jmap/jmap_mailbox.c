@@ -177,15 +177,6 @@ static bool matches(const struct query *q, const json_t *f, const struct account
 
 static _Thread_local const struct query *sorting;
 
-static int compare_names(struct slice a, struct slice b)
-{
-    size_t n = a.n < b.n ? a.n : b.n;
-    for (size_t i = 0; i < n; i++)
-        if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
-            return (unsigned char)ascii_lower(a.p[i]) < (unsigned char)ascii_lower(b.p[i]) ? -1 : 1;
-    return a.n < b.n ? -1 : a.n > b.n;
-}
-
 static int compare_siblings(const struct account_mailbox *a, const struct account_mailbox *b)
 {
     const json_t *one;
@@ -194,8 +185,10 @@ static int compare_siblings(const struct account_mailbox *a, const struct accoun
     {
         const char *by = json_string_value(json_object_get(one, "property"));
         bool is_descending = json_is_false(json_object_get(one, "isAscending"));
+        enum account_collation collation;
+        (void)jmap_collation(one, &collation); /* judged before */
         int c = strcmp(by, "name") == 0
-                    ? compare_names(a->name, b->name)
+                    ? account_collate(collation, a->name, b->name)
                     : (a->sort_order > b->sort_order) - (a->sort_order < b->sort_order);
         if (c)
             return is_descending ? -c : c;
@@ -260,7 +253,9 @@ static bool judge_sort(struct query *q)
             jmap_refuse(q->r, q->call, "invalidArguments", "an entry of `sort` names a property");
             return false;
         }
-        if (strcmp(by, "name") == 0 || strcmp(by, "sortOrder") == 0)
+        enum account_collation collation;
+        bool is_known = strcmp(by, "name") == 0 || strcmp(by, "sortOrder") == 0;
+        if (is_known && jmap_collation(one, &collation))
             continue;
         jmap_refuse(q->r, q->call, "unsupportedSort", "Mailbox/query cannot sort by \"%.60s\"", by);
         return false;

@@ -366,8 +366,10 @@ static bool judge_sort(struct jmap_run *r, const struct jmap_call *c, const json
     {
         const char *by = json_string_value(json_object_get(one, "property"));
         const json_t *up = json_object_get(one, "isAscending");
+        enum account_collation collation;
         bool is_known = false;
-        for (size_t k = 0; by && k < sizeof(known) / sizeof(known[0]); k++)
+        for (size_t k = 0;
+             by && jmap_collation(one, &collation) && k < sizeof(known) / sizeof(known[0]); k++)
             is_known |= strcmp(by, known[k]) == 0;
         if (is_known && (!up || json_is_boolean(up)))
             continue;

@@ -189,3 +189,27 @@ bool search_is_same(struct slice a, struct slice b)
             return false;
     }
 }
+
+/* The next character as it is compared; 0 behind the last. */
+static uint32_t next_compared(struct slice *text)
+{
+    while (text->n > 0) {
+        uint32_t c;
+        *text = slice_skip(*text, search_char(*text, &c));
+        uint32_t letter = search_letter(c);
+        if (letter != SEARCH_ACCENT)
+            return letter != SEARCH_NO_LETTER ? letter : c ? c : 1;
+    }
+    return 0;
+}
+
+int search_compare(struct slice a, struct slice b)
+{
+    for (;;) {
+        uint32_t x = next_compared(&a), y = next_compared(&b);
+        if (x != y)
+            return x < y ? -1 : 1;
+        if (x == 0)
+            return 0;
+    }
+}

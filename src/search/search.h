@@ -147,5 +147,8 @@ bool search_snippet(const struct search_tree *tree, enum search_field field, str
 
 /* Do the two have the same words, whatever their case, accents and punctuation? */
 bool search_is_same(struct slice a, struct slice b);
+/* The order of two texts for people: case and accents do not count, the rest goes by code points.
+ */
+int search_compare(struct slice a, struct slice b);
 
 #endif

@@ -495,6 +495,47 @@ static void filters_may_be_combined_by_operators(void **)
     }
 }
 
+/* "order": the numbers of the names below as they stand in the answer. */
+static void texts_are_sorted_as_their_readers_would(void **)
+{
+    static const char *const names[] = {"zoo",   "\\u00c9tude", "etage",
+                                        "Fuchs", "10 apes",     "9 birds"};
+    static const struct {
+        const char *collation, *order;
+    } rows[] = {
+        {"", "452130"},
+        {",'collation':null", "452130"},
+        {",'collation':'i;ascii-casemap'", "452301"},
+        {",'collation':'i;octet'", "453201"},
+        {",'collation':'i;ascii-numeric'", "54"}, /* the others are alike */
+    };
+    for (size_t i = 0; i < N_OF(names); i++) {
+        char args[100];
+        snprintf(args, sizeof(args), "'create':{'m':{'name':'%s'}}", names[i]);
+        json_decref(call("Mailbox/set", args, NULL));
+    }
+    json_t *a = call("Mailbox/query", "'filter':{'hasAnyRole':false}", NULL), *b;
+    for (size_t i = 0; i < N_OF(rows); i++) {
+        char args[200];
+        snprintf(args, sizeof(args), "'filter':{'hasAnyRole':false},'sort':[{'property':'name'%s}]",
+                 rows[i].collation);
+        b = call("Mailbox/query", args, NULL);
+        for (size_t k = 0; rows[i].order[k]; k++)
+            if (!json_equal(json_array_get(kit_at(b, "ids"), k),
+                            json_array_get(kit_at(a, "ids"), (size_t)(rows[i].order[k] - '0'))))
+                fail_msg("%s: place %zu of %s", rows[i].collation, k, rows[i].order);
+        json_decref(b);
+    }
+    json_decref(a);
+    static const char *const types[] = {"Mailbox/query", "Email/query", "EmailSubmission/query"};
+    static const char *const by[] = {"name", "subject", "sentAt"};
+    for (size_t i = 0; i < N_OF(types); i++) {
+        char args[200];
+        snprintf(args, sizeof(args), "'sort':[{'property':'%s','collation':'i;klingon'}]", by[i]);
+        refuses(types[i], args, "unsupportedSort");
+    }
+}
+
 static void what_is_alike_keeps_its_order(void **)
 {
     static const char *const queries[][2] = {
@@ -665,6 +706,7 @@ int main(void)
         TEST(no_state_lies_between_what_changed_together),
         TEST(the_part_that_is_asked_for_is_given),
         TEST(filters_may_be_combined_by_operators),
+        TEST(texts_are_sorted_as_their_readers_would),
         TEST(what_is_alike_keeps_its_order),
         TEST(who_follows_the_changes_of_a_query_has_its_results),
         TEST(nothing_is_copied_within_an_account_or_from_one_that_is_not_there),

@@ -289,6 +289,15 @@ static void names_are_the_same_whatever_their_case_and_accents(void **state)
 {
     (void)state;
     assert_true(search_is_same(SLICE("Entw\xc3\xbcrfe"), SLICE("ENTWU\xcc\x88RFE")));
+    assert_true(search_compare(SLICE("\xc3\x89toile"), SLICE("etoile")) == 0);
+    assert_true(search_compare(SLICE("\xc3\xa9t\xc3\xa9"), SLICE("Fall")) < 0);
+    assert_true(search_compare(SLICE("zu"), SLICE("\xc3\x9c"
+                                                  "ber")) > 0);
+    assert_true(search_compare(SLICE("e\xcc\x81"), SLICE("\xc3\x89")) == 0);
+    assert_true(search_compare(SLICE("\xd0\x91"), SLICE("\xd0\xb0")) > 0); /* B, a */
+    assert_true(search_compare(SLICE("a"), SLICE("a b")) < 0);
+    assert_true(search_compare(SLICE("a\0b"), SLICE("a")) > 0);
+    assert_true(search_compare(SLICE("\xff"), SLICE("")) > 0);
     assert_true(search_is_same(SLICE("Sent  mail"), SLICE("sent-mail")));
     assert_false(search_is_same(SLICE("Sent"), SLICE("Sent mail")));
     assert_false(search_is_same(SLICE("a"), SLICE("")));
