@@ -23,6 +23,10 @@ enum {
     JMAP_CONCURRENT_REQUESTS = 8,
     JMAP_CONCURRENT_UPLOADS = 4,
     JMAP_SIZE_UPLOAD_MAX = 50 << 20,
+    /* Uploads are kept for a day, but only so much of each person, the youngest. */
+    JMAP_UPLOAD_HOURS = 24,
+    JMAP_UPLOADS_MAX = 2000,
+    JMAP_UPLOADS_BYTES = 500 << 20,
     JMAP_DEPTH_MAX = 64,          /* of JSON in JSON */
     JMAP_VALUES_MAX = 1000000,    /* in a request, and in what gates make for its answers */
     JMAP_ANSWER_MAX = 40 << 20,   /* of all method responses together */
@@ -39,6 +43,7 @@ struct jmap_caller {
     const struct slice *addresses; /* the person's own; the first is the main one */
     size_t n_addresses;
     uint64_t quota_bytes;   /* 0: none */
+    uint64_t upload_bytes;  /* of uploads that are kept; 0: JMAP_UPLOADS_BYTES */
     uint64_t size_max;      /* of a message that may be sent */
     bool may_send;          /* the state of the primary and the plan allow it now */
     struct slice may_not;   /* if not: why, in words */

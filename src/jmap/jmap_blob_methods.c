@@ -153,7 +153,8 @@ static json_t *upload_one(struct jmap_run *r, const json_t *object, json_t **ret
     }
     if (b.failed)
         return jmap_set_error("tooLarge", NULL, "larger than %d bytes", JMAP_SIZE_REQUEST_MAX);
-    enum err err = jmap_keep_upload(r->host, r->who, b.n ? buf_slice(&b) : SLICE(""), &id, &ei);
+    enum err err =
+        jmap_keep_upload(r->host, r->reader, r->who, b.n ? buf_slice(&b) : SLICE(""), &id, &ei);
     if (err != ERR_OK)
         return jmap_set_err(err, &ei);
     *ret_created = json_pack("{s:o, s:O?, s:I}", "id", jmap_id_json('U', id), "type",

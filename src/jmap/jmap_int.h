@@ -128,9 +128,10 @@ bool jmap_contains(struct slice text, struct slice part);
 bool jmap_collation(const json_t *sort, enum account_collation *ret);
 bool jmap_utc_parse(const json_t *value, utc_ms *ret); /* UTCDate of RFC 8620 1.4 */
 
-/* Bytes that this person keeps here for a while. */
-enum err jmap_keep_upload(const struct jmap_host *host, const struct jmap_caller *who,
-                          struct slice bytes, uint64_t *ret_id, struct errinfo *ei);
+/* Bytes that this person keeps here for a while. Older ones go to make room. */
+enum err jmap_keep_upload(const struct jmap_host *host, struct store_reader *reader,
+                          const struct jmap_caller *who, struct slice bytes, uint64_t *ret_id,
+                          struct errinfo *ei);
 
 /* ---- types of things ---- */
 

@@ -41,18 +41,92 @@ static bool is_own(const struct jmap_caller *who, struct slice account)
     return slice_eq(account, slice_str(id));
 }
 
-enum err jmap_keep_upload(const struct jmap_host *host, const struct jmap_caller *who,
-                          struct slice bytes, uint64_t *ret_id, struct errinfo *ei)
+/* ---- how long ---- */
+
+struct kept {
+    uint64_t id;
+    uint32_t bytes;
+};
+struct keeping {
+    struct kept *uploads; /* the oldest first, as their ids go */
+    size_t n, cap;
+    uint64_t bytes; /* of all */
+};
+
+static bool take_upload(void *arg, const struct record_item *item)
 {
+    struct keeping *k = arg;
+    struct jmap_item_upload upload;
+    if (item->is_gone || !jmap_item_upload_unpack(item->body, NULL, &upload))
+        return true;
+    if (k->n == k->cap) {
+        k->cap = k->cap ? 2 * k->cap : 16;
+        k->uploads = mem_resize(k->uploads, k->cap * sizeof(k->uploads[0]));
+    }
+    k->uploads[k->n++] = (struct kept){item->id, upload.bytes};
+    k->bytes += upload.bytes;
+    return true;
+}
+
+/* An id begins with the time at which it was given, in milliseconds. */
+static bool is_old(uint64_t id)
+{
+    return utc_now() - (utc_ms)(id >> 20) > (utc_ms)JMAP_UPLOAD_HOURS * 3600 * 1000;
+}
+
+/* How many of the oldest go so that `n` more bytes find room. */
+static size_t n_to_forget(const struct keeping *k, uint64_t max, size_t n)
+{
+    uint64_t bytes = k->bytes;
+    size_t i = 0;
+    while (i < k->n &&
+           (is_old(k->uploads[i].id) || bytes + n > max || k->n - i >= JMAP_UPLOADS_MAX))
+        bytes -= k->uploads[i++].bytes;
+    return i;
+}
+
+/* RFC 8620 section 6: uploads that nothing was made of go when they are old, or when there is no
+ * room for another one. What was made of them has bytes of its own. */
+static enum err make_room(const struct jmap_host *host, struct store_reader *reader,
+                          const struct jmap_caller *who, size_t n, struct errinfo *ei)
+{
+    struct keeping k = {};
+    uint64_t max = who->upload_bytes ? who->upload_bytes : JMAP_UPLOADS_BYTES;
+    enum err err = n > max ? err_set(ei, ERR_LIMIT, "larger than all uploads together may be")
+                           : store_each_item(reader, who->person, ITEM_BLOB, take_upload, &k, ei);
+    size_t n_forget = err == ERR_OK ? n_to_forget(&k, max, n) : 0;
+    struct record_item *gone = mem_new((n_forget + 1) * sizeof(*gone));
+    for (size_t i = 0; i < n_forget; i++)
+        gone[i] = (struct record_item){
+            .account = who->person, .kind = ITEM_BLOB, .id = k.uploads[i].id, .is_gone = 1};
+    struct jmap_commit c = {.items = gone, .n_items = n_forget};
+    if (n_forget > 0)
+        err = host->commit(host->arg, who, &c, ei);
+    mem_free(&gone);
+    mem_free(&k.uploads);
+    return err;
+}
+
+enum err jmap_keep_upload(const struct jmap_host *host, struct store_reader *reader,
+                          const struct jmap_caller *who, struct slice bytes, uint64_t *ret_id,
+                          struct errinfo *ei)
+{
+    SCOPED(buf_finish) struct buf body = buf_make(100);
+    struct jmap_item_upload upload = {.bytes = (uint32_t)bytes.n};
+    enum err err = make_room(host, reader, who, bytes.n, ei);
+    if (err != ERR_OK)
+        return err;
     uint64_t id = host->next_id(host->arg);
+    jmap_item_upload_pack(&body, &upload);
     struct jmap_message message = {.id = id, .bytes = bytes};
-    struct record_item item = {.account = who->person, .kind = ITEM_BLOB, .id = id};
+    struct record_item item = {
+        .account = who->person, .kind = ITEM_BLOB, .id = id, .body = buf_slice(&body)};
     struct jmap_commit c = {.messages = &message, .n_messages = 1, .items = &item, .n_items = 1};
     *ret_id = id;
     return host->commit(host->arg, who, &c, ei);
 }
 
-unsigned jmap_upload(struct jmap *j, struct store_reader *, const struct jmap_caller *who,
+unsigned jmap_upload(struct jmap *j, struct store_reader *reader, const struct jmap_caller *who,
                      struct slice account, struct slice type, struct slice bytes, struct buf *out)
 {
     struct errinfo ei = {};
@@ -63,7 +137,7 @@ unsigned jmap_upload(struct jmap *j, struct store_reader *, const struct jmap_ca
         jmap_count(REFUSE_JMAP_LIMIT, "maxSizeUpload", who);
         return too_large(out);
     }
-    enum err err = jmap_keep_upload(&j->host, who, bytes, &id, &ei);
+    enum err err = jmap_keep_upload(&j->host, reader, who, bytes, &id, &ei);
     if (err != ERR_OK)
         return failed(out, who, err, &ei);
     json_t *o = json_pack("{s:o, s:o, s:o, s:I}", "accountId", jmap_id_json('A', who->person),

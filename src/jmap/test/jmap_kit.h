@@ -236,7 +236,8 @@ static inline void kit_open(struct kit *k)
     static const struct slice addresses[2] = {SLICE("anna@example.test"),
                                               SLICE("luca@example.test")};
     struct errinfo ei = {};
-    *k = (struct kit){.last_id = 1000, .out = buf_make(64 << 20)};
+    /* As core's ids: they begin with the time. */
+    *k = (struct kit){.last_id = (uint64_t)utc_now() << 20, .out = buf_make(64 << 20)};
     snprintf(k->dir, sizeof(k->dir), "/tmp/jmap-XXXXXX");
     assert_true(folder_make(&k->folder, k->dir));
     struct store_options o = {.dir = k->dir, .segment_bytes = 4 << 20, .n_pool = 1};

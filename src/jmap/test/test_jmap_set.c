@@ -92,6 +92,94 @@ static void one_that_is_refused_does_not_stop_the_others(void **)
     json_decref(a);
 }
 
+/* A draft of these further properties; its answer in "0.1.created.d", the array the caller's. */
+static json_t *draft(const char *more)
+{
+    SCOPED(buf_finish) struct buf b = buf_make(10000);
+    json_t *a = ask("[['Mailbox/query',{@@,'filter':{'role':'drafts'}},'0']]");
+    buf_addf(&b,
+             "[['Email/set',{@@,'create':{'d':{'mailboxIds':{'%s':true},'subject':'Ciao',"
+             "'from':[{'name':'Anna','email':'anna@example.test'}]%s}}},'0']]",
+             kit_text(a, "0.1.ids.0"), more);
+    json_decref(a);
+    a = ask(buf_cstr(&b));
+    assert_int_equal(kit_text(a, "0.1.created.d.id")[0], 'M');
+    return a;
+}
+
+/* An upload of `n` bytes; its id in `ret`. */
+static void upload(size_t n, char ret[40])
+{
+    static const char bytes[1000];
+    buf_clear(&kit.out);
+    assert_int_equal(jmap_upload(kit.jmap, kit.reader, &kit.anna, slice_str(kit_account(&kit.anna)),
+                                 SLICE("a/b"), slice_of(bytes, n), &kit.out),
+                     201);
+    json_t *a = json_loadb(kit.out.p, kit.out.n, 0, NULL);
+    snprintf(ret, 40, "%s", kit_text(a, "blobId"));
+    json_decref(a);
+}
+
+static bool is_kept(const char *blob)
+{
+    struct email_blob steps;
+    buf_clear(&kit.out);
+    return jmap_download(kit.jmap, kit.reader, &kit.anna, slice_str(kit_account(&kit.anna)),
+                         slice_str(blob), &steps, &kit.out) == 200;
+}
+
+static void the_oldest_uploads_go_when_there_is_no_room(void **)
+{
+    char id[5][40];
+    kit.anna.upload_bytes = 100;
+    for (size_t i = 0; i < 3; i++)
+        upload(30, id[i]);
+    assert_true(is_kept(id[0]) && is_kept(id[1]) && is_kept(id[2]));
+    upload(50, id[3]); /* 140 without the two oldest: 80 */
+    assert_true(!is_kept(id[0]) && !is_kept(id[1]) && is_kept(id[2]) && is_kept(id[3]));
+    upload(20, id[4]);
+    assert_true(is_kept(id[2]) && is_kept(id[3]) && is_kept(id[4]));
+    kit.anna.upload_bytes = 10;
+    buf_clear(&kit.out);
+    assert_int_equal(jmap_upload(kit.jmap, kit.reader, &kit.anna, slice_str(kit_account(&kit.anna)),
+                                 SLICE("a/b"), SLICE("eleven byte"), &kit.out),
+                     413);
+}
+
+static void uploads_stay_for_a_day(void **)
+{
+    char old[40], young[40], latest[40];
+    uint64_t now = kit.last_id;
+    const uint64_t hour = (uint64_t)3600000 << 20;
+    kit.last_id = now - 25 * hour;
+    upload(10, old);
+    kit.last_id = now - 23 * hour;
+    upload(10, young);
+    assert_true(!is_kept(old) && is_kept(young)); /* more than the hour that is promised */
+    kit.last_id = now;
+    upload(10, latest);
+    assert_true(is_kept(young) && is_kept(latest));
+}
+
+static void a_blob_may_be_used_where_its_last_holder_goes(void **)
+{
+    char more[600];
+    json_t *a = draft(",'textBody':[{'partId':'1','type':'text/plain'}],'bodyValues':{'1':"
+                      "{'value':'once'}}");
+    json_t *box = ask("[['Mailbox/query',{@@,'filter':{'role':'drafts'}},'0']]");
+    const char *id = kit_text(a, "0.1.created.d.id");
+    snprintf(more, sizeof(more),
+             "[['Email/set',{@@,'destroy':['%s'],'create':{'n':{'mailboxIds':{'%s':true},"
+             "'attachments':[{'blobId':'%s','type':'message/rfc822'}]}}},'0']]",
+             id, kit_text(box, "0.1.ids.0"), id);
+    json_t *b = ask(more);
+    assert_text(b, "0.1.destroyed.0", id);
+    assert_int_equal(kit_text(b, "0.1.created.n.attachments.0.blobId")[0], 'M');
+    json_decref(b);
+    json_decref(box);
+    json_decref(a);
+}
+
 static void names_may_change_hands_in_one_call(void **)
 {
     static const struct {
@@ -148,21 +236,6 @@ static void a_call_that_is_refused_changes_nothing(void **)
         json_decref(a);
     }
     assert_int_equal(kit.modseq[0], before);
-}
-
-/* A draft of these further properties; its answer in "0.1.created.d", the array the caller's. */
-static json_t *draft(const char *more)
-{
-    SCOPED(buf_finish) struct buf b = buf_make(10000);
-    json_t *a = ask("[['Mailbox/query',{@@,'filter':{'role':'drafts'}},'0']]");
-    buf_addf(&b,
-             "[['Email/set',{@@,'create':{'d':{'mailboxIds':{'%s':true},'subject':'Ciao',"
-             "'from':[{'name':'Anna','email':'anna@example.test'}]%s}}},'0']]",
-             kit_text(a, "0.1.ids.0"), more);
-    json_decref(a);
-    a = ask(buf_cstr(&b));
-    assert_int_equal(kit_text(a, "0.1.created.d.id")[0], 'M');
-    return a;
 }
 
 static const json_t *patched(json_t **answer, const char *type, const char *id, const char *patch)
@@ -303,6 +376,9 @@ int main(void)
         TEST(a_creation_id_that_is_used_again_means_the_latest),
         TEST(what_was_not_written_has_no_creation_id),
         TEST(one_that_is_refused_does_not_stop_the_others),
+        TEST(the_oldest_uploads_go_when_there_is_no_room),
+        TEST(uploads_stay_for_a_day),
+        TEST(a_blob_may_be_used_where_its_last_holder_goes),
         TEST(names_may_change_hands_in_one_call),
         TEST(a_call_that_is_refused_changes_nothing),
         TEST(patches_are_refused_where_the_standard_forbids_them),
