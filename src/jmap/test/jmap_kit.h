@@ -95,8 +95,13 @@ static inline enum err kit_fields(void *, struct slice message, struct arena *ar
     struct slice refs = f.references.n    ? f.references.v[f.references.n - 1]
                         : f.in_reply_to.n ? f.in_reply_to.v[0]
                                           : SLICE("");
+    struct slice to = f.to.n ? f.to.v[0].name : SLICE("");
+    if (f.to.n && !to.n)
+        to = slice_str(arena_printf(arena, SLICE_FMT "@" SLICE_FMT, SLICE_ARG(f.to.v[0].local),
+                                    SLICE_ARG(f.to.v[0].domain)));
     *ret = (struct record_fields){.subject = f.subject,
                                   .base_subject = f.base_subject,
+                                  .to = to,
                                   .from_name = f.from.name,
                                   .from_address = address,
                                   .message_id = f.message_id,

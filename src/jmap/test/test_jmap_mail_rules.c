@@ -1,4 +1,4 @@
-/* What RFC 8621 says must hold of mailboxes, threads and emails, word by word: the table
+/* What RFC 8621 says must hold of mailboxes and of changing emails, word by word: the table
  * tests/conformance/jmap/rfc8621.txt names these tests. */
 #include "jmap_ask.h"
 
@@ -319,83 +319,6 @@ static void what_does_not_change_may_be_named_as_it_is(void **)
     check("Email/get", "'ids':['$E'],'properties':['keywords']", "list.0.keywords", "{'a':true}");
 }
 
-/* ---- filters, snippets ---- */
-
-static void a_filter_for_snippets_is_judged_as_for_a_query(void **)
-{
-    static const struct {
-        const char *filter, *error;
-    } rows[] = {
-        {"{'colour':'red'}", "'unsupportedFilter'"},
-        {"{'subject':7}", "'invalidArguments'"},
-        {"{'header':[]}", "'invalidArguments'"},
-        {"{'header':['a','b','c']}", "'invalidArguments'"},
-        {"{'header':['Subject',7]}", "'invalidArguments'"},
-        {"{'header':['Sub ject']}", "'invalidArguments'"},
-        {"{'header':'Subject'}", "'invalidArguments'"},
-        {"{'operator':'XOR','conditions':[]}", "'invalidArguments'"},
-        {"{'operator':'AND','conditions':[{'before':'soon'}]}", "'invalidArguments'"},
-        {"[]", "'invalidArguments'"},
-    };
-    for (size_t i = 0; i < N_OF(rows); i++) {
-        char args[200];
-        snprintf(args, sizeof(args), "'filter':%s", rows[i].filter);
-        check("Email/query", args, "type", rows[i].error);
-        snprintf(args, sizeof(args), "'emailIds':[],'filter':%s", rows[i].filter);
-        check("SearchSnippet/get", args, "type", rows[i].error);
-    }
-    check("SearchSnippet/get", "'emailIds':[7],'filter':null", "type", "'invalidArguments'");
-    check("SearchSnippet/get", "'filter':null", "type", "'invalidArguments'");
-    SCOPED(buf_finish) struct buf b = buf_make(ASK_TEXT);
-    buf_addf(&b, "'emailIds':['Mx'");
-    for (int i = 0; i < 1000; i++)
-        buf_addf(&b, ",'Mx'");
-    buf_addf(&b, "]");
-    check("SearchSnippet/get", buf_cstr(&b), "type", "'requestTooLarge'");
-    /* More words than a search takes: it would find what was not asked for. */
-    buf_clear(&b);
-    buf_addf(&b, "'filter':{'subject':'");
-    for (int i = 0; i < 1000; i++)
-        buf_addf(&b, "w%d ", i);
-    buf_addf(&b, "'}");
-    check("Email/query", buf_cstr(&b), "type", "'unsupportedFilter'");
-}
-
-static void snippets_mark_what_was_looked_for_and_escape_the_rest(void **)
-{
-    keep_box("BOX", "inbox");
-    keep("E", "Email/set",
-         "'create':{'e':{'mailboxIds':{'$BOX':true},'subject':'a < b & foo > c',"
-         "'textBody':[{'partId':'1'}],'bodyValues':{'1':{'value':'the <foo> of it'}}}}",
-         "created.e.id");
-    static const struct {
-        const char *filter, *subject, *preview;
-    } rows[] = {
-        {"{'subject':'foo'}", "'a &lt; b &amp; <mark>foo</mark> &gt; c'", "null"},
-        {"{'body':'foo'}", "null", "'the &lt;<mark>foo</mark>&gt; of it'"},
-        {"{'text':'foo'}", "'a &lt; b &amp; <mark>foo</mark> &gt; c'",
-         "'the &lt;<mark>foo</mark>&gt; of it'"},
-        {"{'operator':'OR','conditions':[{'body':'it'},{'subject':'b'}]}",
-         "'a &lt; <mark>b</mark> &amp; foo &gt; c'", "'the &lt;foo&gt; of <mark>it</mark>'"},
-        {"{'operator':'NOT','conditions':[{'text':'foo'}]}", "null", "null"},
-        {"{'inMailbox':'$BOX'}", "null", "null"},
-        {"{'text':'nothing'}", "null", "null"},
-        {"null", "null", "null"},
-    };
-    for (size_t i = 0; i < N_OF(rows); i++) {
-        char args[300];
-        snprintf(args, sizeof(args), "'emailIds':['$E','Mx','$E'],'filter':%s", rows[i].filter);
-        json_t *a = ask("SearchSnippet/get", args);
-        assert_int_equal(json_array_size(kit_at(a, "list")), 1);
-        expect(a, "list.0.emailId", "'$E'");
-        expect(a, "list.0.subject", rows[i].subject);
-        expect(a, "list.0.preview", rows[i].preview);
-        expect(a, "notFound", "['Mx']");
-        json_decref(a);
-    }
-    check("SearchSnippet/get", "'emailIds':['$E'],'filter':null", "notFound", "null");
-}
-
 /* ---- import ---- */
 
 static void what_an_import_must_have_is_judged_one_by_one(void **)
@@ -488,8 +411,6 @@ int main(void)
         TEST(more_keywords_than_there_may_be_are_too_many),
         TEST(an_email_is_in_a_mailbox_until_it_is_destroyed),
         TEST(what_does_not_change_may_be_named_as_it_is),
-        TEST(a_filter_for_snippets_is_judged_as_for_a_query),
-        TEST(snippets_mark_what_was_looked_for_and_escape_the_rest),
         TEST(what_an_import_must_have_is_judged_one_by_one),
         TEST(an_import_came_when_its_topmost_received_field_says),
         TEST(the_same_message_imported_twice_is_two_emails),
