@@ -51,6 +51,13 @@ static void header_fields_have_the_forms_of_the_rfc(void **)
          "{'name':'G','addresses':[{'name':null,'email':'c@x.example'}]},"
          "{'name':'E','addresses':[]},"
          "{'name':null,'addresses':[{'name':null,'email':'d@x.example'}]}]"},
+        {"To: =?utf-8?q?G_=C3=A9?=: =?utf-8?b?SsO2?= <j@x.example>, b@x.example "
+         "(=?utf-8?q?=C3=A0?=);\n",
+         "header:To:asGroupedAddresses",
+         "[{'name':'G \xc3\xa9','addresses':[{'name':'J\xc3\xb6','email':'j@x.example'},"
+         "{'name':'\xc3\xa0','email':'b@x.example'}]}]"},
+        {"To: =?utf-8?q?G_=C3=A9?=: =?utf-8?b?SsO2?= <j@x.example>;\n", "to",
+         "[{'name':'J\xc3\xb6','email':'j@x.example'}]"},
         {"To: \n", "header:To:asGroupedAddresses", "[]"},
         {"To: undisclosed-recipients:;\n", "to", "[]"},
         {"Message-ID: <a@b>\n", "messageId", "['a@b']"},
