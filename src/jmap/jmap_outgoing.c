@@ -66,9 +66,18 @@ static bool is_named(const struct mime_field *f, const char *name)
 }
 
 /* RFC 5322 section 3.6: at most one of each of these. */
-static const char *const once[] = {"From",    "Sender",     "Reply-To",    "To",
-                                   "Cc",      "Message-ID", "In-Reply-To", "Date",
-                                   "Subject", "References"};
+static const struct {
+    const char *name, *property;
+} once[] = {{"From", "from"},
+            {"Sender", "sender"},
+            {"Reply-To", "replyTo"},
+            {"To", "to"},
+            {"Cc", "cc"},
+            {"Message-ID", "messageId"},
+            {"In-Reply-To", "inReplyTo"},
+            {"Date", "sentAt"},
+            {"Subject", "subject"},
+            {"References", "references"}};
 enum { N_ONCE = sizeof(once) / sizeof(once[0]) };
 
 static json_t *judge_fields(struct slice bytes)
@@ -77,15 +86,15 @@ static json_t *judge_fields(struct slice bytes)
     struct mime_walk w = mime_walk_make(bytes);
     for (struct mime_field f; mime_walk_next(&w, &f);) {
         if (f.name.n == 0)
-            return invalid(NULL, "a line of its header is no field");
+            return invalid("headers", "a line of its header is no field");
         for (size_t i = 0; i < N_ONCE; i++)
-            n[i] += is_named(&f, once[i]);
+            n[i] += is_named(&f, once[i].name);
     }
     for (size_t i = 0; i < N_ONCE; i++)
         if (n[i] > 1)
-            return jmap_set_error("invalidEmail", NULL, "its header has the field %s %u times",
-                                  once[i], n[i]);
-    return w.state == MIME_WALK_DONE ? NULL : invalid(NULL, "its header is too large");
+            return jmap_set_error("invalidEmail", once[i].property,
+                                  "its header has the field %s %u times", once[i].name, n[i]);
+    return w.state == MIME_WALK_DONE ? NULL : invalid("headers", "its header is too large");
 }
 
 static struct slice domain_of(const struct jmap_caller *who)
@@ -173,12 +182,13 @@ static json_t *write(struct jmap_run *r, struct slice bytes, struct jmap_outgoin
     SCOPED(buf_finish) struct buf header = buf_make(STORE_MESSAGE_MAX);
     add_fields(r, bytes, o->header, &header);
     const char *why = header.failed ? "it is too large" : add_lines(buf_slice(&header), &o->bytes);
+    if (why)
+        return invalid("headers", why);
     size_t header_bytes = o->bytes.n;
     buf_adds(&o->bytes, SLICE("\r\n"));
-    if (!why)
-        why = add_lines(slice_skip(bytes, split.body_offset), &o->bytes);
+    why = add_lines(slice_skip(bytes, split.body_offset), &o->bytes);
     if (why)
-        return invalid(NULL, why);
+        return invalid("bodyStructure", why);
     uint64_t max = r->who->size_max;
     if (o->bytes.failed || (max && o->bytes.n > max))
         return jmap_too_large(r->who);

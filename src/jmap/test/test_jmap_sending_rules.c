@@ -245,6 +245,45 @@ static void refusals_of_an_envelope_say_what_the_standard_wants(void **)
     assert_int_equal(kit.n_submitted, 0);
 }
 
+static void an_email_that_cannot_be_sent_says_which_property_is_wrong(void **)
+{
+    static const struct {
+        const char *header, *properties;
+    } rows[] = {
+        {TO, "['from']"},
+        {"From: anna@example.test\r\nFrom: anna@example.test\r\n" TO, "['from']"},
+        {"From: anna@example.test, info@example.test\r\n" TO, "['sender']"},
+        {"From: anna@example.test\r\n" TO TO, "['to']"},
+        {"From: anna@example.test\r\nCc: a@b.test\r\nCC: a@b.test\r\n" TO, "['cc']"},
+        {"From: anna@example.test\r\nDate: x\r\nDate: y\r\n" TO, "['sentAt']"},
+        {"From: anna@example.test\r\nMessage-ID: <a@b>\r\nMessage-Id: <c@d>\r\n" TO,
+         "['messageId']"},
+        {"From: anna@example.test\r\n" TO "no field at all\r\nX: y\r\n", "['headers']"},
+    };
+    static char long_line[1200];
+    char identity[32], email[32];
+    identity_of("anna@example.test", identity);
+    for (size_t i = 0; i < N_OF(rows); i++) {
+        draft(rows[i].header, email);
+        json_t *a = submit(identity, email, "", "");
+        kit_expect(a, "0.1.notCreated.s.type", "'invalidEmail'");
+        kit_expect(a, "0.1.notCreated.s.properties", rows[i].properties);
+        json_decref(a);
+    }
+    for (int is_body = 0; is_body < 2; is_body++) {
+        size_t n =
+            (size_t)snprintf(long_line, sizeof(long_line), "From: anna@example.test\r\n" TO "%s",
+                             is_body ? "\r\n" : "X: ");
+        memset(long_line + n, 'x', 999);
+        snprintf(long_line + n + 999, sizeof(long_line) - n - 999, "\r\n");
+        draft(long_line, email);
+        json_t *a = submit(identity, email, "", "");
+        kit_expect(a, "0.1.notCreated.s.properties", is_body ? "['bodyStructure']" : "['headers']");
+        json_decref(a);
+    }
+    assert_int_equal(kit.n_submitted, 0);
+}
+
 static void one_implicit_email_set_follows_with_all_changes(void **)
 {
     char identity[32], email[3][32], calls[2000], path[100];
@@ -412,6 +451,7 @@ int main(void)
         TEST(a_hold_is_taken_up_to_what_is_announced),
         TEST(what_is_not_there_is_an_invalid_property),
         TEST(refusals_of_an_envelope_say_what_the_standard_wants),
+        TEST(an_email_that_cannot_be_sent_says_which_property_is_wrong),
         TEST(one_implicit_email_set_follows_with_all_changes),
         TEST(a_submission_outlives_its_email),
         TEST(a_submission_that_is_forgotten_unsends_nothing),
