@@ -58,15 +58,21 @@ static bool is_text_body(const struct mime_part *part)
            (part_is(part, "text", "plain") || part_is(part, "text", "html"));
 }
 
+/* What words come from, and how HTML gives them. */
+struct wording {
+    struct buf utf8; /* of one part, reused */
+    unsigned (*from_html)(struct slice html, struct buf *ret);
+};
+
 /* Words of one text part, at most `raw_max` bytes of it looked at. */
 static unsigned add_words(struct slice message, const struct mime_part *part, size_t raw_max,
-                          struct buf *utf8, struct buf *ret)
+                          struct wording *w, struct buf *ret)
 {
-    buf_clear(utf8);
-    unsigned odd = part_decode(message, part, raw_max, utf8);
+    buf_clear(&w->utf8);
+    unsigned odd = part_decode(message, part, raw_max, &w->utf8);
     bool is_html = slice_eq(part->subtype, SLICE("html"));
-    struct slice text = buf_slice(utf8);
-    return odd | (is_html ? mime_html_text(text, ret) : mime_plain_text(text, ret));
+    struct slice text = buf_slice(&w->utf8);
+    return odd | (is_html ? w->from_html(text, ret) : mime_plain_text(text, ret));
 }
 
 /* ---- search ------------------------------------------------------------------------------ */
@@ -95,7 +101,7 @@ static void mark_said(const struct mime_structure *s, struct said *said, int par
 unsigned mime_text(struct slice message, const struct mime_structure *s, struct buf *ret)
 {
     struct said said = {0};
-    SCOPED(buf_finish) struct buf utf8 = buf_make(TEXT_UTF8_MAX);
+    struct wording w = {.utf8 = buf_make(TEXT_UTF8_MAX), .from_html = mime_html_words};
     unsigned odd = 0;
     size_t raw_left = TEXT_RAW_MAX;
     for (size_t i = 0; i < s->n_parts && !(odd & MIME_ODD_CUT); i++) {
@@ -106,13 +112,14 @@ unsigned mime_text(struct slice message, const struct mime_structure *s, struct 
         if (is_html && was_said(s, &said, (int)i))
             continue;
         size_t before = ret->n;
-        odd |= add_words(message, part, raw_left, &utf8, ret);
+        odd |= add_words(message, part, raw_left, &w, ret);
         if (part->body_len > raw_left)
             odd |= MIME_ODD_CUT;
         raw_left -= part->body_len < raw_left ? part->body_len : raw_left;
         if (!is_html && ret->n > before)
             mark_said(s, &said, (int)i);
     }
+    buf_finish(&w.utf8);
     return odd;
 }
 
@@ -127,14 +134,14 @@ static bool is_in_message(const struct mime_structure *s, size_t part)
 }
 
 /* The start of the text is enough, mostly; style sheets before the first word can be long. */
-static unsigned preview_part(struct slice message, const struct mime_part *part, struct buf *utf8,
+static unsigned preview_part(struct slice message, const struct mime_part *part, struct wording *w,
                              struct buf *ret)
 {
     size_t before = ret->n;
     bool is_html = slice_eq(part->subtype, SLICE("html"));
     for (size_t raw_max = is_html ? 4 * PREVIEW_RAW_FIRST : PREVIEW_RAW_FIRST;; raw_max *= 4) {
         ret->n = before;
-        unsigned odd = add_words(message, part, raw_max, utf8, ret);
+        unsigned odd = add_words(message, part, raw_max, w, ret);
         bool is_enough = odd & MIME_ODD_CUT || part->body_len <= raw_max;
         if (is_enough || raw_max >= PREVIEW_RAW_MAX)
             return odd & ~(unsigned)MIME_ODD_CUT;
@@ -156,17 +163,18 @@ static bool is_candidate(const struct mime_structure *s, size_t i, int round)
 
 unsigned mime_preview(struct slice message, const struct mime_structure *s, struct buf *ret)
 {
-    SCOPED(buf_finish) struct buf utf8 = buf_make(PREVIEW_UTF8_MAX);
-    unsigned n_tried = 0;
-    for (int round = 0; round < 3; round++) {
-        for (size_t i = 0; i < s->n_parts && n_tried < PREVIEW_PARTS_MAX; i++) {
+    struct wording w = {.utf8 = buf_make(PREVIEW_UTF8_MAX), .from_html = mime_html_text};
+    unsigned n_tried = 0, odd = 0;
+    bool is_done = false;
+    for (int round = 0; round < 3 && !is_done; round++) {
+        for (size_t i = 0; i < s->n_parts && n_tried < PREVIEW_PARTS_MAX && !is_done; i++) {
             if (!is_candidate(s, i, round))
                 continue;
-            unsigned odd = preview_part(message, &s->parts[i], &utf8, ret);
-            if (ret->n > 0)
-                return odd;
+            odd = preview_part(message, &s->parts[i], &w, ret);
+            is_done = ret->n > 0;
             n_tried++;
         }
     }
-    return 0;
+    buf_finish(&w.utf8);
+    return is_done ? odd : 0;
 }

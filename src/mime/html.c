@@ -8,6 +8,7 @@ struct fold {
     struct buf *ret;
     bool is_blank_due; /* before the next word */
     bool is_full;
+    bool with_attributes; /* those that people read, too */
 };
 
 static struct fold fold_make(struct buf *ret)
@@ -199,6 +200,64 @@ static size_t declaration_end(struct slice s, size_t at)
     return end ? (size_t)(end - s.p) + (is_comment ? 3 : 1) : s.n;
 }
 
+/* ---- attributes -------------------------------------------------------------------------- */
+
+static size_t reference(struct fold *f, struct slice s, size_t at);
+
+/* References are decoded; a '<' is one. */
+static void fold_value(struct fold *f, struct slice value)
+{
+    f->is_blank_due = true;
+    for (size_t at = 0; at < value.n && !f->is_full;) {
+        size_t behind = value.p[at] == '&' ? reference(f, value, at) : at;
+        if (behind == at && (value.p[at] == '&' || value.p[at] == '<'))
+            fold_add(f, value.p + at++, 1);
+        else
+            at = behind > at ? behind : fold_step(f, value, at);
+    }
+    f->is_blank_due = true;
+}
+
+/* The value that starts at `at`, without its quotes; returns what is behind it. */
+static size_t attribute_value(struct slice s, size_t at, struct slice *ret)
+{
+    size_t start = at;
+    bool is_quoted = at < s.n && (s.p[at] == '"' || s.p[at] == '\'');
+    if (is_quoted) {
+        const char *quote = memchr(s.p + at + 1, s.p[at], s.n - at - 1);
+        size_t end = quote ? (size_t)(quote - s.p) : s.n;
+        *ret = slice_from_to(s, start + 1, end);
+        return end + (quote != NULL);
+    }
+    while (at < s.n && !is_blank(s.p[at]))
+        at++;
+    *ret = slice_from_to(s, start, at);
+    return at;
+}
+
+/* What is written in a tag for people: alt and title (RFC 8621 section 4.4.1). */
+static void fold_attributes(struct fold *f, struct slice s)
+{
+    for (size_t at = 0; at < s.n && !f->is_full;) {
+        size_t start = at;
+        while (at < s.n && !is_blank(s.p[at]) && s.p[at] != '=' && s.p[at] != '/')
+            at++;
+        struct slice value = SLICE(""), name = slice_from_to(s, start, at);
+        size_t after_name = at;
+        while (at < s.n && is_blank(s.p[at]))
+            at++;
+        if (at < s.n && s.p[at] == '=' && name.n) {
+            for (at++; at < s.n && is_blank(s.p[at]);)
+                at++;
+            at = attribute_value(s, at, &value);
+        } else if (at == after_name) {
+            at++;
+        }
+        if (value.n && (is_name(name, SLICE("alt")) || is_name(name, SLICE("title"))))
+            fold_value(f, value);
+    }
+}
+
 /* At a '<': returns what is behind the tag, or `at` if it is no tag but text. */
 static size_t skip_tag(struct fold *f, struct slice s, size_t at)
 {
@@ -219,6 +278,8 @@ static size_t skip_tag(struct fold *f, struct slice s, size_t at)
     size_t end = tag_end(s, name_end);
     if (!is_inline(name))
         f->is_blank_due = true;
+    if (f->with_attributes && !is_end_tag)
+        fold_attributes(f, slice_from_to(s, name_end, end - (s.p[end - 1] == '>')));
     return !is_end_tag && is_hidden(name) ? hidden_end(s, end, name) : end;
 }
 
@@ -264,9 +325,8 @@ static size_t reference(struct fold *f, struct slice s, size_t at)
     return end + (end < s.n && s.p[end] == ';');
 }
 
-unsigned mime_html_text(struct slice html, struct buf *ret)
+static unsigned html_text(struct slice html, struct fold f)
 {
-    struct fold f = fold_make(ret);
     size_t at = 0;
     while (at < html.n && !f.is_full) {
         char c = html.p[at];
@@ -281,4 +341,16 @@ unsigned mime_html_text(struct slice html, struct buf *ret)
         }
     }
     return f.is_full ? MIME_ODD_CUT : 0;
+}
+
+unsigned mime_html_text(struct slice html, struct buf *ret)
+{
+    return html_text(html, fold_make(ret));
+}
+
+unsigned mime_html_words(struct slice html, struct buf *ret)
+{
+    struct fold f = fold_make(ret);
+    f.with_attributes = true;
+    return html_text(html, f);
 }

@@ -100,6 +100,8 @@ unsigned mime_header_text_strict(struct slice raw, struct buf *ret);
  * character references decoded, white space folded to single blanks. Appended to `ret`, up to its
  * ceiling. Returns odd bits. For reading by people and search, never for showing as HTML. */
 unsigned mime_html_text(struct slice html, struct buf *ret);
+/* The same with the words of the attributes alt and title: for search. */
+unsigned mime_html_words(struct slice html, struct buf *ret);
 /* The same folding for plain text. */
 unsigned mime_plain_text(struct slice text, struct buf *ret);
 

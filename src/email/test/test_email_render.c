@@ -383,6 +383,14 @@ static void search_text_has_the_names_of_attachments(void **)
                      "--b\nContent-Type: application/pdf; name=\"the plan.pdf\"\n\nx\n--b--\n"),
                &text);
     assert_string_equal(buf_cstr(&text), "some words the plan.pdf");
+    /* Words in tags that people are shown are found, and are no preview. */
+    static const char HTML[] = "Content-Type: text/html\n\n<img alt='a cat'>x";
+    buf_clear(&text);
+    email_text(slice_str(HTML), &text);
+    assert_string_equal(buf_cstr(&text), "a cat x");
+    json_t *got = render(HTML, "{'properties':['preview']}");
+    check_json(got, "{'preview':'x'}", "preview");
+    json_decref(got);
     email_text(SLICE(""), &text);
 }
 

@@ -365,6 +365,40 @@ static void html_gives_its_words(void **)
     }
 }
 
+static void attributes_for_people_are_words_to_search_for(void **)
+{
+    static const struct {
+        const char *html, *text;
+    } cases[] = {
+        {"<img alt='a cat' src=x>y", "a cat y"},
+        {"<IMG SRC=\"a.png\" ALT=\"caf&eacute; &amp; 1 < 2\">", "caf\xc3\xa9 & 1 < 2"},
+        {"a<b title=no>b</b>c", "a no bc"},
+        {"<p title = 'two  words' class=alt>x</p>", "two words x"},
+        {"<img alt=word/>x", "word/ x"},
+        {"<img alt=''>x<img alt>y<img alt=>z", "x y z"},
+        {"<a data-alt=no data-title='no' alts=no>x</a>", "x"},
+        {"</p title='no'>x", "x"},
+        {"<style title='s'>no</style>x", "s x"},
+        {"<img alt='never ends", "never ends"},
+        {"<img alt=\"a>b\" title='c'>", "a>b c"},
+        {"<img = alt=x /alt=y>", "x y"},
+        {"<!-- <img alt=no> -->x<!doctype alt=no>", "x"},
+        {"<", "<"},
+        {"<img", ""},
+        {"<img alt", ""},
+        {"<img alt=", ""},
+        {"<img alt='", ""},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        SCOPED(buf_finish) struct buf out = buf_make(200);
+        assert_int_equal(mime_html_words(slice_str(cases[i].html), &out), 0);
+        check_slice(slice_of(out.p, out.n), cases[i].text, cases[i].html);
+    }
+    SCOPED(buf_finish) struct buf out = buf_make(8);
+    assert_int_equal(mime_html_words(SLICE("<img alt='a long text of words'>"), &out),
+                     MIME_ODD_CUT);
+}
+
 static void plain_text_is_folded_and_its_marks_stay(void **)
 {
     SCOPED(buf_finish) struct buf out = buf_make(200);
@@ -390,6 +424,7 @@ int main(void)
         cmocka_unit_test(letters_and_marks_are_composed),
         cmocka_unit_test(long_header_text_is_cut_at_a_character),
         cmocka_unit_test(html_gives_its_words),
+        cmocka_unit_test(attributes_for_people_are_words_to_search_for),
         cmocka_unit_test(plain_text_is_folded_and_its_marks_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
