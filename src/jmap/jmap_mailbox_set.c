@@ -264,6 +264,8 @@ static void as_it_is(const struct account_mailbox *m, const struct jmap_caller *
  * (RFC 8620 section 5.3: the final state has to be valid): those wait until all were looked at. */
 struct setting {
     bool remove_emails;
+    uint64_t *gone; /* destroyed before their turn */
+    size_t n_gone;
     struct record_mailbox *waiting;
     size_t n_waiting;
 };
@@ -376,20 +378,66 @@ static json_t *update(struct jmap_set *s, uint64_t id, json_t *patch, json_t **r
     return w.error;
 }
 
+static bool is_listed(const struct jmap_set *s, uint64_t id)
+{
+    const json_t *one;
+    size_t i;
+    json_array_foreach(s->destroy, i,
+                       one) if (jmap_type_id_or_created(s->r, &jmap_mailbox_type,
+                                                        json_string_value(one)) == id) return true;
+    return false;
+}
+
+static bool went_before(const struct setting *x, uint64_t id)
+{
+    for (size_t i = 0; i < x->n_gone; i++)
+        if (x->gone[i] == id)
+            return true;
+    return false;
+}
+
+static json_t *destroy(struct jmap_set *s, uint64_t id);
+
+/* Those below it that the same call destroys go first, whatever the order of the list. */
+static json_t *destroy_below(struct jmap_set *s, uint64_t id)
+{
+    struct setting *x = s->arg;
+    const struct account_mailbox *below;
+    size_t at = 0;
+    while ((below = account_next_mailbox(s->r->account, &at))) {
+        if (below->is_gone || below->parent != id)
+            continue;
+        uint64_t child = below->id;
+        json_t *error = is_listed(s, child) ? destroy(s, child) : json_null();
+        if (error) {
+            json_decref(error);
+            return jmap_set_error("mailboxHasChild", NULL, "there are mailboxes below this one");
+        }
+        if (!x->gone)
+            x->gone = ARENA_ARRAY(s->r->arena, uint64_t, JMAP_OBJECTS_SET_MAX);
+        x->gone[x->n_gone++] = child;
+        at = 0; /* they are others after each write */
+    }
+    return NULL;
+}
+
 static json_t *destroy(struct jmap_set *s, uint64_t id)
 {
     struct jmap_run *r = s->r;
-    const struct account_mailbox *m = account_mailbox(r->account, id), *other;
+    const struct setting *x = s->arg;
+    const struct account_mailbox *m = account_mailbox(r->account, id);
     struct record_mailbox gone;
-    size_t at = 0;
+    if (m && m->is_gone && went_before(x, id))
+        return NULL;
     if (!m || m->is_gone)
         return jmap_set_error("notFound", NULL, "there is no such mailbox");
     if (slice_eq(m->role, SLICE("inbox")))
         return jmap_set_error("forbidden", NULL, "new mail arrives in the inbox: it stays");
-    while ((other = account_next_mailbox(r->account, &at)))
-        if (!other->is_gone && other->parent == id)
-            return jmap_set_error("mailboxHasChild", NULL, "there are mailboxes below this one");
-    if (m->n_emails && !((const struct setting *)s->arg)->remove_emails)
+    json_t *error = destroy_below(s, id);
+    if (error)
+        return error;
+    m = account_mailbox(r->account, id);
+    if (m->n_emails && !x->remove_emails)
         return jmap_set_error("mailboxHasEmail", NULL, "there are emails in it");
     as_it_is(m, r->who, &gone);
     gone.is_removed = 1;

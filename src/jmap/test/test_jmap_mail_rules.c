@@ -154,6 +154,45 @@ static void a_mailbox_goes_with_the_emails_that_are_only_there(void **)
     json_decref(a);
 }
 
+static void a_mailbox_goes_with_those_below_it_that_are_named_too(void **)
+{
+    static const struct {
+        const char *destroy, *destroyed, *kept_parent; /* NULL: it goes */
+    } rows[] = {
+        {"'$A','$B','$C'", "['$A','$B','$C']", NULL},
+        {"'$C','$A','$B','$A'", "['$C','$A','$B']", NULL},
+        {"'$A','$C'", "['$C']", "'mailboxHasChild'"},
+        {"'$A','$B'", "null", "'mailboxHasChild'"},
+        {"'$A'", "null", "'mailboxHasChild'"},
+    };
+    for (size_t i = 0; i < N_OF(rows); i++) {
+        char args[100];
+        snprintf(args, sizeof(args), "'create':{'m':{'name':'a%zu'}}", i);
+        keep("A", "Mailbox/set", args, "created.m.id");
+        keep("B", "Mailbox/set", "'create':{'m':{'name':'b','parentId':'$A'}}", "created.m.id");
+        keep("C", "Mailbox/set", "'create':{'m':{'name':'c','parentId':'$B'}}", "created.m.id");
+        snprintf(args, sizeof(args), "'destroy':[%s]", rows[i].destroy);
+        json_t *a = ask("Mailbox/set", args);
+        expect(a, "destroyed", rows[i].destroyed);
+        if (rows[i].kept_parent)
+            expect(a, "notDestroyed.$A.type", rows[i].kept_parent);
+        else
+            expect(a, "notDestroyed", "null");
+        json_decref(a);
+    }
+    /* What stops the child stops its parent. */
+    keep("A", "Mailbox/set", "'create':{'m':{'name':'a'}}", "created.m.id");
+    keep("B", "Mailbox/set", "'create':{'m':{'name':'b','parentId':'$A'}}", "created.m.id");
+    keep("E", "Email/set", "'create':{'e':{'mailboxIds':{'$B':true}}}", "created.e.id");
+    json_t *a = ask("Mailbox/set", "'destroy':['$A','$B']");
+    expect(a, "notDestroyed.$A.type", "'mailboxHasChild'");
+    expect(a, "notDestroyed.$B.type", "'mailboxHasEmail'");
+    json_decref(a);
+    check("Mailbox/set", "'destroy':['$A','$B'],'onDestroyRemoveEmails':true", "destroyed",
+          "['$A','$B']");
+    check("Email/get", "'ids':['$E']", "notFound", "['$E']");
+}
+
 /* ---- changes of mailboxes ---- */
 
 static void only_counts_are_said_to_have_changed_when_it_is_certain(void **)
@@ -405,6 +444,7 @@ int main(void)
         TEST(a_mailbox_has_a_role_of_the_registry_that_no_other_has),
         TEST(what_is_not_said_of_a_mailbox_has_its_default),
         TEST(a_mailbox_goes_with_the_emails_that_are_only_there),
+        TEST(a_mailbox_goes_with_those_below_it_that_are_named_too),
         TEST(only_counts_are_said_to_have_changed_when_it_is_certain),
         TEST(mailboxes_are_sorted_by_name_and_by_order),
         TEST(keywords_have_letters_that_imap_allows_and_come_in_lower_case),
