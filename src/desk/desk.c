@@ -237,6 +237,7 @@ static void on_tick(void *arg)
     desk_parse_tick(d, now);
     desk_jmap_tick(d, now);
     desk_submit_tick(d);
+    desk_fate_tick(d, now);
     if (d->n_ticks % 5 == 0) {
         desk_state_tick(d, now);
         desk_episode_tick(d, now);
@@ -388,6 +389,7 @@ static void make_queue(struct desk *d)
         .delayed = desk_delayed,
         .tell = tell_from_queue,
         .done = desk_message_done,
+        .moved = desk_fate_moved,
         .drained = desk_drained,
     };
     d->queue = queue_create(&o);
@@ -415,6 +417,7 @@ static void init_memory(struct desk *d)
     desk_parse_create(d);
     desk_logins_create(d);
     desk_submit_create(d);
+    desk_fates_create(d);
     list_init(&d->pending);
     list_init(&d->changes);
     list_init(&d->events);
@@ -640,6 +643,7 @@ void desk_destroy(struct desk **desk)
     desk_watch_clear(d);
     desk_episodes_clear(d);
     desk_submit_clear(d);
+    desk_fates_clear(d);
     desk_notices_forget(d);
     map_destroy(&d->notices);
     map_destroy(&d->waiting);

@@ -128,23 +128,27 @@ static void items_written(struct store_change *change, enum err err, const struc
 void desk_account_items(struct desk *d, struct record_item *items, uint32_t n,
                         void (*done)(void *arg, enum err err), void *arg)
 {
-    struct desk_account *account = desk_account(d, items[0].account);
-    struct record_items all = {.items = items, .n_items = n};
+    struct record_items all = {.items = items};
     struct items_write *w = mem_new(sizeof(*w));
     *w = (struct items_write){.desk = d, .done = done, .arg = arg, .err = ERR_GONE};
     w->facts = buf_make(STORE_RECORD_MAX);
-    if (!account) { /* removed meanwhile */
-        desk_post(d, items_told, w);
-        return;
-    }
     for (uint32_t i = 0; i < n; i++) {
+        struct desk_account *account = desk_account(d, items[i].account);
+        if (!account)
+            continue; /* removed meanwhile */
         items[i].modseq = ++account->modseq;
         items[i].created = items[i].created ? items[i].created : items[i].modseq;
+        items[all.n_items++] = items[i];
+    }
+    if (all.n_items == 0) {
+        desk_post(d, items_told, w);
+        return;
     }
     record_items_pack(&w->facts, &all);
     must(!w->facts.failed);
     w->change = (struct store_change){
         .type = RECORD_ITEM, .facts = buf_slice(&w->facts), .done = items_written, .arg = w};
     store_submit(d->store, &w->change);
-    desk_jmap_changed(d, account->person);
+    for (uint32_t i = 0; i < all.n_items; i++)
+        desk_jmap_changed(d, items[i].account);
 }

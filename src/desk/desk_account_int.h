@@ -24,8 +24,9 @@ void desk_account_mailbox(struct desk *d, const struct record_mailbox *m); /* it
 /* Writes tombstones: numbers are given here, flags and places as they were. `emails` and their
  * places are changed. */
 void desk_emails_gone(struct desk *d, struct record_email *emails, uint32_t n);
-/* Writes items of one account: each gets its number here. `items` is borrowed for the call; `done`
- * comes on the loop when they are durable, or not; not within the call. */
+/* Writes items: each gets its number here, in its account; those whose account is gone are left out
+ * (ERR_GONE when none is left). `items` is borrowed for the call, and changed; `done` comes on the
+ * loop when they are durable, or not; not within the call. */
 void desk_account_items(struct desk *d, struct record_item *items, uint32_t n,
                         void (*done)(void *arg, enum err err), void *arg);
 

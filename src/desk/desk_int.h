@@ -89,9 +89,7 @@ struct worker_job {
     struct desk *desk;
 };
 
-struct desk_parses;  /* desk_parse.c */
-struct desk_submits; /* desk_submit.c */
-struct change;       /* of the administration, waiting its turn: desk_change.c */
+struct change; /* of the administration, waiting its turn: desk_change.c */
 
 struct desk {
     struct desk_options o;
@@ -157,12 +155,13 @@ struct desk {
     bool is_changing;
     struct desk_alerts *alerts;
     struct desk_hooks *hooks;
-    struct desk_parses *parses;
-    struct desk_jmap *jmap;     /* desk_jmap.c */
-    struct finder *finder;      /* desk_find.c */
-    struct desk_logins *logins; /* desk_login_int.h */
-    struct desk_submits *submits;
-    struct map *notices; /* sender -> how many notices since then */
+    struct desk_parses *parses;   /* desk_parse.c */
+    struct desk_jmap *jmap;       /* desk_jmap.c */
+    struct finder *finder;        /* desk_find.c */
+    struct desk_logins *logins;   /* desk_login_int.h */
+    struct desk_submits *submits; /* desk_submit.c */
+    struct desk_fates *fates;     /* desk_submit_fate.c */
+    struct map *notices;          /* sender -> how many notices since then */
     utc_ms notices_since;
     bool is_retaining, is_expiring;
     mono_us next_retention, next_expiry;
@@ -255,7 +254,7 @@ enum err desk_read_body(struct desk *d, struct store_reader *reader, uint64_t me
                         struct queue_body **ret, struct errinfo *ei);
 
 /* ---- desk_notice.c: to senders ---- */
-bool desk_notice(void *arg, const struct queue_notice *notice);
+uint64_t desk_notice(void *arg, const struct queue_notice *notice);
 void desk_delayed(void *arg, const struct queue_notice *notice);
 /* Tell its sender, if it asked (NOTIFY=SUCCESS) and may hear anything, which of its recipients have
  * it in a mailbox of ours. The message is durable. */

@@ -221,6 +221,9 @@ static void commit_on_loop(void *arg)
                     &ei, 0);
         return;
     }
+    for (size_t i = 0; i < k->c->n_items; i++)
+        if (k->c->items[i].kind == ITEM_SUBMISSION && k->c->items[i].is_gone)
+            desk_fate_forget(d, k->c->items[i].id);
     pthread_mutex_lock(&k->w.lock); /* whoever waits may wake without a reason */
     k->w.n_open = k->n_changes;
     pthread_mutex_unlock(&k->w.lock);

@@ -86,14 +86,14 @@ static void fill_rcpt(const struct queue_notice *n, size_t i, struct wire_dsn_rc
         ret->status = status;
 }
 
-static bool compose(struct desk *d, const struct queue_notice *n, struct buf *raw,
+static bool compose(struct desk *d, const struct queue_notice *n, uint64_t notice, struct buf *raw,
                     struct wire_dsn_needs *ret)
 {
     const struct queue_facts *f = n->facts;
     struct arena *a = arena_create(4 << 20);
     char id[MESSAGE_ID_TEXT];
     struct wire_dsn_rcpt *rcpts = ARENA_ARRAY(a, struct wire_dsn_rcpt, n->n);
-    message_id_text(desk_next_id(d), id);
+    message_id_text(notice, id);
     struct wire_dsn dsn = {
         .reporting_mta = slice_str(d->o.node),
         .from = slice_str(arena_printf(a, "postmaster@%s", d->o.node)),
@@ -134,20 +134,22 @@ static void notice_written(void *arg, enum err err)
     mem_free(&w);
 }
 
-bool desk_notice(void *arg, const struct queue_notice *n)
+uint64_t desk_notice(void *arg, const struct queue_notice *n)
 {
     struct desk *d = arg;
     struct wire_dsn_needs needs;
+    uint64_t id = desk_next_id(d);
     if (!may_notify(n->facts) || n->n == 0 || n->n > WIRE_DSN_RCPTS_MAX ||
         !is_within_limit(d, n->facts->mail_from))
-        return false;
+        return 0;
     SCOPED(buf_finish) struct buf raw = buf_make(NOTICE_MAX);
-    if (!compose(d, n, &raw, &needs))
-        return false;
+    if (!compose(d, n, id, &raw, &needs))
+        return 0;
     struct noticing *w = mem_new(sizeof(*w));
     w->desk = d;
     w->cookie = n->cookie;
-    struct desk_own own = {.tenant = n->facts->tenant,
+    struct desk_own own = {.id = id,
+                           .tenant = n->facts->tenant,
                            .to = n->facts->mail_from,
                            .raw = buf_slice(&raw),
                            .subject = SLICE("Mail delivery notice"),
@@ -155,18 +157,19 @@ bool desk_notice(void *arg, const struct queue_notice *n)
                            .done = notice_written,
                            .arg = w};
     desk_accept_own(d, &own);
-    return true;
+    return id;
 }
 
 /* One that nobody waits for: where none may be sent, nothing is held for it. */
-static void send_courtesy(struct desk *d, const struct queue_notice *n)
+static void send_courtesy(struct desk *d, const struct queue_notice *n, uint64_t id)
 {
     struct wire_dsn_needs needs;
     SCOPED(buf_finish) struct buf raw = buf_make(NOTICE_MAX);
     if (!may_notify(n->facts) || n->n == 0 || n->n > WIRE_DSN_RCPTS_MAX ||
-        !is_within_limit(d, n->facts->mail_from) || !compose(d, n, &raw, &needs))
+        !is_within_limit(d, n->facts->mail_from) || !compose(d, n, id, &raw, &needs))
         return;
-    struct desk_own own = {.tenant = n->facts->tenant,
+    struct desk_own own = {.id = id,
+                           .tenant = n->facts->tenant,
                            .to = n->facts->mail_from,
                            .raw = buf_slice(&raw),
                            .subject = SLICE("Mail delivery notice"),
@@ -174,9 +177,9 @@ static void send_courtesy(struct desk *d, const struct queue_notice *n)
     desk_accept_own(d, &own);
 }
 
-void desk_bounce(struct desk *d, const struct queue_notice *n)
+void desk_bounce(struct desk *d, const struct queue_notice *n, uint64_t id)
 {
-    send_courtesy(d, n);
+    send_courtesy(d, n, id);
 }
 
 /* ---- delivered: into mailboxes of ours, with the record of the message itself ---- */
@@ -223,7 +226,7 @@ void desk_delivered(struct desk *d, const struct record_message *m, struct queue
         if ((row->notify & WIRE_NOTIFY_SUCCESS) && !row->parent && lies_here(m, row))
             rows[n.n++] = (struct queue_row){.address = row->address, .orcpt = row->orcpt};
     }
-    send_courtesy(d, &n);
+    send_courtesy(d, &n, desk_next_id(d));
 }
 
 /* ---- delays: the facts and the header come from the store ---- */
@@ -254,7 +257,7 @@ static void delay_finish(struct worker_job *job)
     w->notice.facts = &w->facts;
     w->notice.body = w->body;
     if (w->is_whole)
-        send_courtesy(d, &w->notice);
+        send_courtesy(d, &w->notice, desk_next_id(d));
     queue_body_unref(&w->body);
     arena_destroy(&w->arena);
     mem_free(&w);

@@ -281,6 +281,7 @@ void desk_submit_ended(struct desk *d, uint64_t submission, bool again)
 /* ---- at start ---- */
 
 struct loading {
+    struct desk *desk;
     struct desk_submits *submits;
     struct arena *arena;
     utc_ms now;
@@ -308,12 +309,14 @@ static bool load_one(void *arg, const struct record_item *item)
     count_again(l, item, &s);
     if (s.state == JMAP_PENDING || s.state == JMAP_GOING)
         put(l->submits, item->account, item->id, s.send_at, s.state == JMAP_GOING);
+    if (s.state == JMAP_FINAL && !s.is_settled)
+        desk_fate_watch(l->desk, item->account, item->id, s.parts, s.n_parts);
     return true;
 }
 
 enum err desk_submit_load(struct desk *d, struct store_reader *reader, struct errinfo *ei)
 {
     SCOPED(arena_destroy) struct arena *arena = arena_create(4 << 20);
-    struct loading l = {.submits = d->submits, .arena = arena, .now = utc_now()};
+    struct loading l = {.desk = d, .submits = d->submits, .arena = arena, .now = utc_now()};
     return store_each_item(reader, 0, ITEM_SUBMISSION, load_one, &l, ei);
 }

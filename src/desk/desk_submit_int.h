@@ -29,6 +29,17 @@ void desk_submit_ended(struct desk *d, uint64_t submission, bool again);
 /* ---- desk_submit_send.c: one on its way ---- */
 void desk_submit_send(struct desk *d, uint64_t person, uint64_t submission);
 
+/* ---- desk_submit_fate.c: what became of those that are final ---- */
+void desk_fates_create(struct desk *d);
+/* It is final, and not settled: from now on it changes with the ledger. Loop. */
+void desk_fate_watch(struct desk *d, uint64_t person, uint64_t submission,
+                     const struct jmap_item_part *parts, uint32_t n_parts);
+/* It is destroyed, or settled: nothing is written of it any more. */
+void desk_fate_forget(struct desk *d, uint64_t submission);
+void desk_fate_moved(void *arg, uint64_t message); /* queue_options.moved */
+void desk_fate_tick(struct desk *d, mono_us now);
+void desk_fates_clear(struct desk *d); /* memory only */
+
 /* ---- desk_accept.c, desk_notice.c ---- */
 /* What a person of ours sends, to recipients of one mail system, or to the world. Borrowed for the
  * call. */
@@ -46,8 +57,9 @@ struct desk_sent {
     void *arg;
 };
 void desk_accept_sent(struct desk *d, const struct desk_sent *sent);
-/* Tell the sender that these rows come back, where it may hear anything; nobody waits for it. */
-void desk_bounce(struct desk *d, const struct queue_notice *n);
+/* Tell the sender that these rows come back, where it may hear anything, by the message `id`;
+ * nobody waits for it. */
+void desk_bounce(struct desk *d, const struct queue_notice *n, uint64_t id);
 
 /* ---- desk_sign.c: DKIM signatures of our keys ---- */
 /* Copies of the active keys of an author's domain; what they hold lives in `a`. Loop. */

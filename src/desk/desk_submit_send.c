@@ -24,7 +24,7 @@ struct sending {
     struct record_item item;
     struct jmap_item_submission s;
     bool *is_stored; /* of each part: in the store already */
-    bool is_new_plan;
+    bool is_told;    /* the notice about those who are refused is in the store already */
     struct record_fields fields;
     struct queue_body *body;
     struct desk_signing signing;
@@ -83,6 +83,8 @@ static enum err read_all(struct sending *x, struct store_reader *reader)
             return err;
         x->is_stored[i] = err == ERR_OK;
     }
+    x->is_told =
+        x->s.notice && store_get_message(reader, x->s.notice, x->arena, &m, &x->ei) == ERR_OK;
     err = store_get_message(reader, x->s.blob, x->arena, &m, &x->ei);
     if (err != ERR_OK)
         return err_prefix(&x->ei, err == ERR_GONE ? ERR_CORRUPT : err, "its bytes");
@@ -139,6 +141,8 @@ static void write_item(struct sending *x, void (*then)(struct sending *x))
 
 static void final_written(struct sending *x)
 {
+    if (x->err == ERR_OK && x->s.state == JMAP_FINAL)
+        desk_fate_watch(x->desk, x->person, x->id, x->s.parts, x->s.n_parts);
     end(x, x->err != ERR_OK && x->err != ERR_GONE); /* gone: with the whole account */
 }
 
@@ -205,8 +209,22 @@ static void accept_part(struct sending *x, uint32_t part)
     desk_accept_sent(x->desk, &sent);
 }
 
+/* Nobody has this recipient, and the sender did not say that it does not want to hear of it. */
+static bool is_to_be_told(const struct jmap_item_rcpt *rcpt)
+{
+    return rcpt->refusal && (!rcpt->notify || (rcpt->notify & WIRE_NOTIFY_FAILURE));
+}
+
+static bool wants_notice(const struct jmap_item_submission *s)
+{
+    for (uint32_t i = 0; i < s->n_rcpts; i++)
+        if (is_to_be_told(&s->rcpts[i]))
+            return true;
+    return false;
+}
+
 /* Those that nobody has: their sender is told as by any mail system. If the program ends before the
- * notice is durable, the submission's own deliveryStatus still says it. */
+ * notice is durable, it is written after the start, with the id it has. */
 static void tell_refused(struct sending *x)
 {
     const struct directory_person *p = directory_person(x->desk->directory, x->person);
@@ -223,14 +241,14 @@ static void tell_refused(struct sending *x)
         .news = QUEUE_FAILED, .facts = &facts, .rows = rows, .outcomes = outcomes, .body = x->body};
     for (uint32_t i = 0; i < x->s.n_rcpts; i++) {
         const struct jmap_item_rcpt *rcpt = &x->s.rcpts[i];
-        if (!rcpt->refusal || (rcpt->notify && !(rcpt->notify & WIRE_NOTIFY_FAILURE)))
+        if (!is_to_be_told(rcpt))
             continue;
         const struct refuse_row *why = refuse((enum refuse_id)(rcpt->refusal - 1), rcpt->address);
         rows[n.n] = (struct queue_row){.address = rcpt->address, .orcpt = rcpt->orcpt};
         outcomes[n.n++] = (struct queue_outcome){.enhanced = slice_skip(slice_str(why->code), 4),
                                                  .text = slice_str(why->text)};
     }
-    desk_bounce(x->desk, &n);
+    desk_bounce(x->desk, &n, x->s.notice);
 }
 
 static void accept_all(struct sending *x)
@@ -241,7 +259,7 @@ static void accept_all(struct sending *x)
         end(x, RETRY_LATER);
         return;
     }
-    if (x->is_new_plan)
+    if (x->s.notice && !x->is_told)
         tell_refused(x);
     for (uint32_t i = 0; i < x->s.n_parts; i++)
         x->n_left += !x->is_stored[i];
@@ -341,7 +359,7 @@ static void plan(struct sending *x)
         rcpt->refusal = refusal == REFUSE_N ? 0 : 1 + refusal;
     }
     x->s.state = JMAP_GOING;
-    x->is_new_plan = true;
+    x->s.notice = wants_notice(&x->s) ? desk_next_id(x->desk) : 0;
     write_item(x, planned);
 }
 

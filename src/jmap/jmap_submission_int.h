@@ -12,6 +12,8 @@ extern const struct jmap_type jmap_submission_type;
 /* False: there is none. Borrowed from the account until it is caught up. */
 bool jmap_submission_read(struct jmap_run *r, uint64_t id, struct jmap_item_submission *ret);
 json_t *jmap_submission_make(struct jmap_run *r, uint64_t id);
+uint64_t jmap_submission_next(struct jmap_run *r, size_t *at); /* *at starts at 0; 0 at the end */
+const char *jmap_undo_status(const struct jmap_item_submission *s);
 
 /* ---- jmap_envelope.c: to whom, and how ---- */
 /* What the client gave as `envelope`, into `s`; the time until which it is to be held into

@@ -17,6 +17,7 @@ struct order {
     struct buf facts;
     struct queue_order_done done;
     enum err err;
+    uint64_t message;
     bool was_waiting, waits_after;
 };
 
@@ -41,12 +42,15 @@ static void put_down(struct queue *q, struct item *i, bool is_waiting)
 static void order_done(void *arg)
 {
     struct order *o = arg;
+    struct queue *q = o->queue;
     struct queue_order_done done = o->done;
     enum err err = o->err;
-    uint64_t pos = o->change.pos;
+    uint64_t pos = o->change.pos, message = o->message;
     if (o->item)
         put_down(o->queue, o->item, err == ERR_OK ? o->waits_after : o->was_waiting);
     order_free(o);
+    if (err == ERR_OK && pos)
+        q->o.moved(q->o.arg, message);
     done.fn(done.arg, err, pos);
 }
 
@@ -179,13 +183,20 @@ static enum disposition disposition_after(enum queue_order what)
     return DISPOSITION_HELD;
 }
 
+enum { BY_MAX = 200, NOTICE_BYTES = 30 };
+
 static struct slice at_most(struct slice s, size_t max)
 {
     return slice_of(s.p, s.n < max ? s.n : max);
 }
 
-static void pack_decision(struct order *o, const struct queue_decision *x)
+/* `notice`: that told the sender; 0: none. */
+static void pack_decision(struct order *o, const struct queue_decision *x, uint64_t notice)
 {
+    SCOPED(buf_finish) struct buf by = buf_make(BY_MAX);
+    buf_adds(&by, at_most(x->by, BY_MAX - NOTICE_BYTES));
+    if (notice)
+        record_notice_add(&by, notice);
     const struct record_result *last = &x->row->last;
     struct record_result result = {.message = x->row->message,
                                    .rcpt = x->row->rcpt,
@@ -195,7 +206,7 @@ static void pack_decision(struct order *o, const struct queue_decision *x)
                                    .code = last->code,
                                    .enhanced = last->enhanced,
                                    .text = at_most(x->why, 600),
-                                   .by = at_most(x->by, 200),
+                                   .by = buf_slice(&by),
                                    .remote = last->remote};
     struct record_results all = {&result, 1};
     record_results_pack(&o->facts, &all);
@@ -203,7 +214,7 @@ static void pack_decision(struct order *o, const struct queue_decision *x)
     o->waits_after = result.disposition == DISPOSITION_WAITING;
 }
 
-static bool send_back(struct order *o, const struct queue_decision *x)
+static uint64_t send_back(struct order *o, const struct queue_decision *x)
 {
     const struct record_result *last = &x->row->last;
     struct queue_outcome outcome = {.rcpt = x->row->rcpt,
@@ -236,17 +247,20 @@ enum err queue_order(struct queue *q, const struct queue_decision *x, struct que
     if (i && x->what == QUEUE_RETRY)
         return order_retry(q, i, done);
     struct order *o = order_create(q, done);
+    o->message = x->row->message;
     o->was_waiting = i != NULL;
     o->item = i ? take_out(q, i, k) : queue_item_of(q, x->row, x->facts, x->is_known);
     o->item->place = PLACE_ORDERED;
     if (!i)
         o->item->due = 0;
-    pack_decision(o, x);
+    uint64_t notice = x->what == QUEUE_RETURN ? send_back(o, x) : 0;
+    if (x->what != QUEUE_RETURN || notice)
+        pack_decision(o, x, notice);
     if (x->what != QUEUE_RETURN) {
         write_order(o);
         return ERR_OK;
     }
-    if (send_back(o, x))
+    if (notice)
         return ERR_OK; /* order_noticed goes on */
     put_down(q, o->item, o->was_waiting);
     order_free(o);

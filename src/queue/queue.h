@@ -133,9 +133,9 @@ struct queue_options {
      * (queue_drain). NULL: nobody's. */
     bool (*is_essential)(void *arg, struct slice address);
     uint32_t (*ceiling)(void *arg, uint64_t primary); /* 0: per_primary */
-    /* Write a notice to the sender. False: none may be sent. True: queue_noticed follows, not
-     * within this call. */
-    bool (*notice)(void *arg, const struct queue_notice *notice);
+    /* Write a notice to the sender; its message's id is returned, and queue_noticed follows, not
+     * within this call. 0: none may be sent. */
+    uint64_t (*notice)(void *arg, const struct queue_notice *notice);
     /* Rows of a message whose sender wants to hear of delays have waited long: tell it, if it may
      * hear anything. The facts are perhaps not whole yet, and there is no body: read both. */
     void (*delayed)(void *arg, const struct queue_notice *notice);
@@ -144,6 +144,8 @@ struct queue_options {
                  struct slice subject, struct slice text);
     /* Nothing of this message waits here any more: worth a look whether its bytes are needed. */
     void (*done)(void *arg, uint64_t message);
+    /* Rows of this message are told to be another way now: in the store soon, or already. */
+    void (*moved)(void *arg, uint64_t message);
     /* Nothing waits for this primary any more. */
     void (*drained)(void *arg, uint64_t primary);
 };

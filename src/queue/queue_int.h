@@ -168,9 +168,9 @@ void queue_run(struct queue *q, struct item *i); /* its attempt is durable */
 void queue_rest(struct queue *q, struct destination *d);
 
 /* ---- result.c ---- */
-/* The slices of the notice are filled in; the wait is the caller's until noticed or dropped. False:
- * none may be sent. */
-bool queue_notice(struct queue *q, struct queue_notice *notice, struct notice_wait *w);
+/* The slices of the notice are filled in; the wait is the caller's until noticed or dropped. Its
+ * id; 0: none may be sent. */
+uint64_t queue_notice(struct queue *q, struct queue_notice *notice, struct notice_wait *w);
 /* One row's fate onto the list that queue_flush writes. Slices are copied. */
 void queue_note_result(struct queue *q, const struct record_result *r);
 void queue_write_again(struct queue *q); /* each tick: what the disk refused, once it is time */

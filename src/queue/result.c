@@ -56,6 +56,15 @@ static void drop_overtaken(struct queue *q, struct written *w)
     w->facts = facts;
 }
 
+static void tell_moved(struct queue *q, const struct written *w)
+{
+    SCOPED(arena_destroy) struct arena *a = arena_create(16 << 20);
+    struct record_results all = {};
+    must(record_results_unpack(buf_slice(&w->facts), a, &all)); /* we packed it */
+    for (uint32_t i = 0; i < all.n_results; i++)
+        q->o.moved(q->o.arg, all.results[i].message);
+}
+
 /* On the loop. Until everything that is known is written, no attempt begins and nobody decides
  * anything: the order in the log stays the order in which it happened. */
 static void results_settled(void *arg)
@@ -63,6 +72,7 @@ static void results_settled(void *arg)
     struct written *w = arg;
     struct queue *q = w->queue;
     if (w->err == ERR_OK) {
+        tell_moved(q, w); /* who looked meanwhile saw nothing */
         results_free(w);
         if (--q->n_unwritten == 0)
             queue_pump_all(q);
@@ -132,6 +142,7 @@ void queue_note_result(struct queue *q, const struct record_result *r)
         arena_copy(q->results_arena, slice_of(r->remote.p, r->remote.n < 300 ? r->remote.n : 300));
     if (q->n_results >= 1000)
         queue_flush(q);
+    q->o.moved(q->o.arg, r->message);
 }
 
 void queue_flush(struct queue *q)
@@ -256,13 +267,13 @@ static void tell_held(struct queue *q, uint64_t message, uint64_t tenant, enum r
 
 /* ---- going back ---- */
 
-bool queue_notice(struct queue *q, struct queue_notice *notice, struct notice_wait *w)
+uint64_t queue_notice(struct queue *q, struct queue_notice *notice, struct notice_wait *w)
 {
     notice->cookie = w;
-    if (!q->o.notice(q->o.arg, notice))
-        return false;
-    list_append(&q->notices, &w->node);
-    return true;
+    uint64_t id = q->o.notice(q->o.arg, notice);
+    if (id)
+        list_append(&q->notices, &w->node);
+    return id;
 }
 
 void queue_noticed(struct queue *q, void *cookie, enum err err)
@@ -292,6 +303,7 @@ static void returned(struct queue *q, struct notice_wait *w, enum err err)
         if (err != ERR_OK) {
             result->disposition = DISPOSITION_HELD;
             result->refusal = 1 + REFUSE_HOLD_NOTICE_FAILED;
+            result->by = SLICE("");
             (void)refuse(REFUSE_HOLD_NOTICE_FAILED, slice_str(b->destination));
         }
         queue_note_result(q, result);
@@ -340,6 +352,13 @@ static bool give_back(struct settling *s, const struct queue_row *row,
     return false;
 }
 
+static struct slice told_by(struct arena *a, uint64_t notice)
+{
+    SCOPED(buf_finish) struct buf by = buf_make(100);
+    record_notice_add(&by, notice);
+    return arena_copy(a, buf_slice(&by));
+}
+
 /* One notice for all rows of this delivery; where none may be sent, they are held. */
 static void send_back(struct settling *s)
 {
@@ -352,8 +371,13 @@ static void send_back(struct settling *s)
                                   .n = b->n,
                                   .remote = s->r->remote,
                                   .body = s->i->m->body};
-    if (queue_notice(s->q, &notice, &b->wait))
+    uint64_t id = queue_notice(s->q, &notice, &b->wait);
+    if (id) {
+        struct slice by = told_by(b->arena, id);
+        for (size_t k = 0; k < b->n; k++)
+            b->results[k].by = by;
         return;
+    }
     for (size_t k = 0; k < b->n; k++) {
         hold(s, &b->results[k], REFUSE_HOLD_NOTICE);
         queue_note_result(s->q, &b->results[k]);

@@ -1,6 +1,8 @@
 /* Packing of log records, generated from record.def, and the names of their enums. */
 #include "store/record.h"
 
+#include "base/mail.h"
+
 #include "base/pack_write_begin.h"
 #include "store/record.def"
 #include "base/pack_end.h"
@@ -44,4 +46,21 @@ const char *disposition_name(enum disposition d)
         "none", "waiting", "delivered", "held", "returned", "removed", "merged", "refused",
     };
     return (unsigned)d < DISPOSITION_N ? names[d] : "unknown";
+}
+
+#define NOTICE "notice "
+
+void record_notice_add(struct buf *by, uint64_t notice)
+{
+    char id[MESSAGE_ID_TEXT];
+    message_id_text(notice, id);
+    buf_addf(by, "%s" NOTICE "%s", by->n ? ", " : "", id);
+}
+
+uint64_t record_notice_in(struct slice by)
+{
+    size_t n = MESSAGE_ID_TEXT - 1, before = sizeof(NOTICE) - 1;
+    if (by.n < before + n || !slice_eq(slice_of(by.p + by.n - n - before, before), SLICE(NOTICE)))
+        return 0;
+    return message_id_parse(slice_skip(by, by.n - n));
 }

@@ -108,4 +108,9 @@ const char *record_type_name(uint16_t type);      /* "message"; "unknown" */
 uint16_t record_version(uint16_t type);           /* of the payload, as it is written today */
 const char *disposition_name(enum disposition d); /* "waiting" … */
 
+/* A row that came back says in `by` which notice told its sender: "notice 0a1b2c3d4e5f6", behind
+ * who decided it where somebody did. Appends that; and the other way round (0: names none). */
+void record_notice_add(struct buf *by, uint64_t notice);
+uint64_t record_notice_in(struct slice by);
+
 #endif

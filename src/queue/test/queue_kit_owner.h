@@ -105,18 +105,26 @@ static uint32_t kit_ceiling(void *, uint64_t primary)
     return kit->ceiling[primary];
 }
 
-static bool kit_notice(void *, const struct queue_notice *n)
+#define KIT_NOTICE 7777 /* id of each */
+
+static uint64_t kit_notice(void *, const struct queue_notice *n)
 {
     assert_true(n->n > 0 && n->facts->mail_from.n > 0);
     if (!kit->may_notify)
-        return false;
+        return 0;
     if (kit->n_notices == KIT_SAID)
         kit->n_notices = 0;
     kit->notices[kit->n_notices].cookie = n->cookie;
     kit->notices[kit->n_notices].message = n->facts->id;
     kit->notices[kit->n_notices].news = n->news;
     kit->notices[kit->n_notices++].n = n->n;
-    return true;
+    return KIT_NOTICE;
+}
+
+static void kit_moved(void *, uint64_t message)
+{
+    kit->n_moved++;
+    kit->moved = message;
 }
 
 static void kit_delayed(void *, const struct queue_notice *n)
@@ -170,6 +178,7 @@ static struct queue *kit_queue(uint32_t running_max, uint64_t running_bytes_max)
         .delayed = kit_delayed,
         .tell = kit_tell,
         .done = kit_done,
+        .moved = kit_moved,
         .drained = kit_drained,
     };
     return queue_create(&o);

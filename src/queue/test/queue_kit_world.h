@@ -36,6 +36,7 @@ struct kit_row {
     char address[80];
     struct record_result last;
     bool says_told;
+    uint64_t notice; /* that it names */
     char text[600];
     bool is_planned, is_there, is_attempting, is_double;
     unsigned n_arrived; /* what really happened there: for tests that play it */
@@ -93,7 +94,8 @@ struct kit {
         uint64_t message;
         enum queue_news news;
     } notices[KIT_SAID];
-    size_t n_notices;
+    size_t n_notices, n_moved;
+    uint64_t moved;   /* the last one */
     size_t n_delayed; /* rows whose senders were told */
     utc_ms until;     /* what the last of them heard */
     void *fetches[KIT_JOBS];
@@ -174,6 +176,7 @@ static void kit_apply_results(struct slice facts)
         snprintf(row->text, sizeof(row->text), "%.*s", SLICE_ARG(r->text));
         row->last.text = slice_str(row->text);
         row->says_told = slice_eq(r->by, SLICE("notice of the delay"));
+        row->notice = record_notice_in(r->by);
         row->last.enhanced = row->last.by = row->last.remote = SLICE("");
     }
     kit->n_result_records++;

@@ -223,6 +223,10 @@ static void recipients_of_one_delivery_have_their_own_fates(void **)
     kit_settle();
     assert_int_equal(kit_disposition(id, 2), DISPOSITION_RETURNED);
     assert_int_equal(kit_disposition(id, 3), DISPOSITION_RETURNED);
+    assert_int_equal(kit->moved, id);
+    assert_int_equal(kit->n_moved, 4);
+    assert_int_equal(kit_row(id, 2)->notice, KIT_NOTICE);
+    assert_int_equal(kit_row(id, 1)->notice, 0);
     assert_int_equal(queue_figures(kit->q).n_rows, 1);
     kit_tick(200);
     assert_int_equal(kit_job_of(id)->n, 1);
