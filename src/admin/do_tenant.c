@@ -1,6 +1,8 @@
 /* Companies. */
 #include "admin/admin_int.h"
 
+#include "wire/dsn.h"
+
 #include <stdlib.h>
 
 /* How many of each a company has; one walk over everything for all companies. */
@@ -39,6 +41,7 @@ static void write_tenant(struct admin_call *c, const struct tenant_work *w)
 {
     out_object(&c->json, NULL);
     out_text(&c->json, "name", w->t->facts.name);
+    out_word(&c->json, "language", wire_language_tags[wire_language_of(w->t->facts.language)]);
     out_number(&c->json, "domains", w->n.domains);
     out_number(&c->json, "primaries", w->n.primaries);
     out_number(&c->json, "persons", w->n.persons);
@@ -124,7 +127,28 @@ void do_tenant_add(struct admin_call *c)
         return;
     }
     SCOPED(buf_finish) struct buf body = buf_make(1000);
-    dir_tenant_pack(&body, &(struct dir_tenant){.name = name});
+    dir_tenant_pack(&body,
+                    &(struct dir_tenant){.name = name, .language = body_text(c->body, "language")});
     struct record_object o = call_object(c, OBJECT_TENANT, 0, name, &body);
     call_put(c, &o, added);
+}
+
+static void changed(struct admin_call *c)
+{
+    show(c, c->part[0]);
+}
+
+void do_tenant_set(struct admin_call *c)
+{
+    const struct directory_tenant *t = call_tenant(c, c->part[0]);
+    if (!t)
+        return;
+    struct dir_tenant f = t->facts;
+    if (body_has(c->body, "language"))
+        f.language = body_text(c->body, "language");
+    SCOPED(buf_finish) struct buf body = buf_make(1000);
+    dir_tenant_pack(&body, &f);
+    struct record_object o = call_object(c, OBJECT_TENANT, 0, t->facts.name, &body);
+    o.id = t->id;
+    call_put(c, &o, changed);
 }

@@ -21,6 +21,7 @@ static const struct flag flags[] = {
     {"xclient", NULL, "xclient", FLAG_ON, "Tell it the original client by XCLIENT."},
     {"connections", "NUMBER", "connections", FLAG_NUMBER, "Deliveries to it at once."},
     {"name", "NAME", "name", FLAG_TEXT, "What people call them."},
+    {"language", "TAG", "language", FLAG_TEXT, "Of its people: en, it, de, fr or es."},
     {"alias", "ADDRESS", "aliases", FLAG_LIST, "A further address; may be repeated."},
     {"member", "ADDRESS", "members", FLAG_LIST, "A member; may be repeated."},
     {"covered", NULL, "covered", FLAG_ON, "With a continuity mailbox (the default)."},
@@ -111,7 +112,8 @@ static const struct view tenants_view = {
                 "No companies yet: staffetta tenant add NAME"}},
 };
 static const struct view tenant_view = {
-    .lines = "Name=name|Domains=domains|Mail systems=primaries|People=persons|Groups=groups|"
+    .lines = "Name=name|Language=language|Domains=domains|Mail "
+             "systems=primaries|People=persons|Groups=groups|"
              "List complete=complete_at@",
 };
 static const struct view domains_view = {
@@ -381,8 +383,10 @@ const struct command commands[] = {
      "Check everything: new mail, the disk, each mail system, the ledger."},
     {"tenant", "list", "", "GET", "/v1/tenants", "", "", &tenants_view, NULL,
      "List the companies."},
-    {"tenant", "add", "NAME:name", "POST", "/v1/tenants", "", "", &tenant_view, NULL,
+    {"tenant", "add", "NAME:name", "POST", "/v1/tenants", "", "language", &tenant_view, NULL,
      "Add a company."},
+    {"tenant", "set", "NAME", "PATCH", "/v1/tenants/{NAME}", "", "language!", &tenant_view, NULL,
+     "Change a company."},
     {"tenant", "show", "NAME", "GET", "/v1/tenants/{NAME}", "", "", &tenant_view, NULL,
      "Show a company."},
     {"domain", "list", "", "GET", "/v1/domains", "", "tenant", &domains_view, NULL,

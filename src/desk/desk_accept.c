@@ -372,6 +372,8 @@ void desk_take(struct gate *g, uint64_t tag, const struct ipc_take *take,
 void desk_accept_own(struct desk *d, const struct desk_own *own)
 {
     struct ipc_fields fields = {.subject = own->subject,
+                                .from_name = own->from_name,
+                                .from_address = own->from_address,
                                 .message_id = own->message_id,
                                 .references = own->references,
                                 .date = utc_now()};

@@ -235,7 +235,7 @@ struct desk_own {
     uint64_t id; /* from desk_next_id; 0: the next one */
     uint64_t tenant;
     struct slice to, raw; /* raw: the whole message */
-    struct slice subject, message_id, references;
+    struct slice subject, from_name, from_address, message_id, references; /* as lists show it */
     bool is_utf8;
     void (*done)(void *arg, enum err err); /* may be NULL; not within the call */
     void *arg;

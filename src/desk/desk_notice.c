@@ -5,7 +5,15 @@
 #include "wire/dsn.h"
 #include "wire/wire.h"
 
-enum { SENDERS_MAX = 10000, ADDRESS_MAX = 400, NOTICE_MAX = 80 << 20, MINUTE_MS = 60000 };
+#include <stdio.h>
+
+enum {
+    SENDERS_MAX = 10000,
+    ADDRESS_MAX = 400,
+    NOTICE_MAX = 80 << 20,
+    MESSAGE_ID_MAX = 500,
+    MINUTE_MS = 60000
+};
 
 /* To people and systems of ours that submitted it, and to strangers whose return path was proved;
  * never to <> (design: notices). */
@@ -86,13 +94,48 @@ static void fill_rcpt(const struct queue_notice *n, size_t i, struct wire_dsn_rc
         ret->status = status;
 }
 
+/* Of people and systems of ours; strangers may know another one than the company. */
+static enum wire_language language_of(struct desk *d, const struct queue_facts *f)
+{
+    const struct directory_tenant *t = directory_tenant(d->directory, f->tenant);
+    bool is_ours = f->direction == DIRECTION_OUT || f->direction == DIRECTION_PERSON;
+    return is_ours && t ? wire_language_of(t->facts.language) : WIRE_EN;
+}
+
+/* What a person of ours wrote has one line that we put there, or she. The notice stands in the same
+ * conversation. */
+static struct slice message_id_in(struct slice header)
+{
+    static const struct slice name = SLICE("message-id:");
+    for (struct slice rest = header, line; rest.n > 0;) {
+        line = slice_trim(slice_cut(rest, '\n', &rest));
+        if (line.n == 0)
+            break;
+        if (line.n <= name.n || !slice_ieq(slice_of(line.p, name.n), name))
+            continue;
+        struct slice id = slice_trim(slice_skip(line, name.n));
+        bool is_good = id.n > 2 && id.n < MESSAGE_ID_MAX && id.p[0] == '<' && id.p[id.n - 1] == '>';
+        for (size_t i = 0; is_good && i < id.n; i++)
+            is_good = id.p[i] > ' ' && id.p[i] < 0x7f;
+        return is_good ? slice_of(id.p + 1, id.n - 2) : SLICE("");
+    }
+    return SLICE("");
+}
+
+/* What the message is, besides its bytes; the slices live as long as the notice's body. */
+struct letter {
+    struct slice subject, in_reply_to;
+    struct wire_dsn_needs needs;
+};
+
 static bool compose(struct desk *d, const struct queue_notice *n, uint64_t notice, struct buf *raw,
-                    struct wire_dsn_needs *ret)
+                    struct letter *ret)
 {
     const struct queue_facts *f = n->facts;
     struct arena *a = arena_create(4 << 20);
     char id[MESSAGE_ID_TEXT];
     struct wire_dsn_rcpt *rcpts = ARENA_ARRAY(a, struct wire_dsn_rcpt, n->n);
+    struct slice original = n->body ? queue_body_slice(n->body) : SLICE("");
     message_id_text(notice, id);
     struct wire_dsn dsn = {
         .reporting_mta = slice_str(d->o.node),
@@ -102,23 +145,53 @@ static bool compose(struct desk *d, const struct queue_notice *n, uint64_t notic
         .date = utc_now(),
         .arrival = f->received,
         .envid = f->envid,
-        .original = n->body ? queue_body_slice(n->body) : SLICE(""),
+        .original = original,
         .with_whole = f->ret == WIRE_RET_FULL,
         .with_utf8 = (f->flags & MESSAGE_SMTPUTF8) != 0,
+        .language = language_of(d, f),
+        .in_reply_to = f->direction == DIRECTION_PERSON ? message_id_in(original) : SLICE(""),
         .rcpts = rcpts,
         .n_rcpts = n->n,
     };
     random_bytes(&dsn.nonce, sizeof(dsn.nonce));
     for (size_t i = 0; i < n->n; i++)
         fill_rcpt(n, i, &rcpts[i]);
-    *ret = wire_dsn_compose(&dsn, raw);
+    ret->subject = slice_str(wire_dsn_subject(&dsn));
+    ret->in_reply_to = dsn.in_reply_to;
+    ret->needs = wire_dsn_compose(&dsn, raw);
     if (raw->failed && dsn.with_whole) {
         buf_clear(raw);
         dsn.with_whole = false;
-        *ret = wire_dsn_compose(&dsn, raw);
+        ret->needs = wire_dsn_compose(&dsn, raw);
     }
     arena_destroy(&a);
     return !raw->failed;
+}
+
+/* False: none may be sent, or can. */
+static bool write_notice(struct desk *d, const struct queue_notice *n, uint64_t id,
+                         void (*done)(void *arg, enum err err), void *arg)
+{
+    struct letter letter;
+    SCOPED(buf_finish) struct buf raw = buf_make(NOTICE_MAX);
+    char address[ADDRESS_MAX];
+    if (!may_notify(n->facts) || n->n == 0 || n->n > WIRE_DSN_RCPTS_MAX ||
+        !is_within_limit(d, n->facts->mail_from) || !compose(d, n, id, &raw, &letter))
+        return false;
+    snprintf(address, sizeof(address), "postmaster@%s", d->o.node);
+    struct desk_own own = {.id = id,
+                           .tenant = n->facts->tenant,
+                           .to = n->facts->mail_from,
+                           .raw = buf_slice(&raw),
+                           .subject = letter.subject,
+                           .from_name = SLICE("Mail Delivery System"),
+                           .from_address = slice_str(address),
+                           .references = letter.in_reply_to,
+                           .is_utf8 = letter.needs.needs_smtputf8,
+                           .done = done,
+                           .arg = arg};
+    desk_accept_own(d, &own);
+    return true;
 }
 
 struct noticing {
@@ -137,49 +210,19 @@ static void notice_written(void *arg, enum err err)
 uint64_t desk_notice(void *arg, const struct queue_notice *n)
 {
     struct desk *d = arg;
-    struct wire_dsn_needs needs;
     uint64_t id = desk_next_id(d);
-    if (!may_notify(n->facts) || n->n == 0 || n->n > WIRE_DSN_RCPTS_MAX ||
-        !is_within_limit(d, n->facts->mail_from))
-        return 0;
-    SCOPED(buf_finish) struct buf raw = buf_make(NOTICE_MAX);
-    if (!compose(d, n, id, &raw, &needs))
-        return 0;
     struct noticing *w = mem_new(sizeof(*w));
-    w->desk = d;
-    w->cookie = n->cookie;
-    struct desk_own own = {.id = id,
-                           .tenant = n->facts->tenant,
-                           .to = n->facts->mail_from,
-                           .raw = buf_slice(&raw),
-                           .subject = SLICE("Mail delivery notice"),
-                           .is_utf8 = needs.needs_smtputf8,
-                           .done = notice_written,
-                           .arg = w};
-    desk_accept_own(d, &own);
-    return id;
+    *w = (struct noticing){d, n->cookie};
+    if (write_notice(d, n, id, notice_written, w))
+        return id;
+    mem_free(&w);
+    return 0;
 }
 
 /* One that nobody waits for: where none may be sent, nothing is held for it. */
-static void send_courtesy(struct desk *d, const struct queue_notice *n, uint64_t id)
-{
-    struct wire_dsn_needs needs;
-    SCOPED(buf_finish) struct buf raw = buf_make(NOTICE_MAX);
-    if (!may_notify(n->facts) || n->n == 0 || n->n > WIRE_DSN_RCPTS_MAX ||
-        !is_within_limit(d, n->facts->mail_from) || !compose(d, n, id, &raw, &needs))
-        return;
-    struct desk_own own = {.id = id,
-                           .tenant = n->facts->tenant,
-                           .to = n->facts->mail_from,
-                           .raw = buf_slice(&raw),
-                           .subject = SLICE("Mail delivery notice"),
-                           .is_utf8 = needs.needs_smtputf8};
-    desk_accept_own(d, &own);
-}
-
 void desk_bounce(struct desk *d, const struct queue_notice *n, uint64_t id)
 {
-    send_courtesy(d, n, id);
+    (void)write_notice(d, n, id, NULL, NULL);
 }
 
 /* ---- delivered: into mailboxes of ours, with the record of the message itself ---- */
@@ -226,7 +269,7 @@ void desk_delivered(struct desk *d, const struct record_message *m, struct queue
         if ((row->notify & WIRE_NOTIFY_SUCCESS) && !row->parent && lies_here(m, row))
             rows[n.n++] = (struct queue_row){.address = row->address, .orcpt = row->orcpt};
     }
-    send_courtesy(d, &n, desk_next_id(d));
+    desk_bounce(d, &n, desk_next_id(d));
 }
 
 /* ---- delays: the facts and the header come from the store ---- */
@@ -257,7 +300,7 @@ static void delay_finish(struct worker_job *job)
     w->notice.facts = &w->facts;
     w->notice.body = w->body;
     if (w->is_whole)
-        send_courtesy(d, &w->notice, desk_next_id(d));
+        desk_bounce(d, &w->notice, desk_next_id(d));
     queue_body_unref(&w->body);
     arena_destroy(&w->arena);
     mem_free(&w);

@@ -102,13 +102,24 @@ uint64_t directory_generation(const struct directory *d)
 
 /* ---- taking objects over ---- */
 
+static bool unpack_tenant(struct object *o, struct slice body)
+{
+    struct dir_tenant_1 old;
+    if (dir_tenant_unpack(body, o->arena, &o->as.tenant.facts))
+        return true;
+    if (!dir_tenant_1_unpack(body, o->arena, &old))
+        return false;
+    o->as.tenant.facts = (struct dir_tenant){.name = old.name};
+    return true;
+}
+
 static bool unpack(struct object *o, const struct record_object *r)
 {
     struct slice body = arena_copy(o->arena, r->body);
     switch ((int)o->kind) { /* the other kinds are other rooms' */
     case OBJECT_TENANT:
         o->as.tenant.id = r->id;
-        return dir_tenant_unpack(body, o->arena, &o->as.tenant.facts);
+        return unpack_tenant(o, body);
     case OBJECT_PRIMARY:
         o->as.primary.id = r->id;
         o->as.primary.tenant = r->tenant;

@@ -10,6 +10,11 @@
 
 #include "wire/wire.h"
 
+enum wire_language { WIRE_EN, WIRE_IT, WIRE_DE, WIRE_FR, WIRE_ES, WIRE_LANGUAGE_N };
+extern const char *const wire_language_tags[WIRE_LANGUAGE_N]; /* "en", … */
+/* "it" or "it-CH"; one that there are no words of: English. */
+enum wire_language wire_language_of(struct slice tag);
+
 /* What a code speaks about: its subject. */
 enum wire_about {
     WIRE_ABOUT_OTHER,    /* X.0 and unknown subjects */
@@ -22,8 +27,8 @@ enum wire_about {
     WIRE_ABOUT_POLICY    /* X.7 security and policy */
 };
 enum wire_about wire_status_about(struct wire_status status);
-/* Half a sentence in plain English: "the mailbox is full"; never NULL. */
-const char *wire_status_meaning(struct wire_status status);
+/* Half a sentence in plain words: "the mailbox is full"; never NULL. */
+const char *wire_status_meaning(struct wire_status status, enum wire_language language);
 
 #define WIRE_DSN_RCPTS_MAX 1000
 
@@ -41,18 +46,21 @@ struct wire_dsn_rcpt {
 };
 
 struct wire_dsn {
-    struct slice reporting_mta; /* our host name, also behind "From: Mail Delivery System" */
-    struct slice from;          /* address of the From field, usually postmaster@ */
-    struct slice to;            /* return path of the original */
-    struct slice message_id;    /* of the notice, without <> */
-    uint64_t nonce;             /* random: makes the boundary */
-    utc_ms date;                /* of the notice */
-    utc_ms arrival;             /* of the original; 0: not said */
-    struct slice envid;         /* xtext as in struct wire_mail; empty: not given */
-    struct slice original;      /* the message, or only its header; may be empty */
-    bool with_whole;            /* RET=FULL; honoured when something failed and the lines of the
-                                   original fit (998 bytes, CRLF), else only its header is given */
-    bool with_utf8;             /* the original came with SMTPUTF8: types of RFC 6533 */
+    struct slice reporting_mta;  /* our host name, also behind "From: Mail Delivery System" */
+    struct slice from;           /* address of the From field, usually postmaster@ */
+    struct slice to;             /* return path of the original */
+    struct slice message_id;     /* of the notice, without <> */
+    uint64_t nonce;              /* random: makes the boundary */
+    utc_ms date;                 /* of the notice */
+    utc_ms arrival;              /* of the original; 0: not said */
+    struct slice envid;          /* xtext as in struct wire_mail; empty: not given */
+    struct slice original;       /* the message, or only its header; may be empty */
+    bool with_whole;             /* RET=FULL; honoured when something failed and the lines of the
+                                    original fit (998 bytes, CRLF), else only its header is given */
+    bool with_utf8;              /* the original came with SMTPUTF8: types of RFC 6533 */
+    enum wire_language language; /* of the part for people */
+    struct slice in_reply_to; /* Message-ID of the original without <>: puts the notice beside it in
+                                 a conversation; empty: none */
     const struct wire_dsn_rcpt *rcpts;
     size_t n_rcpts; /* 1..WIRE_DSN_RCPTS_MAX (must) */
 };
@@ -61,6 +69,9 @@ struct wire_dsn {
 struct wire_dsn_needs {
     bool needs_8bitmime, needs_smtputf8;
 };
+
+/* Its subject, as people read it. */
+const char *wire_dsn_subject(const struct wire_dsn *dsn);
 
 /* Append the notice, header and body. When `out` hits its ceiling it has failed (try again without
  * `with_whole`). */

@@ -7,6 +7,7 @@
 
 #define LINE_MAX_BYTES 998 /* RFC 5322 section 2.1.1, without CRLF */
 #define DIAGNOSTIC_MAX 1000
+#define HUMAN_MAX (1 << 20) /* few are shown one by one */
 
 struct notice {
     const struct wire_dsn *dsn;
@@ -100,16 +101,16 @@ static void choose_boundary(struct notice *n)
 /* ---- the parts --------------------------------------------------------------------------------
  */
 
-static const char *subject_of(const struct wire_dsn *dsn)
+const char *wire_dsn_subject(const struct wire_dsn *dsn)
 {
     bool has[WIRE_DSN_RELAYED + 1] = {false};
     for (size_t i = 0; i < dsn->n_rcpts; i++)
         has[dsn->rcpts[i].action] = true;
-    if (has[WIRE_DSN_FAILED])
-        return "Your message could not be delivered";
-    if (has[WIRE_DSN_DELAYED])
-        return "Your message is delayed";
-    return has[WIRE_DSN_DELIVERED] ? "Your message was delivered" : "Your message was handed on";
+    enum wire_words words = has[WIRE_DSN_FAILED]      ? WIRE_WORDS_SUBJECT_FAILED
+                            : has[WIRE_DSN_DELAYED]   ? WIRE_WORDS_SUBJECT_DELAYED
+                            : has[WIRE_DSN_DELIVERED] ? WIRE_WORDS_SUBJECT_DELIVERED
+                                                      : WIRE_WORDS_SUBJECT_RELAYED;
+    return wire_words(words, dsn->language);
 }
 
 static void add_bracketed(struct notice *n, const char *name, const char *before, struct slice text)
@@ -127,8 +128,14 @@ static void add_head(struct notice *n)
     date_field(n, "Date", dsn->date);
     add_bracketed(n, "From", "Mail Delivery System ", dsn->from);
     add_bracketed(n, "To", "", dsn->to);
-    field(n, "Subject", slice_str(subject_of(dsn)));
+    SCOPED(buf_finish) struct buf subject = buf_make(1000);
+    wire_word_add(&subject, slice_str(wire_dsn_subject(dsn)));
+    field(n, "Subject", buf_slice(&subject));
     add_bracketed(n, "Message-ID", "", dsn->message_id);
+    if (dsn->in_reply_to.n) {
+        add_bracketed(n, "In-Reply-To", "", dsn->in_reply_to);
+        add_bracketed(n, "References", "", dsn->in_reply_to);
+    }
     field(n, "Auto-Submitted", SLICE("auto-replied"));
     field(n, "MIME-Version", SLICE("1.0"));
     buf_addf(n->out,
@@ -146,6 +153,23 @@ static void begin_part(struct notice *n, const char *type, bool is_8bit)
     if (is_8bit)
         field(n, "Content-Transfer-Encoding", SLICE("8bit"));
     buf_adds(n->out, SLICE("\r\n"));
+}
+
+/* Words with accents go as quoted-printable: whether the next server takes 8 bits is not known. */
+static void add_human_part(struct notice *n)
+{
+    if (n->dsn->language == WIRE_EN) {
+        begin_part(n, n->is_utf8 ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii",
+                   n->is_utf8);
+        wire_dsn_human_add(n->out, n->dsn, n->is_utf8);
+        return;
+    }
+    SCOPED(buf_finish) struct buf text = buf_make(HUMAN_MAX);
+    wire_dsn_human_add(&text, n->dsn, true);
+    n->out->failed |= text.failed;
+    begin_part(n, "text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable",
+               false);
+    wire_quoted_add(n->out, buf_slice(&text));
 }
 
 /* Outside of the UTF-8 types such an address is written as RFC 6533 section 3 wants it. */
@@ -288,9 +312,7 @@ struct wire_dsn_needs wire_dsn_compose(const struct wire_dsn *dsn, struct buf *o
     n.is_8bit = n.is_whole && has_8bit(n.original);
     choose_boundary(&n);
     add_head(&n);
-    begin_part(&n, n.is_utf8 ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii",
-               n.is_utf8);
-    wire_dsn_human_add(out, dsn, n.is_utf8);
+    add_human_part(&n);
     add_status_part(&n);
     add_original_part(&n);
     buf_addf(out, "\r\n--%s--\r\n", n.boundary);

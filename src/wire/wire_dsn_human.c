@@ -3,8 +3,6 @@
 #include "wire/dsn.h"
 #include "wire/wire_int.h"
 
-#include <stdio.h>
-
 #define SHOWN_MAX 50       /* recipients named one by one; all are in the other part */
 #define DIAGNOSTIC_MAX 600 /* bytes of a peer's reply that are shown */
 #define N_ACTIONS (WIRE_DSN_RELAYED + 1)
@@ -17,17 +15,33 @@ struct human {
     const struct wire_dsn_rcpt *first_of[N_ACTIONS];
 };
 
-static void say(struct human *h, const char *text)
+static const char *words(const struct human *h, enum wire_words id)
 {
-    wire_paragraph_add(h->out, "", slice_str(text), h->with_utf8);
+    return wire_words(id, h->dsn->language);
+}
+
+static void say(struct human *h, enum wire_words id)
+{
+    wire_paragraph_add(h->out, "", slice_str(words(h, id)), h->with_utf8);
     buf_adds(h->out, SLICE("\r\n"));
 }
 
-static void heading(struct human *h, const char *text)
+/* Words, what they are about, and what ends the sentence. */
+static void say_of(struct human *h, enum wire_words id, const char *what, const char *end)
 {
+    SCOPED(buf_finish) struct buf text = buf_make(2000);
+    buf_addf(&text, "%s %s%s", words(h, id), what, end);
+    wire_paragraph_add(h->out, "", buf_slice(&text), h->with_utf8);
+    buf_adds(h->out, SLICE("\r\n"));
+}
+
+static void heading(struct human *h, enum wire_words id)
+{
+    const char *text = words(h, id);
     buf_addf(h->out, "%s\r\n", text);
-    for (size_t i = 0; i < strlen(text); i++)
-        buf_addc(h->out, '-');
+    for (const char *c = text; *c; c++)
+        if (((unsigned char)*c & 0xc0) != 0x80)
+            buf_addc(h->out, '-');
     buf_adds(h->out, SLICE("\r\n\r\n"));
 }
 
@@ -38,16 +52,18 @@ static void show_rcpt(struct human *h, const struct wire_dsn_rcpt *rcpt)
     wire_paragraph_add(h->out, "  ", rcpt->final, h->with_utf8);
     if (rcpt->action == WIRE_DSN_DELIVERED || rcpt->action == WIRE_DSN_RELAYED)
         return;
-    buf_addf(&line, "Reason: %s", wire_status_meaning(rcpt->status));
+    buf_addf(&line, "%s%s", words(h, WIRE_WORDS_REASON),
+             wire_status_meaning(rcpt->status, h->dsn->language));
     if (rcpt->status.class)
-        buf_addf(&line, " (code %s)", wire_status_text(rcpt->status).s);
+        buf_addf(&line, " (%s %s)", words(h, WIRE_WORDS_CODE), wire_status_text(rcpt->status).s);
     buf_addc(&line, '.');
     wire_paragraph_add(h->out, "    ", buf_slice(&line), h->with_utf8);
     if (diagnostic.n == 0)
         return;
     buf_clear(&line);
-    buf_adds(&line, SLICE("Answer of "));
-    buf_adds(&line, mta.n ? slice_of(mta.p, mta.n < 255 ? mta.n : 255) : SLICE("the mail system"));
+    buf_adds(&line, slice_str(words(h, WIRE_WORDS_ANSWER_OF)));
+    buf_adds(&line, mta.n ? slice_of(mta.p, mta.n < 255 ? mta.n : 255)
+                          : slice_str(words(h, WIRE_WORDS_A_SYSTEM)));
     buf_adds(&line, SLICE(": "));
     buf_adds(&line,
              slice_of(diagnostic.p, diagnostic.n < DIAGNOSTIC_MAX ? diagnostic.n : DIAGNOSTIC_MAX));
@@ -56,13 +72,13 @@ static void show_rcpt(struct human *h, const struct wire_dsn_rcpt *rcpt)
 
 static void what_happened(struct human *h)
 {
-    static const char *const texts[N_ACTIONS] = {
-        [WIRE_DSN_FAILED] = "Your message could not be delivered to:",
-        [WIRE_DSN_DELAYED] = "Your message could not be delivered yet to:",
-        [WIRE_DSN_DELIVERED] = "Your message was delivered to:",
-        [WIRE_DSN_RELAYED] = "Your message was handed on to a system without confirmations for:",
+    static const enum wire_words texts[N_ACTIONS] = {
+        [WIRE_DSN_FAILED] = WIRE_WORDS_TO_FAILED,
+        [WIRE_DSN_DELAYED] = WIRE_WORDS_TO_DELAYED,
+        [WIRE_DSN_DELIVERED] = WIRE_WORDS_TO_DELIVERED,
+        [WIRE_DSN_RELAYED] = WIRE_WORDS_TO_RELAYED,
     };
-    heading(h, "What happened");
+    heading(h, WIRE_WORDS_HAPPENED);
     for (int action = 0; action < N_ACTIONS; action++) {
         size_t n_shown = 0;
         if (h->n_of[action] == 0)
@@ -75,69 +91,60 @@ static void what_happened(struct human *h)
             n_shown++;
         }
         if (n_shown < h->n_of[action])
-            buf_addf(h->out, "  and %zu more, listed in the report below\r\n",
-                     h->n_of[action] - n_shown);
+            buf_addf(h->out, "  %s %zu %s\r\n", words(h, WIRE_WORDS_AND), h->n_of[action] - n_shown,
+                     words(h, WIRE_WORDS_MORE));
         buf_adds(h->out, SLICE("\r\n"));
     }
 }
 
 static void what_we_did(struct human *h)
 {
-    char text[200];
-    heading(h, "What we did");
-    if (h->dsn->arrival) {
-        snprintf(text, sizeof(text), "We received your message on %s.",
-                 utc_rfc5322(h->dsn->arrival).s);
-        say(h, text);
-    }
+    heading(h, WIRE_WORDS_DID);
+    if (h->dsn->arrival)
+        say_of(h, WIRE_WORDS_RECEIVED, utc_rfc5322(h->dsn->arrival).s, ".");
     if (h->n_of[WIRE_DSN_FAILED])
-        say(h, "We have given up on the addresses that failed; nothing more will happen by "
-               "itself.");
+        say(h, WIRE_WORDS_GIVEN_UP);
     if (h->n_of[WIRE_DSN_DELAYED]) {
+        SCOPED(buf_finish) struct buf how_long = buf_make(500);
         utc_ms until = h->first_of[WIRE_DSN_DELAYED]->retry_until;
-        snprintf(text, sizeof(text), "We keep your message and go on trying%s%s.",
-                 until ? " until " : " for as long as it takes: we do not give it up by ourselves",
-                 until ? utc_rfc5322(until).s : "");
-        say(h, text);
+        buf_addf(&how_long, "%s%s%s", words(h, until ? WIRE_WORDS_UNTIL : WIRE_WORDS_ALWAYS),
+                 until ? " " : "", until ? utc_rfc5322(until).s : "");
+        say_of(h, WIRE_WORDS_TRYING, buf_cstr(&how_long), ".");
     }
     if (h->n_of[WIRE_DSN_DELIVERED] || h->n_of[WIRE_DSN_RELAYED])
-        say(h, "We send this notice because your mail program asked for it.");
+        say(h, WIRE_WORDS_ASKED);
 }
 
-static const char *advice(struct wire_status status)
+static enum wire_words advice(struct wire_status status)
 {
     switch (wire_status_about(status)) {
     case WIRE_ABOUT_ADDRESS:
-        return "Please check the address for typing mistakes and send the message again to the "
-               "right one.";
+        return WIRE_WORDS_ADVICE_ADDRESS;
     case WIRE_ABOUT_MAILBOX:
-        return "Please try again later, or reach the recipient in another way.";
+        return WIRE_WORDS_ADVICE_MAILBOX;
     case WIRE_ABOUT_SYSTEM:
     case WIRE_ABOUT_CONTENT:
-        return "Please send a smaller or simpler message, for example without attachments, or ask "
-               "the recipient what can be received there.";
+        return WIRE_WORDS_ADVICE_SMALLER;
     case WIRE_ABOUT_NETWORK:
-        return "Please check the part behind the @ of the address, or try again later.";
+        return WIRE_WORDS_ADVICE_NETWORK;
     case WIRE_ABOUT_POLICY:
-        return "Please reach the recipient in another way and show this notice: only the "
-               "administrators over there can change what their system accepts.";
+        return WIRE_WORDS_ADVICE_POLICY;
     case WIRE_ABOUT_PROTOCOL:
     case WIRE_ABOUT_OTHER:
         break;
     }
-    return "Please reach the recipient in another way, or show this notice to your administrator.";
+    return WIRE_WORDS_ADVICE_OTHER;
 }
 
 static void what_you_can_do(struct human *h)
 {
-    heading(h, "What you can do");
+    heading(h, WIRE_WORDS_CAN);
     if (h->n_of[WIRE_DSN_FAILED])
         say(h, advice(h->first_of[WIRE_DSN_FAILED]->status));
     if (h->n_of[WIRE_DSN_DELAYED])
-        say(h, "Please do not send the delayed message again: you will hear from us if it "
-               "cannot be delivered in the end.");
+        say(h, WIRE_WORDS_CAN_WAIT);
     if (!h->n_of[WIRE_DSN_FAILED] && !h->n_of[WIRE_DSN_DELAYED])
-        say(h, "Nothing needs to be done.");
+        say(h, WIRE_WORDS_CAN_NOTHING);
 }
 
 void wire_dsn_human_add(struct buf *out, const struct wire_dsn *dsn, bool with_utf8)
@@ -150,7 +157,7 @@ void wire_dsn_human_add(struct buf *out, const struct wire_dsn *dsn, bool with_u
     }
     /* Further lines are indented, since no line may begin with bytes that were given to us. */
     struct wire_fold hello = {.out = out, .indent = " ", .with_utf8 = with_utf8};
-    wire_fold_add(&hello, SLICE("This is a notice of the mail system at"));
+    wire_fold_add(&hello, slice_str(words(&h, WIRE_WORDS_HELLO)));
     wire_fold_add(&hello, dsn->reporting_mta);
     wire_fold_end(&hello);
     buf_adds(out, SLICE("\r\n"));

@@ -2,7 +2,7 @@
 #ifndef WIRE_WIRE_INT_H
 #define WIRE_WIRE_INT_H
 
-#include "wire/wire.h"
+#include "wire/dsn.h"
 
 #define WIRE_PARAM_MAX                                                                             \
     500 /* bytes of ORCPT and AUTH (RFC 3461 section 4.2, RFC 4954 section 5)                      \
@@ -68,6 +68,19 @@ void wire_fold_add(struct wire_fold *f, struct slice text);
 void wire_fold_end(struct wire_fold *f);
 void wire_field_add(struct buf *out, const char *name, struct slice text, bool with_utf8);
 void wire_paragraph_add(struct buf *out, const char *indent, struct slice text, bool with_utf8);
+
+/* ---- wire_words.c ---- */
+enum wire_words {
+#define WORDS(id, en, it, de, fr, es) WIRE_WORDS_##id,
+#include "wire/wire_words.def"
+#undef WORDS
+    WIRE_WORDS_N
+};
+const char *wire_words(enum wire_words id, enum wire_language language);
+/* An encoded word of RFC 2047 where the text needs it; it stays short enough for one. */
+void wire_word_add(struct buf *out, struct slice text);
+/* Lines, quoted-printable (RFC 2045 section 6.7). */
+void wire_quoted_add(struct buf *out, struct slice text);
 
 /* The part of a notice for people (wire_dsn_human.c). */
 struct wire_dsn;

@@ -72,6 +72,12 @@ static uint64_t sends(struct sub *s)
 
 /* ---- tests ---- */
 
+static void expect_words(const struct kit_job *j, const char *words)
+{
+    if (!memmem(j->content.p, j->content.n, words, strlen(words)))
+        fail_msg("\"%s\" is not in " SLICE_FMT, words, SLICE_ARG(buf_slice(&j->content)));
+}
+
 static const struct kit_reply busy = {SMTP_PHASE_DOT, 451, "4.3.0", true};
 
 static void a_result_of_the_courier_changes_the_submission(void **)
@@ -111,6 +117,39 @@ static void a_failure_names_the_notice_that_tells_of_it(void **)
     assert_int_equal(rows.rows[0].facts.mailbox, KIT_BOX_ANNA);
     kit_end_job(kit_good);
     kit_check_sums();
+}
+
+static void speak_italian(void)
+{
+    struct kit_objects all = {.n = 0};
+    struct dir_tenant tenant = {SLICE("rossi"), SLICE("it")};
+    dir_tenant_pack(kit_object(&all, OBJECT_TENANT, KIT_TENANT, 0, "rossi"), &tenant);
+    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+}
+
+static void the_notice_stands_in_the_conversation_in_the_language_of_the_company(void **)
+{
+    kit_found((struct kit_company){0});
+    speak_italian();
+    struct sub s = {.rcpts = {"one@world.test"}};
+    sends(&s);
+    kit_end_job(kit_unknown);
+    await_settled(&s);
+    struct kit_job j;
+    kit_job(&j); /* the notice, on its way to her mail system */
+    expect_words(&j, "Che cosa =C3=A8 successo");
+    expect_words(&j, "questa casella non esiste (codice 5.1.1)");
+    expect_words(&j, "In-Reply-To: <1@example.test>");
+    kit_result(&j, kit_good);
+    kit_job_free(&j);
+    struct store_reader *reader = kit_reader();
+    SCOPED(arena_destroy) struct arena *a = arena_create(1 << 20);
+    struct store_message m;
+    struct errinfo ei;
+    assert_int_equal(store_get_message(reader, delivery_of(&s).notices[0], a, &m, &ei), ERR_OK);
+    store_reader_close(&reader);
+    assert_true(slice_eq(m.fields.references, SLICE("1@example.test")));
+    assert_true(slice_starts(m.fields.subject, SLICE("Il tuo messaggio non")));
 }
 
 static void after_a_start_it_goes_on_where_it_was(void **)
@@ -192,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_result_of_the_courier_changes_the_submission),
         TEST(a_failure_names_the_notice_that_tells_of_it),
+        TEST(the_notice_stands_in_the_conversation_in_the_language_of_the_company),
         TEST(after_a_start_it_goes_on_where_it_was),
         TEST(what_it_missed_is_made_up_for_at_start),
         TEST(one_that_its_person_destroyed_does_not_come_back),

@@ -49,6 +49,22 @@ static struct directory *company(bool has_catch_all)
     return d;
 }
 
+static void a_company_of_before_languages_is_read(void **)
+{
+    struct directory *d = company(false);
+    struct buf b = buf_make(1000);
+    struct dir_tenant tenant = {SLICE("rossi"), SLICE("it")};
+    dir_tenant_pack(&b, &tenant);
+    put(d, OBJECT_TENANT, 1, "rossi", &b);
+    assert_true(slice_eq(directory_tenant(d, 1)->facts.language, SLICE("it")));
+    struct dir_tenant_1 old = {SLICE("rossi")};
+    dir_tenant_1_pack(&b, &old);
+    put(d, OBJECT_TENANT, 1, "rossi", &b);
+    assert_true(slice_eq(directory_tenant(d, 1)->facts.name, SLICE("rossi")));
+    assert_int_equal(directory_tenant(d, 1)->facts.language.n, 0);
+    directory_destroy(&d);
+}
+
 static void selectors_of_a_domain_come_and_go(void **)
 {
     struct directory *d = company(false);
@@ -175,6 +191,7 @@ static void networks_are_read_strictly(void **)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_company_of_before_languages_is_read),
         cmocka_unit_test(selectors_of_a_domain_come_and_go),
         cmocka_unit_test(addresses_find_their_owner),
         cmocka_unit_test(a_catch_all_takes_what_nobody_owns),

@@ -276,7 +276,7 @@ static void status_codes_are_read_written_and_explained(void **)
     for (size_t i = 0; i < N(rows); i++) {
         assert_true(wire_status_parse(slice_str(rows[i].text), &status));
         assert_string_equal(wire_status_text(status).s, rows[i].text);
-        assert_string_equal(wire_status_meaning(status), rows[i].meaning);
+        assert_string_equal(wire_status_meaning(status, WIRE_EN), rows[i].meaning);
         assert_int_equal(wire_status_about(status), rows[i].about);
     }
     assert_string_equal(wire_status_text((struct wire_status){.class = 0}).s, "");

@@ -247,6 +247,46 @@ static void utf8_changes_the_types_and_ascii_escapes(void **)
     assert_false(needs.needs_8bitmime || needs.needs_smtputf8);
 }
 
+static void a_notice_speaks_the_language_of_its_reader_in_seven_bits(void **)
+{
+    static const char *const happened[WIRE_LANGUAGE_N] = {
+        "\r\nWhat happened\r\n-------------\r\n",
+        "\r\nChe cosa =C3=A8 successo\r\n-------------------\r\n",
+        "\r\nWas geschehen ist\r\n-----------------\r\n",
+        "\r\nCe qui s'est pass=C3=A9\r\n------------------\r\n",
+        "\r\nQu=C3=A9 ha pasado\r\n-------------\r\n",
+    };
+    static const enum wire_dsn_action actions[] = {WIRE_DSN_FAILED, WIRE_DSN_DELAYED,
+                                                   WIRE_DSN_DELIVERED, WIRE_DSN_RELAYED};
+    for (size_t i = 0; i < N(actions) * WIRE_LANGUAGE_N; i++) {
+        SCOPED(buf_finish) struct buf out = buf_make(100000);
+        struct wire_dsn_rcpt rcpt = failed;
+        struct wire_dsn dsn = plain;
+        rcpt.action = actions[i / WIRE_LANGUAGE_N];
+        dsn.rcpts = &rcpt;
+        dsn.language = (enum wire_language)(i % WIRE_LANGUAGE_N);
+        dsn.in_reply_to = S("first@example.net");
+        struct wire_dsn_needs needs = wire_dsn_compose(&dsn, &out);
+        assert_false(needs.needs_8bitmime || needs.needs_smtputf8);
+        assert_sound(buf_slice(&out));
+        for (size_t k = 0; k < out.n; k++)
+            assert_true((unsigned char)out.p[k] < 0x80);
+        assert_true(has(&out, happened[dsn.language]));
+        assert_true(has(&out, "In-Reply-To: <first@example.net>\r\n"));
+        const char *subject = strstr(buf_cstr(&out), "\r\nSubject: ") + 11;
+        assert_true(strcspn(subject, "\r") <= 75); /* one encoded word is no longer */
+        assert_int_equal(has(&out, "quoted-printable"), dsn.language != WIRE_EN);
+    }
+}
+
+static void languages_are_known_by_their_tags(void **)
+{
+    assert_int_equal(wire_language_of(S("it")), WIRE_IT);
+    assert_int_equal(wire_language_of(S("DE-ch")), WIRE_DE);
+    assert_int_equal(wire_language_of(S("eo")), WIRE_EN);
+    assert_int_equal(wire_language_of(S("")), WIRE_EN);
+}
+
 static void hostile_fields_stay_in_their_lines(void **)
 {
     SCOPED(buf_finish) struct buf out = buf_make(1000000), word = buf_make(100000);
@@ -271,6 +311,8 @@ static void hostile_fields_stay_in_their_lines(void **)
                                .message_id = evil,
                                .nonce = 7,
                                .envid = evil,
+                               .in_reply_to = evil,
+                               .language = (enum wire_language)i % WIRE_LANGUAGE_N,
                                .original = evil,
                                .with_utf8 = i % 2 == 0,
                                .rcpts = &rcpt,
@@ -322,6 +364,8 @@ int main(void)
         cmocka_unit_test(what_is_never_given_up_has_no_date_and_says_so),
         cmocka_unit_test(the_whole_message_goes_back_only_when_it_may),
         cmocka_unit_test(utf8_changes_the_types_and_ascii_escapes),
+        cmocka_unit_test(a_notice_speaks_the_language_of_its_reader_in_seven_bits),
+        cmocka_unit_test(languages_are_known_by_their_tags),
         cmocka_unit_test(hostile_fields_stay_in_their_lines),
         cmocka_unit_test(a_boundary_in_the_original_is_avoided),
         cmocka_unit_test(many_recipients_are_all_in_the_report_and_some_in_the_text),
