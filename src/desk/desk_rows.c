@@ -44,49 +44,114 @@ static int row_of_person(const struct record_message *m, const struct directory_
     return -1;
 }
 
-/* `*ret_has_all` becomes false when somebody has no copy here. */
-static void add_members(struct taking *t, struct record_message *m, uint32_t group_row,
-                        uint32_t max, bool *ret_has_all)
+/* ---- groups, and groups in them ---- */
+
+enum { GROUPS_MAX = 64 }; /* that one recipient means, each counted once */
+
+struct group_walk {
+    struct taking *t;
+    struct record_message *m;
+    uint32_t group_row, max;
+    bool has_all; /* everybody has a copy here */
+    const struct directory_group *seen[GROUPS_MAX];
+    size_t n_seen;
+};
+
+/* False: it was there already (groups may contain each other), or there are too many. */
+static bool enter(struct group_walk *w, const struct directory_group *g)
 {
-    const struct directory_group *g = t->routes[group_row].group;
-    for (uint32_t k = 0; k < g->facts.n_members && m->n_rcpts < max; k++) {
+    for (size_t i = 0; i < w->n_seen; i++)
+        if (w->seen[i] == g)
+            return false;
+    if (w->n_seen == GROUPS_MAX) {
+        w->has_all = false;
+        return false;
+    }
+    w->seen[w->n_seen++] = g;
+    return true;
+}
+
+static void add_member(struct group_walk *w, struct slice address, const struct directory_person *p)
+{
+    struct record_message *m = w->m;
+    uint16_t parent = (uint16_t)(w->group_row + 1);
+    bool has_it = false;
+    for (uint32_t i = 0; i < m->n_rcpts; i++) {
+        const struct record_rcpt *row = &m->rcpts[i];
+        if (row->person == p->id && row->parent == parent)
+            return; /* a member of two groups in this one */
+        has_it |= row->person == p->id && row->mailbox;
+    }
+    if (m->n_rcpts == w->max) {
+        w->has_all = false;
+        return;
+    }
+    /* The primary expands its own groups; the child row says who has a copy here. */
+    struct record_rcpt *row = &m->rcpts[m->n_rcpts++];
+    *row = (struct record_rcpt){.address = address,
+                                .person = p->id,
+                                .primary = w->t->primary,
+                                .disposition = DISPOSITION_MERGED,
+                                .parent = parent};
+    if (!has_it)
+        row->mailbox = inbox_id(w->t->d, p);
+    w->has_all &= has_it || row->mailbox;
+}
+
+static void add_members(struct group_walk *w, const struct directory_group *g)
+{
+    if (!enter(w, g))
+        return;
+    for (uint32_t k = 0; k < g->facts.n_members; k++) {
         struct directory_route route;
         struct slice member = g->facts.members[k].text;
-        if (directory_judge(t->d->directory, member, utc_now(), &route) != DIRECTORY_KNOWN ||
-            !route.person) {
-            *ret_has_all = false;
-            continue;
-        }
-        bool has_it = false;
-        for (uint32_t i = 0; i < m->n_rcpts; i++)
-            has_it |= m->rcpts[i].person == route.person->id && m->rcpts[i].mailbox;
-        struct record_rcpt *row = &m->rcpts[m->n_rcpts++];
-        /* The primary expands its own groups; the child row says who has a copy here. */
-        *row = (struct record_rcpt){.address = member,
-                                    .person = route.person->id,
-                                    .primary = t->primary,
-                                    .disposition = DISPOSITION_MERGED,
-                                    .parent = (uint16_t)(group_row + 1)};
-        if (!has_it)
-            row->mailbox = inbox_id(t->d, route.person);
-        *ret_has_all &= has_it || row->mailbox;
+        bool is_known =
+            directory_judge(w->t->d->directory, member, utc_now(), &route) == DIRECTORY_KNOWN;
+        if (is_known && route.group)
+            add_members(w, route.group);
+        else if (is_known && route.person)
+            add_member(w, member, route.person);
+        else
+            w->has_all = false;
     }
 }
 
-/* Child rows for the members of all groups among the recipients. */
-static void add_groups(struct taking *t, struct record_message *m, uint32_t max)
+/* At most so many rows will the members need. */
+static uint64_t count_members(struct group_walk *w, const struct directory_group *g)
 {
-    uint64_t n_rows = t->take->n_rcpts;
+    uint64_t n = 0;
+    if (!enter(w, g))
+        return 0;
+    for (uint32_t k = 0; k < g->facts.n_members; k++) {
+        const struct directory_group *inner =
+            directory_group(w->t->d->directory, g->facts.members[k].text);
+        n += inner ? count_members(w, inner) : 1;
+    }
+    return n;
+}
+
+static uint64_t count_rows(struct taking *t)
+{
+    uint64_t n = t->take->n_rcpts;
+    for (uint32_t i = 0; i < t->take->n_rcpts; i++) {
+        struct group_walk w = {.t = t};
+        if (t->routes[i].group)
+            n += count_members(&w, t->routes[i].group);
+    }
+    return n;
+}
+
+/* Child rows for the members of all groups among the recipients. */
+static void add_groups(struct taking *t, struct record_message *m, uint64_t n_rows, uint32_t max)
+{
     for (uint32_t i = 0; i < t->take->n_rcpts; i++) {
         const struct directory_group *g = t->routes[i].group;
-        bool has_all = true;
+        struct group_walk w = {.t = t, .m = m, .group_row = i, .max = max, .has_all = true};
         if (!g)
             continue;
-        n_rows += g->facts.n_members;
-        add_members(t, m, i, max, &has_all);
-        has_all &= n_rows <= max;
+        add_members(&w, g);
         /* Hosted: nobody expands the group but us. */
-        if (t->is_inward && !t->primary && has_all) {
+        if (t->is_inward && !t->primary && w.has_all) {
             m->rcpts[i].disposition = DISPOSITION_DELIVERED;
             m->rcpts[i].refusal = 0;
         }
@@ -97,19 +162,11 @@ static void add_groups(struct taking *t, struct record_message *m, uint32_t max)
         (void)refuse(REFUSE_GROUP_COPIES, m->rcpts[0].address);
 }
 
-static uint32_t count_rows(const struct taking *t)
-{
-    uint32_t n = t->take->n_rcpts;
-    for (uint32_t i = 0; i < t->take->n_rcpts; i++)
-        if (t->routes[i].group)
-            n += t->routes[i].group->facts.n_members;
-    return n < ROWS_MAX ? n : ROWS_MAX;
-}
-
 void desk_fill_rows(struct taking *t, struct record_message *m)
 {
     const struct ipc_take *take = t->take;
-    uint32_t max = count_rows(t);
+    uint64_t n_rows = count_rows(t);
+    uint32_t max = n_rows < ROWS_MAX ? (uint32_t)n_rows : ROWS_MAX;
     m->rcpts = ARENA_ARRAY(t->a->arena, struct record_rcpt, max);
     for (uint32_t i = 0; i < take->n_rcpts; i++) {
         const struct directory_route *r = &t->routes[i];
@@ -132,7 +189,7 @@ void desk_fill_rows(struct taking *t, struct record_message *m)
         row->disposition = row->mailbox ? DISPOSITION_DELIVERED : DISPOSITION_HELD;
         row->refusal = row->mailbox ? 0 : 1 + REFUSE_HOLD_NO_MAILBOX;
     }
-    add_groups(t, m, max);
+    add_groups(t, m, n_rows, max);
 }
 
 /* ---- planning deliveries ---- */

@@ -80,7 +80,16 @@ static struct jmap_fate fate(const char *delivered, const char *reply)
     return (struct jmap_fate){delivered, slice_str(reply)};
 }
 
-/* Of a group's members, how many have it in a mailbox here? */
+/* In a mailbox here, by this row or by another of the same person. */
+static bool is_here(const struct rows *all, const struct row *member)
+{
+    for (size_t i = 0; !member->mailbox && i < all->n; i++)
+        if (all->v[i].mailbox && all->v[i].person == member->person)
+            return true;
+    return member->mailbox != 0;
+}
+
+/* Of a group's members, how many have it? */
 static void count_members(const struct rows *all, const struct row *group, uint32_t *ret_n,
                           uint32_t *ret_here)
 {
@@ -88,7 +97,7 @@ static void count_members(const struct rows *all, const struct row *group, uint3
     for (size_t i = 0; i < all->n; i++)
         if (all->v[i].parent == group->rcpt + 1) {
             ++*ret_n;
-            *ret_here += all->v[i].mailbox != 0;
+            *ret_here += is_here(all, &all->v[i]);
         }
 }
 

@@ -43,6 +43,46 @@ static void it_becomes_one_message_for_each_mail_system_and_one_for_the_world(vo
     kit_check_sums();
 }
 
+static void put_group(struct kit_objects *all, uint64_t id, const char *address,
+                      const struct dir_text *members, uint32_t n)
+{
+    struct dir_text own = {slice_str(address)};
+    struct dir_group group = {.name = own.text,
+                              .addresses = &own,
+                              .n_addresses = 1,
+                              .members = (struct dir_text *)(uintptr_t)members,
+                              .n_members = n};
+    dir_group_pack(kit_object(all, OBJECT_GROUP, id, KIT_TENANT, address), &group);
+}
+
+/* all@ has sales@ (anna, luca), luca once more, and itself by way of board@. */
+static void groups_in_groups_reach_everybody_once(void **)
+{
+    kit_found((struct kit_company){0});
+    struct kit_objects groups = {.n = 0};
+    static const struct dir_text of_all[] = {{{"sales@example.test", 18}},
+                                             {{"luca@example.test", 17}},
+                                             {{"board@example.test", 18}}},
+                                 of_board[] = {{{"all@example.test", 16}},
+                                               {{"sara@hosted.test", 16}}};
+    put_group(&groups, 700, "all@example.test", of_all, 3);
+    put_group(&groups, 701, "board@example.test", of_board, 2);
+    assert_int_equal(kit_put_objects(&groups, NULL), ERR_OK);
+    struct sub s = {.rcpts = {"all@example.test"}};
+    put(&s);
+    struct jmap_item_submission x = await_state(&s, JMAP_FINAL);
+    struct kit_rows rows;
+    kit_rows_of(x.parts[0].message, &rows);
+    assert_int_equal(rows.n, 4); /* the group, anna, luca, sara */
+    static const uint64_t boxes[] = {0, KIT_BOX_ANNA, KIT_BOX_LUCA, KIT_BOX_SARA};
+    for (int i = 1; i < 4; i++) {
+        assert_int_equal(rows.rows[i].facts.mailbox, boxes[i]);
+        assert_int_equal(rows.rows[i].facts.parent, 1);
+    }
+    kit_end_job(kit_good);
+    kit_check_sums();
+}
+
 /* The list of people is complete: who is not in it does not exist. */
 static void complete_list(void)
 {
@@ -316,6 +356,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(it_becomes_one_message_for_each_mail_system_and_one_for_the_world),
+        TEST(groups_in_groups_reach_everybody_once),
         TEST(who_does_not_exist_comes_back_as_a_notice),
         TEST(what_waits_for_its_time_can_be_withdrawn_and_only_then),
         TEST(what_is_due_is_found_at_start),

@@ -1,0 +1,170 @@
+"""What people send while their mail system is down: colleagues have it at once, the world a moment
+later, and its sender sees what became of it, also when it comes back."""
+
+import email
+import email.policy
+import time
+
+import pytest
+
+from harness import netns
+from harness.jmap import Client
+from harness.peers import Sink
+from harness.process import wait_for
+from story import ALICE, BOB, settled, state
+
+pytestmark = pytest.mark.usefixtures("network")
+
+CAROL = "carol@example.test"  # relayed: no mailbox here
+TEAM, ALL = "team@example.test", "all@example.test"
+FRIEND, NOBODY = "friend@[127.0.0.21]", "nobody@[127.0.0.22]"
+
+
+class Office:
+    """Alice, Bob and Carol, whose mail system is dead; a world with a friend in it."""
+
+    def __init__(self, stage):
+        self.address = "127.0.0.1"
+        ports = [netns.free_port(self.address) for _ in range(2)]
+        self.stored = stage.directory / "world"
+        self.stored.mkdir(exist_ok=True)
+        self.world = stage.start(Sink, "--store", self.stored, address="127.0.0.21", port=25)
+        stage.start(Sink, "--reply-rcpt", "550 5.1.1 no such user here", address="127.0.0.22",
+                    port=25)
+        self.inside = stage.sink()
+        self.node = stage.company(
+            self.inside, people=[ALICE, BOB, {"address": CAROL, "name": "Carol", "covered": False}],
+            settings={"listen": [
+                {"for": "smtp", "at": f"{self.address}:{ports[0]}"},
+                {"for": "https", "at": f"{self.address}:{ports[1]}", "tls": "none"}]})
+        self.node.must("tenant", "set", "rossi", "--language", "it")
+        self.node.must("group", "add", TEAM, "--member", BOB, "--member", CAROL)
+        self.node.must("group", "add", ALL, "--member", TEAM, "--member", ALICE)
+        self.inside.stop()
+        self.node.must("state", "emergency", "exchange", "--why", "it is dead")
+        self.url = f"http://{self.address}:{ports[1]}"
+        self.clients = {who: self.client(who) for who in (ALICE, BOB)}
+
+    def client(self, who):
+        made = self.node.must("person", "password", who, "--generate")
+        return Client(self.url, who, made["password"])
+
+    def letter(self, who, to, subject):
+        """A draft; its id."""
+        client = self.clients[who]
+        made = client.call("Email/set", create={"d": {
+            "mailboxIds": {client.mailbox("drafts"): True}, "keywords": {"$draft": True},
+            "from": [{"email": who}], "to": [{"email": one} for one in to], "subject": subject,
+            "textBody": [{"partId": "t", "type": "text/plain"}],
+            "bodyValues": {"t": {"value": "Ciao"}}}})
+        return made["created"]["d"]["id"]
+
+    def send(self, who, to, subject, parameters=None):
+        """The submission's id and the state before it."""
+        client = self.clients[who]
+        draft = self.letter(who, to, subject)
+        before = client.call("EmailSubmission/get", ids=[])["state"]
+        identity = client.call("Identity/get")["list"][0]["id"]
+        submission = {"identityId": identity, "emailId": draft}
+        if parameters:
+            submission["envelope"] = {"mailFrom": {"email": who, "parameters": parameters},
+                                      "rcptTo": [{"email": one} for one in to]}
+        made = client.call("EmailSubmission/set", create={"s": submission}, onSuccessUpdateEmail={
+            "#s": {f"mailboxIds/{client.mailbox('drafts')}": None,
+                   f"mailboxIds/{client.mailbox('sent')}": True, "keywords/$draft": None}})
+        return made["created"]["s"]["id"], before
+
+    def submission(self, who, one):
+        return self.clients[who].call("EmailSubmission/get", ids=[one])["list"][0]
+
+    def statuses(self, who, one):
+        return self.submission(who, one)["deliveryStatus"] or {}
+
+    def await_status(self, who, one, recipient, delivered, seconds=20):
+        def is_there():
+            found = self.statuses(who, one).get(recipient, {})
+            return found if found.get("delivered") == delivered else None
+
+        return wait_for(is_there, f"{recipient}: {delivered}", seconds, pause=0.05)
+
+
+@pytest.fixture(scope="module")
+def office(shared_stage):
+    return Office(shared_stage)
+
+
+def changed_since(client, since):
+    answer = client.call("EmailSubmission/changes", sinceState=since)
+    return answer["created"] + answer["updated"], answer["newState"]
+
+
+def test_colleagues_have_it_at_once_and_the_sender_sees_who_reads_it_later(office):
+    one, _ = office.send(ALICE, [BOB, CAROL, TEAM, FRIEND], "a tutti")
+    wait_for(lambda: [m for m in office.clients[BOB].list() if m["subject"] == "a tutti"],
+             "Bob has it", 10, pause=0.05)
+    office.await_status(ALICE, one, FRIEND, "unknown")  # gone out; what they do there is not known
+    found = office.statuses(ALICE, one)
+    assert found[BOB]["delivered"] == "yes"
+    assert found[CAROL]["delivered"] == found[TEAM]["delivered"] == "queued"
+    assert "relayed" in found[CAROL]["smtpReply"] and "1 of the 2" in found[TEAM]["smtpReply"]
+    assert office.submission(ALICE, one)["undoStatus"] == "final"
+    assert len([m for m in office.clients[BOB].list() if m["subject"] == "a tutti"]) == 1
+
+
+def test_groups_in_groups_reach_everybody_once(office):
+    one, _ = office.send(ALICE, [ALL], "per tutti")
+    for who in (ALICE, BOB):
+        wait_for(lambda who=who: [m for m in office.clients[who].list()
+                                  if m["subject"] == "per tutti"], f"{who} has it", 10, pause=0.05)
+    found = office.await_status(ALICE, one, ALL, "queued")
+    assert "2 of the 3" in found["smtpReply"]
+    assert len([m for m in office.clients[BOB].list() if m["subject"] == "per tutti"]) == 1
+
+
+def test_what_becomes_of_it_is_a_change_also_after_everything_died(office):
+    client = office.clients[ALICE]
+    one, before = office.send(ALICE, [CAROL], "piu tardi")
+    office.await_status(ALICE, one, CAROL, "queued")
+
+    def is_known():
+        ids, state_now = changed_since(client, before)
+        return state_now if one in ids and office.submission(ALICE, one)["sendAt"] else None
+
+    wait_for(is_known, "it is a change", 10, pause=0.05)
+    wait_for(lambda: client.call("EmailSubmission/get", ids=[])["state"] ==
+             quiet(client), "nothing changes for a moment", 20)
+    since = client.call("EmailSubmission/get", ids=[])["state"]
+    office.node.kill9()
+    office.inside.start()
+    office.node.start()
+    office.node.must("state", "return", "exchange", "--why", "it is back")
+    office.await_status(ALICE, one, CAROL, "yes", 60)
+    wait_for(lambda: one in changed_since(client, since)[0], "and that is a change", 20, pause=0.1)
+    settled(office.node)
+    office.inside.stop()
+    office.node.must("state", "emergency", "exchange", "--why", "dead again")
+
+
+def quiet(client):
+    time.sleep(1)
+    return client.call("EmailSubmission/get", ids=[])["state"]
+
+
+def test_what_fails_comes_back_in_words_into_the_conversation(office):
+    client = office.clients[ALICE]
+    one, before = office.send(ALICE, [NOBODY, BOB], "senza fortuna")
+    found = office.await_status(ALICE, one, NOBODY, "no")
+    assert "no such user here" in found["smtpReply"]
+    blobs = wait_for(lambda: office.submission(ALICE, one)["dsnBlobIds"], "it names its notice", 10)
+    assert len(blobs) == 1
+    mail = email.message_from_bytes(client.download(blobs[0], "n.eml", "message/rfc822"),
+                                    policy=email.policy.default)
+    assert mail.get_content_type() == "multipart/report"
+    text = mail.get_payload(0).get_content()
+    assert "Che cosa è successo" in text and "questa casella non esiste" in text
+    assert "Controlla che l'indirizzo sia scritto bene" in text
+    sent = [m for m in client.list("sent") if m["subject"] == "senza fortuna"][0]
+    here = [m for m in client.list() if m["threadId"] == sent["threadId"]]
+    assert [m["subject"] for m in here] == ["Il tuo messaggio non è stato consegnato"]
+    wait_for(lambda: one in changed_since(client, before)[0], "and that is a change", 10)
+    assert state(office.node) == "emergency"
