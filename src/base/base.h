@@ -188,6 +188,7 @@ bool map_next(const struct map *m, size_t *at, struct slice *ret_key, void **ret
 #define KEY(number) slice_of((const char *)&(number), sizeof(number))
 
 uint64_t hash_bytes(struct slice s); /* keyed by a random seed of this process */
+uint64_t hash_fixed(struct slice s); /* the same in every program, for what is kept; FNV-1a */
 
 /* ---- clocks ------------------------------------------------------------------------------ */
 

@@ -4,6 +4,7 @@
 #include "desk/desk_parse_int.h"
 #include "desk/desk_login_int.h"
 #include "desk/desk_submit_int.h"
+#include "desk/desk_vacation_int.h"
 #include "desk/desk_state_int.h"
 #include "desk/desk_watch_int.h"
 
@@ -335,6 +336,8 @@ static enum err load(struct desk *d, struct errinfo *ei)
     if (err == ERR_OK)
         err = desk_submit_load(d, reader, ei);
     if (err == ERR_OK)
+        err = desk_vacations_load(d, reader, ei);
+    if (err == ERR_OK)
         err = desk_alerts_load(d, reader, ei);
     if (err == ERR_OK)
         err = store_each_object(reader, OBJECT_STATE, check_episode, d, ei);
@@ -418,6 +421,7 @@ static void init_memory(struct desk *d)
     desk_logins_create(d);
     desk_submit_create(d);
     desk_fates_create(d);
+    desk_vacations_create(d);
     list_init(&d->pending);
     list_init(&d->changes);
     list_init(&d->events);
@@ -644,6 +648,7 @@ void desk_destroy(struct desk **desk)
     desk_episodes_clear(d);
     desk_submit_clear(d);
     desk_fates_clear(d);
+    desk_vacations_clear(d);
     desk_notices_forget(d);
     map_destroy(&d->notices);
     map_destroy(&d->waiting);

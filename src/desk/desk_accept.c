@@ -8,6 +8,7 @@
 #include "desk/desk_submit_int.h"
 #include "desk/desk_account_int.h"
 #include "desk/desk_jmap_int.h"
+#include "desk/desk_vacation_int.h"
 
 #include "wire/wire.h"
 
@@ -146,6 +147,7 @@ static void accepted(void *arg)
             if (a->record->rcpts[i].mailbox)
                 desk_jmap_changed(d, a->record->rcpts[i].person);
         desk_delivered(d, a->record, body);
+        desk_vacation_see(d, a->record, body);
         if (a->is_waiting)
             keep_places(a);
     } else if (a->has_chunks) {

@@ -155,13 +155,14 @@ struct desk {
     bool is_changing;
     struct desk_alerts *alerts;
     struct desk_hooks *hooks;
-    struct desk_parses *parses;   /* desk_parse.c */
-    struct desk_jmap *jmap;       /* desk_jmap.c */
-    struct finder *finder;        /* desk_find.c */
-    struct desk_logins *logins;   /* desk_login_int.h */
-    struct desk_submits *submits; /* desk_submit.c */
-    struct desk_fates *fates;     /* desk_submit_fate.c */
-    struct map *notices;          /* sender -> how many notices since then */
+    struct desk_parses *parses;       /* desk_parse.c */
+    struct desk_jmap *jmap;           /* desk_jmap.c */
+    struct finder *finder;            /* desk_find.c */
+    struct desk_logins *logins;       /* desk_login_int.h */
+    struct desk_submits *submits;     /* desk_submit.c */
+    struct desk_fates *fates;         /* desk_submit_fate.c */
+    struct desk_vacations *vacations; /* desk_vacation.c */
+    struct map *notices;              /* sender -> how many notices since then */
     utc_ms notices_since;
     bool is_retaining, is_expiring;
     mono_us next_retention, next_expiry;

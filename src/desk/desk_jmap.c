@@ -3,7 +3,7 @@
 #include "desk/desk_jmap_int.h"
 #include "desk/desk_login_int.h"
 #include "desk/desk_parse_int.h"
-#include "desk/desk_submit_int.h"
+#include "desk/desk_vacation_int.h"
 
 #include <unistd.h>
 
@@ -223,6 +223,7 @@ static bool fill_caller(struct call *k, const struct desk_login_told *w)
                                   .n_addresses = n,
                                   .size_max = d->o.limits.message_bytes,
                                   .may_send = may_send,
+                                  .has_other_answers = desk_has_other_answers(d, p),
                                   .may_not = arena_copy(k->arena, buf_slice(&may_not)),
                                   .origin = k->in.origin,
                                   .login = w->login};

@@ -7,6 +7,7 @@
 #include "desk/desk_parse_int.h"
 #include "desk/desk_submit_int.h"
 #include "desk/desk_state_int.h"
+#include "desk/desk_vacation_int.h"
 
 #include "store/store_search.h"
 
@@ -221,9 +222,13 @@ static void commit_on_loop(void *arg)
                     &ei, 0);
         return;
     }
-    for (size_t i = 0; i < k->c->n_items; i++)
-        if (k->c->items[i].kind == ITEM_SUBMISSION && k->c->items[i].is_gone)
-            desk_fate_forget(d, k->c->items[i].id);
+    for (size_t i = 0; i < k->c->n_items; i++) {
+        const struct record_item *item = &k->c->items[i];
+        if (item->kind == ITEM_SUBMISSION && item->is_gone)
+            desk_fate_forget(d, item->id);
+        else if (item->kind == ITEM_VACATION)
+            desk_vacation_said(d, item);
+    }
     pthread_mutex_lock(&k->w.lock); /* whoever waits may wake without a reason */
     k->w.n_open = k->n_changes;
     pthread_mutex_unlock(&k->w.lock);

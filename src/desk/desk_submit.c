@@ -142,7 +142,7 @@ enum err desk_may_submit(struct desk *d, uint64_t person, struct slice who, size
 
 /* ---- whether ---- */
 
-static uint64_t primary_of(struct desk *d, const struct directory_person *p)
+uint64_t desk_primary_of(struct desk *d, const struct directory_person *p)
 {
     if (p->facts.primary || p->facts.n_addresses == 0)
         return p->facts.primary;
@@ -153,7 +153,7 @@ static uint64_t primary_of(struct desk *d, const struct directory_person *p)
 
 bool desk_may_send(struct desk *d, const struct directory_person *p, struct buf *words)
 {
-    uint64_t id = primary_of(d, p);
+    uint64_t id = desk_primary_of(d, p);
     struct desk_primary *primary = id ? desk_primary(d, id) : NULL;
     const struct directory_primary *facts = id ? directory_primary(d->directory, id) : NULL;
     const struct dir_plan *plan = id ? directory_plan(d->directory, id) : NULL;

@@ -14,6 +14,7 @@ enum err desk_submit_load(struct desk *d, struct store_reader *reader, struct er
 void desk_submit_tick(struct desk *d);
 void desk_submit_clear(struct desk *d); /* memory only */
 
+uint64_t desk_primary_of(struct desk *d, const struct directory_person *p); /* 0: hosted */
 /* May this person send at all now? If not, `words` says why. Loop. */
 bool desk_may_send(struct desk *d, const struct directory_person *p, struct buf *words);
 

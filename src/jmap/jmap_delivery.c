@@ -200,17 +200,15 @@ static void read_rcpt(struct reading *x, uint32_t i)
         row && row->disposition != DISPOSITION_WAITING && row->disposition != DISPOSITION_HELD;
 }
 
-/* FNV-1a of 64 bits: it is kept in the store, so the same in every program and for ever. */
 static uint64_t mix(uint64_t hash, struct slice s)
 {
-    for (size_t i = 0; i < s.n; i++)
-        hash = (hash ^ (unsigned char)s.p[i]) * 0x100000001b3u;
-    return (hash ^ s.n) * 0x100000001b3u;
+    uint64_t pair[2] = {hash, hash_fixed(s)};
+    return hash_fixed(slice_of((const char *)pair, sizeof(pair)));
 }
 
 static uint64_t digest(const struct jmap_delivery *d, uint32_t n_rcpts)
 {
-    uint64_t hash = mix(0xcbf29ce484222325u, KEY(d->n_notices));
+    uint64_t hash = mix(d->n_notices, SLICE(""));
     for (uint32_t i = 0; i < n_rcpts; i++) {
         hash = mix(hash, slice_str(d->rcpts[i].delivered));
         hash = mix(hash, d->rcpts[i].reply);

@@ -95,7 +95,8 @@ enum item_kind {
     ITEM_PUSH = 4,
     ITEM_BLOB = 5, /* an upload: id is that of its message */
     ITEM_LOGIN = 6,
-    ITEM_RETURN = 7, /* how far it is given back to the primary */
+    ITEM_RETURN = 7,   /* how far it is given back to the primary */
+    ITEM_ANSWERED = 8, /* whom the automatic answer went to lately: desk/answer.def */
 };
 
 enum event_class { EVENT_INFO = 1, EVENT_NOTICE = 2, EVENT_ALARM = 3 };

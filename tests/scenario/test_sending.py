@@ -168,3 +168,32 @@ def test_what_fails_comes_back_in_words_into_the_conversation(office):
     assert [m["subject"] for m in here] == ["Il tuo messaggio non è stato consegnato"]
     wait_for(lambda: one in changed_since(client, before)[0], "and that is a change", 10)
     assert state(office.node) == "emergency"
+
+
+def vacation(client, **what):
+    answer = client.call("VacationResponse/set", update={"singleton": what})
+    assert "singleton" in answer["updated"], answer
+
+
+def test_who_is_away_answers_once(office):
+    """Bob's mail system is dead, so it does not answer for him."""
+    anna, bob = office.clients[ALICE], office.clients[BOB]
+    vacation(bob, isEnabled=True, subject="Sono via", textBody="Torno domani.")
+    office.send(ALICE, [BOB], "domanda")
+    found = wait_for(lambda: [m for m in anna.list() if m["subject"] == "Sono via"],
+                     "his answer", 15, pause=0.05)
+    full = anna.call("Email/get", ids=[found[0]["id"]], fetchTextBodyValues=True, properties=[
+        "from", "bodyValues", "header:Auto-Submitted", "header:Return-Path"])["list"][0]
+    assert full["from"][0]["email"] == BOB
+    assert full["header:Auto-Submitted"].strip() == "auto-replied"
+    assert list(full["bodyValues"].values())[0]["value"].strip() == "Torno domani."
+    question = [m for m in anna.list("sent") if m["subject"] == "domanda"][0]
+    assert found[0]["threadId"] == question["threadId"]
+    office.node.kill9()
+    office.node.start()
+    one, _ = office.send(ALICE, [BOB, TEAM], "ancora")
+    office.send(ALICE, [TEAM], "alla squadra")  # he is not named
+    vacation(bob, isEnabled=False)
+    wait_for(lambda: [m for m in bob.list() if m["subject"] == "alla squadra"], "Bob has it", 10)
+    office.await_status(ALICE, one, BOB, "yes")
+    assert len([m for m in anna.list() if m["subject"] == "Sono via"]) == 1
