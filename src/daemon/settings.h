@@ -127,6 +127,12 @@ struct settings {
         uint64_t streams_per_person;
     } https;
     struct {
+        uint64_t messages_per_minute;
+        uint64_t recipients_per_hour;
+        uint64_t recipients_per_day;
+        uint64_t answers_per_hour;
+    } sending; /* of one person */
+    struct {
         uint64_t segment_bytes;
         uint64_t pool;
         uint64_t free_percent;

@@ -239,6 +239,7 @@ static void on_tick(void *arg)
     desk_jmap_tick(d, now);
     desk_submit_tick(d);
     desk_fate_tick(d, now);
+    desk_submit_purge_tick(d, now);
     if (d->n_ticks % 5 == 0) {
         desk_state_tick(d, now);
         desk_episode_tick(d, now);

@@ -164,8 +164,8 @@ struct desk {
     struct desk_vacations *vacations; /* desk_vacation.c */
     struct map *notices;              /* sender -> how many notices since then */
     utc_ms notices_since;
-    bool is_retaining, is_expiring;
-    mono_us next_retention, next_expiry;
+    bool is_retaining, is_expiring, is_purging;
+    mono_us next_retention, next_expiry, next_purge;
     bool is_forgetting;
     mono_us next_forgetting;
     struct record_id *loose; /* messages that failed behind their chunks */

@@ -41,6 +41,9 @@ void desk_fate_moved(void *arg, uint64_t message); /* queue_options.moved */
 void desk_fate_tick(struct desk *d, mono_us now);
 void desk_fates_clear(struct desk *d); /* memory only */
 
+/* ---- desk_submit_purge.c: those that are long over ---- */
+void desk_submit_purge_tick(struct desk *d, mono_us now);
+
 /* ---- desk_accept.c, desk_notice.c ---- */
 /* What a person of ours sends, to recipients of one mail system, or to the world. Borrowed for the
  * call. */

@@ -119,11 +119,20 @@ static json_t *read_mail_from(struct jmap_run *r, const json_t *from,
 
 /* ---- recipients ---- */
 
-static json_t *too_many(void)
+/* NULL, or what is said of so many. */
+static json_t *judge_number(const struct jmap_run *r, size_t n)
 {
-    json_t *error = jmap_set_error("tooManyRecipients", NULL, "at most %d recipients at once",
-                                   SUBMISSION_RCPTS_MAX);
-    json_object_set_new(error, "maxRecipients", json_integer(SUBMISSION_RCPTS_MAX));
+    uint64_t max = refuse_limit(REFUSE_RECIPIENTS).value;
+    struct slice who = r->who->n_addresses ? r->who->addresses[0] : r->who->name;
+    if (max > SUBMISSION_RCPTS_MAX)
+        max = SUBMISSION_RCPTS_MAX;
+    refuse_measure(REFUSE_RECIPIENTS, n, who);
+    if (n <= max)
+        return NULL;
+    json_t *error =
+        jmap_set_error("tooManyRecipients", NULL, "at most %llu recipients in one message",
+                       (unsigned long long)max);
+    json_object_set_new(error, "maxRecipients", json_integer((json_int_t)max));
     return error;
 }
 
@@ -171,8 +180,9 @@ static json_t *read_rcpts(struct jmap_run *r, const json_t *list, struct jmap_it
     size_t i;
     if (!json_is_array(list))
         return invalid("`rcptTo` is a list of addresses");
-    if (json_array_size(list) > SUBMISSION_RCPTS_MAX)
-        return too_many();
+    json_t *error = judge_number(r, json_array_size(list));
+    if (error)
+        return error;
     json_t *bad = json_array();
     s->rcpts = ARENA_ARRAY(r->arena, struct jmap_item_rcpt, json_array_size(list) + 1);
     json_array_foreach(list, i, one)
@@ -210,8 +220,9 @@ static json_t *derive_rcpts(struct jmap_run *r, const json_t *header,
     const json_t *one;
     for (size_t k = 0; k < 3; k++)
         n += json_array_size(json_object_get(header, names[k]));
-    if (n > SUBMISSION_RCPTS_MAX)
-        return too_many();
+    json_t *error = judge_number(r, n);
+    if (error)
+        return error;
     json_t *bad = json_array();
     s->rcpts = ARENA_ARRAY(r->arena, struct jmap_item_rcpt, n + 1);
     for (size_t k = 0; k < 3; k++)

@@ -23,18 +23,19 @@ FRIEND, NOBODY = "friend@[127.0.0.21]", "nobody@[127.0.0.22]"
 class Office:
     """Alice, Bob and Carol, whose mail system is dead; a world with a friend in it."""
 
-    def __init__(self, stage):
+    def __init__(self, stage, has_world=True, **settings):
         self.address = "127.0.0.1"
         ports = [netns.free_port(self.address) for _ in range(2)]
-        self.stored = stage.directory / "world"
-        self.stored.mkdir(exist_ok=True)
-        self.world = stage.start(Sink, "--store", self.stored, address="127.0.0.21", port=25)
-        stage.start(Sink, "--reply-rcpt", "550 5.1.1 no such user here", address="127.0.0.22",
-                    port=25)
+        if has_world:
+            self.stored = stage.directory / "world"
+            self.stored.mkdir(exist_ok=True)
+            self.world = stage.start(Sink, "--store", self.stored, address="127.0.0.21", port=25)
+            stage.start(Sink, "--reply-rcpt", "550 5.1.1 no such user here", address="127.0.0.22",
+                        port=25)
         self.inside = stage.sink()
         self.node = stage.company(
             self.inside, people=[ALICE, BOB, {"address": CAROL, "name": "Carol", "covered": False}],
-            settings={"listen": [
+            settings={**settings, "listen": [
                 {"for": "smtp", "at": f"{self.address}:{ports[0]}"},
                 {"for": "https", "at": f"{self.address}:{ports[1]}", "tls": "none"}]})
         self.node.must("tenant", "set", "rossi", "--language", "it")
@@ -72,6 +73,7 @@ class Office:
         made = client.call("EmailSubmission/set", create={"s": submission}, onSuccessUpdateEmail={
             "#s": {f"mailboxIds/{client.mailbox('drafts')}": None,
                    f"mailboxIds/{client.mailbox('sent')}": True, "keywords/$draft": None}})
+        assert made.get("created"), made["notCreated"]["s"]
         return made["created"]["s"]["id"], before
 
     def submission(self, who, one):
@@ -197,3 +199,37 @@ def test_who_is_away_answers_once(office):
     wait_for(lambda: [m for m in bob.list() if m["subject"] == "alla squadra"], "Bob has it", 10)
     office.await_status(ALICE, one, BOB, "yes")
     assert len([m for m in anna.list() if m["subject"] == "Sono via"]) == 1
+
+
+def test_what_is_held_is_undone_or_goes_by_itself_also_after_everything_died(office):
+    client = office.clients[ALICE]
+    never, _ = office.send(ALICE, [BOB], "mai", {"HOLDFOR": "600"})
+    later, _ = office.send(ALICE, [BOB], "tra poco", {"HOLDFOR": "2"})
+    assert office.submission(ALICE, never)["undoStatus"] == "pending"
+    office.node.kill9()
+    office.node.start()
+    answer = client.call("EmailSubmission/set", update={never: {"undoStatus": "canceled"}})
+    assert never in answer["updated"]
+    wait_for(lambda: office.submission(ALICE, later)["undoStatus"] == "final", "it went", 20)
+    answer = client.call("EmailSubmission/set", update={later: {"undoStatus": "canceled"}})
+    assert answer["notUpdated"][later]["type"] == "cannotUnsend"
+    wait_for(lambda: [m for m in office.clients[BOB].list() if m["subject"] == "tra poco"],
+             "Bob has it", 10)
+    assert not [m for m in office.clients[BOB].list() if m["subject"] == "mai"]
+    assert client.call("EmailSubmission/query", filter={"undoStatus": "canceled"})["ids"] == [never]
+
+
+def test_a_person_sends_so_much_and_is_told_why_not_more(stage):
+    office = Office(stage, has_world=False, sending={"recipients_per_hour": 3})
+    office.send(ALICE, [BOB, CAROL], "uno")
+    with pytest.raises(AssertionError) as refused:
+        office.send(ALICE, [BOB, CAROL], "due")
+    assert "rateLimit" in str(refused.value) and "in an hour" in str(refused.value)
+    office.send(ALICE, [BOB], "tre")
+    office.send(BOB, [ALICE, CAROL], "un altro")
+    found = [one for one in office.node.must("limits")["limits"]
+             if one["name"] == "desk.recipients-per-hour"][0]
+    assert found["setting"] == "sending.recipients_per_hour", found
+    wait_for(lambda: [one for one in office.node.must("limits")["limits"]
+                      if one["name"] == "desk.recipients-per-hour"][0]["count"] == 1,
+             "it is counted", 10)

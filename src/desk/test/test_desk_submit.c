@@ -321,6 +321,48 @@ static void sending_begins_when_the_mail_system_is_in_trouble(void **)
     assert_true(may(KIT_ANNA, STATE_EMERGENCY));
 }
 
+static bool is_gone(const struct sub *s)
+{
+    struct store_reader *reader = kit_reader();
+    SCOPED(arena_destroy) struct arena *a = arena_create(1 << 20);
+    struct record_item item = {};
+    struct errinfo ei;
+    assert_int_equal(store_get_item(reader, KIT_ANNA, ITEM_SUBMISSION, s->id, a, &item, &ei),
+                     ERR_OK);
+    store_reader_close(&reader);
+    return item.is_gone;
+}
+
+static void await_settled(const struct sub *s)
+{
+    for (int i = 0; i < KIT_WAIT_MS / 3 && !look(s).is_settled; i++)
+        usleep(3000);
+    assert_true(look(s).is_settled);
+}
+
+static void what_is_over_for_a_month_goes_and_the_rest_stays(void **)
+{
+    kit_found((struct kit_company){0});
+    struct sub over = {.rcpts = {"one@world.test"}}, waits = {.rcpts = {"luca@example.test"}},
+               young = {.rcpts = {"one@world.test"}};
+    struct sub canceled = {.rcpts = {"one@world.test"}, .is_silent = true, .state = JMAP_CANCELED};
+    put(&over);
+    await_state(&over, JMAP_FINAL);
+    kit_end_job(kit_good);
+    await_settled(&over);
+    put(&waits);
+    await_state(&waits, JMAP_FINAL);
+    put(&canceled);
+    kit_utc_later += 31 * 86400;
+    put(&young);
+    await_state(&young, JMAP_FINAL);
+    kit_restart();
+    for (int i = 0; i < KIT_WAIT_MS / 3 && !(is_gone(&over) && is_gone(&canceled)); i++)
+        usleep(3000);
+    assert_true(is_gone(&over) && is_gone(&canceled));
+    assert_false(is_gone(&waits) || is_gone(&young));
+}
+
 /* ---- signatures ---- */
 
 static void expect_signatures(bool has_rsa, bool has_ed25519)
@@ -366,6 +408,7 @@ int main(void)
         TEST(a_person_who_sends_very_much_is_stopped),
         TEST(what_was_sent_counts_after_a_start_too),
         TEST(sending_begins_when_the_mail_system_is_in_trouble),
+        TEST(what_is_over_for_a_month_goes_and_the_rest_stays),
         TEST(active_keys_sign_and_others_do_not),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 /* Identities, the vacation answer, submissions. */
 #include "sending_kit.h"
 
+#include "base/refuse.h"
+
 /* Asks, expects one thing of the answers, and forgets them. */
 static void expect(const char *calls, const char *path, const char *want)
 {
@@ -392,7 +394,7 @@ static void submissions_are_found_by_what_they_are_about(void **)
              "'isAscending':false}],'limit':1}, 'd'],"
              "['EmailSubmission/query', {'accountId':@@,'filter':{'subject':'x'}}, 'e'],"
              "['EmailSubmission/query', {'accountId':@@,'sort':[{'property':'size'}]}, 'f'],"
-             "['EmailSubmission/queryChanges', {'accountId':@@,'sinceQueryState':'1'}, 'g']]",
+             "['EmailSubmission/queryChanges', {'accountId':@@,'sinceQueryState':'x'}, 'g']]",
              email[1]);
     char want[40];
     snprintf(want, sizeof(want), "['%s']", id);
@@ -411,6 +413,71 @@ static void submissions_are_found_by_what_they_are_about(void **)
     json_decref(b);
 }
 
+/* What was pending is canceled: it leaves one result, and comes into the other. */
+static void what_changed_in_a_query_is_told(void **)
+{
+    char email[2][32], calls[3000];
+    draft(GOOD, email[0]);
+    draft(GOOD, email[1]);
+    json_decref(submit(email[0], "", ""));
+    json_t *a = submit(email[1],
+                       ",'envelope':{'mailFrom':{'email':'anna@example.test','parameters':{"
+                       "'HOLDFOR':'600'}},'rcptTo':[{'email':'q@y.test'}]}",
+                       "");
+    const char *id = kit_text(a, "0.1.created.s.id");
+    json_t *b = kit_ask("[['EmailSubmission/query', {'accountId':@@}, 'a']]");
+    const char *since = kit_text(b, "0.1.queryState");
+    assert_true(json_is_true(kit_at(b, "0.1.canCalculateChanges")));
+    snprintf(calls, sizeof(calls),
+             "[['EmailSubmission/set', {'accountId':@@,'update':{'%s':{'undoStatus':'canceled'}}},"
+             "'a'],"
+             "['EmailSubmission/queryChanges', {'accountId':@@,'sinceQueryState':'%s',"
+             "'filter':{'undoStatus':'pending'},'calculateTotal':true}, 'b'],"
+             "['EmailSubmission/queryChanges', {'accountId':@@,'sinceQueryState':'%s',"
+             "'filter':{'undoStatus':'canceled'}}, 'c'],"
+             "['EmailSubmission/queryChanges', {'accountId':@@,'sinceQueryState':'%s',"
+             "'maxChanges':1}, 'd'],"
+             "['EmailSubmission/queryChanges', {'accountId':@@,'sinceQueryState':'999'}, 'e'],"
+             "['EmailSubmission/queryChanges', {'accountId':@@}, 'f']]",
+             id, since, since, since);
+    json_t *c = kit_ask(calls);
+    char want[80];
+    snprintf(want, sizeof(want), "['%s']", id);
+    kit_expect(c, "1.1.removed", want);
+    kit_expect(c, "1.1.added", "[]");
+    kit_expect(c, "1.1.total", "0");
+    kit_expect(c, "2.1.removed", want);
+    snprintf(want, sizeof(want), "[{'id':'%s','index':0}]", id);
+    kit_expect(c, "2.1.added", want);
+    assert_string_not_equal(kit_text(c, "2.1.newQueryState"), since);
+    kit_expect(c, "3.1.type", "'tooManyChanges'");
+    kit_expect(c, "4.1.type", "'cannotCalculateChanges'");
+    kit_expect(c, "5.1.type", "'invalidArguments'");
+    json_decref(a);
+    json_decref(b);
+    json_decref(c);
+}
+
+static void one_message_has_so_many_recipients(void **)
+{
+    char email[32];
+    draft(GOOD, email);
+    struct refuse_limit before = refuse_limit(REFUSE_RECIPIENTS);
+    struct refuse_count counts[REFUSE_N];
+    refuse_set_limit(REFUSE_RECIPIENTS, (struct refuse_limit){.value = 1});
+    (void)refuse_take_counts(counts);
+    json_t *a = submit(email,
+                       ",'envelope':{'mailFrom':{'email':'anna@example.test'},"
+                       "'rcptTo':[{'email':'q@y.test'},{'email':'r@y.test'}]}",
+                       "");
+    refuse_set_limit(REFUSE_RECIPIENTS, before);
+    kit_expect(a, "0.1.notCreated.s.type", "'tooManyRecipients'");
+    kit_expect(a, "0.1.notCreated.s.maxRecipients", "1");
+    assert_true(refuse_take_counts(counts) && counts[REFUSE_JMAP_MANY].n == 1);
+    assert_int_equal(kit.n_submitted, 0);
+    json_decref(a);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
 
 int main(void)
@@ -426,6 +493,8 @@ int main(void)
         TEST(who_may_not_send_now_is_told),
         TEST(the_email_is_changed_when_sending_succeeds),
         TEST(submissions_are_found_by_what_they_are_about),
+        TEST(what_changed_in_a_query_is_told),
+        TEST(one_message_has_so_many_recipients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
