@@ -714,5 +714,6 @@ class Unbound(Daemon):
 def missing_packages():
     """Names of programs that the peers need and that are not installed."""
     needed = {"postfix": f"{POSTFIX_PROGRAMS}/master", "dovecot": "/usr/sbin/dovecot",
-              "knot": "/usr/sbin/knotd", "unbound": "/usr/sbin/unbound", "openssl": "openssl"}
+              "knot": "/usr/sbin/knotd", "unbound": "/usr/sbin/unbound", "openssl": "openssl",
+              "rspamd": "/usr/bin/rspamd"}
     return [name for name, path in needed.items() if not shutil.which(path)]
