@@ -39,8 +39,9 @@ void jmap_answer(struct jmap_run *r, const struct jmap_call *c, const char *name
     json_array_append_new(r->answers, json_pack("[s, o, s]", name, args, c->id));
 }
 
-static void say_error(struct jmap_run *r, const struct jmap_call *c, const char *type,
-                      const char *description, va_list values)
+static void __attribute__((format(printf, 4, 0)))
+say_error(struct jmap_run *r, const struct jmap_call *c, const char *type, const char *description,
+          va_list values)
 {
     char text[300] = "";
     if (description)
