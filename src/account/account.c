@@ -256,10 +256,10 @@ size_t account_thread(const struct account *a, uint64_t thread, uint64_t *ret, s
     const struct account_thread *t = account_thread_of(a, thread);
     size_t n = 0;
     for (size_t i = 0; t && i < t->n; i++) {
-        if (account_entry(a, t->members[i])->e.is_gone)
+        if (t->members[i]->e.is_gone)
             continue;
         if (n < max)
-            ret[n] = t->members[i];
+            ret[n] = t->members[i]->e.message;
         n++;
     }
     return n;

@@ -103,7 +103,7 @@ static void find_thread(struct search *s, const struct account_thread *t)
     struct step *steps = mem_new(2 * t->n * sizeof(*steps));
     size_t n = 0, n_here = 0;
     for (size_t i = 0; i < t->n; i++) {
-        const struct account_email *e = &account_entry(s->a, t->members[i])->e;
+        const struct account_email *e = &t->members[i]->e;
         n_here += e->created <= s->since && (!e->is_gone || e->modseq > s->since);
         if (e->created > s->since)
             steps[n++] = (struct step){e->created, 1};
@@ -150,11 +150,11 @@ static void note_thread(struct search *s, const struct account_thread *t, uint64
 {
     uint64_t at = 0;
     for (size_t i = 0; i < t->n; i++) {
-        const struct account_email *e = &account_entry(s->a, t->members[i])->e;
+        const struct account_email *e = &t->members[i]->e;
         at = e->counted > at ? e->counted : at;
     }
     for (size_t i = 0; i < t->n; i++) {
-        const struct account_email *e = &account_entry(s->a, t->members[i])->e;
+        const struct account_email *e = &t->members[i]->e;
         for (uint32_t k = 0; k < e->n_places; k++)
             if (!e->places[k].is_gone)
                 note_mailbox(s->a, e->places[k].mailbox, at, counted);

@@ -50,7 +50,7 @@ void account_count_thread(struct account *a, const struct account_thread *t, int
 {
     bool is_unread_in_trash = false, is_unread_elsewhere = false;
     for (size_t i = 0; i < t->n; i++) {
-        const struct account_email *e = &account_entry(a, t->members[i])->e;
+        const struct account_email *e = &t->members[i]->e;
         bool in_trash, in_other;
         if (e->is_gone)
             continue;

@@ -21,8 +21,8 @@ struct account_entry {
 
 struct account_thread {
     uint64_t id;
-    size_t number;     /* how many there were before it */
-    uint64_t *members; /* all, also those that are gone; by received, then id */
+    size_t number;                  /* how many there were before it */
+    struct account_entry **members; /* all, also those that are gone; by received, then id */
     size_t n, cap;
     size_t n_here;     /* that are not gone */
     bool is_taken_out; /* of the counts, until account_view_settle */

@@ -117,12 +117,11 @@ void account_match_finish(struct account_match *m)
     mem_free(&m->facts);
 }
 
-static uint8_t look_at(const struct account *a, const struct account_thread *t,
-                       struct slice keyword)
+static uint8_t look_at(const struct account_thread *t, struct slice keyword)
 {
     uint8_t facts = ACCOUNT_THREAD_KNOWN | ACCOUNT_THREAD_ALL;
     for (size_t i = 0; i < t->n; i++) {
-        const struct account_email *e = &account_entry(a, t->members[i])->e;
+        const struct account_email *e = &t->members[i]->e;
         if (e->is_gone)
             continue;
         if (account_has_keyword(e, keyword))
@@ -138,7 +137,7 @@ unsigned account_thread_has(const struct account_match *m, uint64_t keyword, uin
     const struct account_thread *t = account_thread_of(m->a, thread);
     uint8_t *facts = &m->facts[keyword * m->n_threads + t->number];
     if (!*facts)
-        *facts = look_at(m->a, t, m->keywords[keyword]);
+        *facts = look_at(t, m->keywords[keyword]);
     return *facts;
 }
 

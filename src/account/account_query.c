@@ -204,11 +204,10 @@ enum err account_query(struct account *a, struct store_reader *reader,
 
 /* ---- what changed in it ---- */
 
-static void touch_thread(const struct account *a, const struct account_thread *t,
-                         struct map *touched)
+static void touch_thread(const struct account_thread *t, struct map *touched)
 {
     for (size_t i = 0; i < t->n; i++)
-        (void)map_put(touched, KEY(t->members[i]), account_entry(a, t->members[i]));
+        (void)map_put(touched, KEY(t->members[i]->e.message), t->members[i]);
 }
 
 /* Emails whose place in the results may differ: those that changed, and with them their threads,
@@ -227,7 +226,7 @@ static struct map *touched_since(const struct account *a, const struct account_q
         if (!is_thread_wise)
             (void)map_put(touched, KEY(e->e.message), e);
         else if (!map_put(threads, KEY(t->id), t))
-            touch_thread(a, t, touched);
+            touch_thread(t, touched);
     }
     return touched;
 }

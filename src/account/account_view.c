@@ -116,15 +116,14 @@ struct account_thread *account_thread_of(const struct account *a, uint64_t threa
 }
 
 /* Nearly always at the end. */
-static size_t place_in_thread(const struct account *a, const struct account_thread *t,
-                              const struct account_email *e)
+static size_t place_in_thread(const struct account_thread *t, const struct account_email *e)
 {
     size_t low = 0, high = t->n;
-    if (high && compare_received(&account_entry(a, t->members[high - 1])->e, e) < 0)
+    if (high && compare_received(&t->members[high - 1]->e, e) < 0)
         return high;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (compare_received(&account_entry(a, t->members[mid])->e, e) < 0)
+        if (compare_received(&t->members[mid]->e, e) < 0)
             low = mid + 1;
         else
             high = mid;
@@ -132,8 +131,9 @@ static size_t place_in_thread(const struct account *a, const struct account_thre
     return low;
 }
 
-static void join_thread(struct account *a, const struct account_email *e)
+static void join_thread(struct account *a, struct account_entry *c)
 {
+    const struct account_email *e = &c->e;
     struct account_thread *t = account_thread_of(a, e->thread);
     if (!t) {
         t = mem_new(sizeof(*t));
@@ -145,9 +145,9 @@ static void join_thread(struct account *a, const struct account_email *e)
     size_t before = t->cap;
     t->members = mem_grow(t->members, t->n, &t->cap, sizeof(*t->members));
     a->bytes += (t->cap - before) * sizeof(*t->members);
-    size_t at = place_in_thread(a, t, e);
+    size_t at = place_in_thread(t, e);
     memmove(t->members + at + 1, t->members + at, (t->n - at) * sizeof(*t->members));
-    t->members[at] = e->message;
+    t->members[at] = c;
     t->n++;
     t->n_here += !e->is_gone;
 }
@@ -274,7 +274,7 @@ static void add_new(struct account *a, struct account_entry *c)
         struct account_thread *t = account_thread_of(a, c->e.thread);
         if (t)
             take_out(a, t);
-        join_thread(a, &c->e);
+        join_thread(a, c);
     }
 }
 
@@ -296,6 +296,7 @@ static void replace(struct account *a, struct account_entry *old, struct account
     if (!old->e.is_gone)
         leave_received(a, old);
     list_remove(&old->changed);
+    t->members[place_in_thread(t, &old->e)] = c;
     a->by_id[place_of_id(a, old->e.message)] = c;
     entry_free(&old);
 }
@@ -356,7 +357,7 @@ static void join_all(struct account *a, struct account_entry **all)
         ((struct account_thread *)value)->n_here = 0;
     }
     for (size_t i = 0; i < a->n_by_id; i++)
-        join_thread(a, &all[i]->e);
+        join_thread(a, all[i]);
 }
 
 void account_view_end(struct account *a)
