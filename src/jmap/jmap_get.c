@@ -111,8 +111,17 @@ static void get_listed(struct getting *g, const json_t *ids)
     json_decref(seen);
 }
 
+/* How many are asked for when no ids are named; where all cannot be had, more than anybody may. */
+static size_t count_all(struct jmap_run *r, const struct jmap_type *t)
+{
+    size_t n = 0, at = 0;
+    while (t->next && t->next(r, &at))
+        n++;
+    return t->next ? n : SIZE_MAX;
+}
+
 static bool judge_ids(struct jmap_run *r, const struct jmap_call *c, const json_t *ids,
-                      bool can_all)
+                      const struct jmap_type *t)
 {
     const json_t *one;
     size_t i;
@@ -127,8 +136,7 @@ static bool judge_ids(struct jmap_run *r, const struct jmap_call *c, const json_
         jmap_refuse(r, c, "invalidArguments", "`ids` holds something that is no id");
         return false;
     }
-    /* All of them are as many as nobody knows. */
-    return jmap_are_few_to_get(r, c, ids || can_all ? json_array_size(ids) : SIZE_MAX);
+    return jmap_are_few_to_get(r, c, ids ? json_array_size(ids) : count_all(r, t));
 }
 
 void jmap_get(struct jmap_run *r, const struct jmap_call *c, const struct jmap_type *t)
@@ -137,8 +145,8 @@ void jmap_get(struct jmap_run *r, const struct jmap_call *c, const struct jmap_t
     const json_t *ids = json_object_get(c->args, "ids");
     struct getting g = {.r = r, .type = t};
     ids = json_is_null(ids) ? NULL : ids;
-    if (!jmap_arg_account(r, c) || !jmap_arg_names(r, c, names) ||
-        !judge_ids(r, c, ids, t->next != NULL) || !jmap_properties(r, c, t->properties, &g.wanted))
+    if (!jmap_arg_account(r, c) || !jmap_arg_names(r, c, names) || !judge_ids(r, c, ids, t) ||
+        !jmap_properties(r, c, t->properties, &g.wanted))
         return;
     g.list = json_array();
     g.not_found = json_array();

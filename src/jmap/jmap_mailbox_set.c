@@ -3,7 +3,8 @@
 
 #include "mime/text.h"
 
-enum { MAILBOXES_MAX = 2000 };
+/* So that all of them can be had at once, as every mail program does. */
+enum { MAILBOXES_MAX = JMAP_OBJECTS_GET_MAX };
 
 static const char *const roles[] = {"inbox",     "drafts",  "sent", "archive",    "junk", "trash",
                                     "important", "flagged", "all",  "subscribed", NULL};

@@ -240,6 +240,41 @@ static void nobody_makes_an_inbox(void **)
     done(k);
 }
 
+static void put_mailboxes(struct kit *k, size_t n)
+{
+    struct record_mailbox *all = mem_new(n * sizeof(*all));
+    struct errinfo ei;
+    for (size_t i = 0; i < n; i++) {
+        all[i] = (struct record_mailbox){.id = kit_next_id(k),
+                                         .person = KIT_ANNA,
+                                         .tenant = 1,
+                                         .name = SLICE("box"),
+                                         .uid_validity = 1};
+    }
+    struct jmap_commit c = {.mailboxes = all, .n_mailboxes = n};
+    assert_int_equal(kit_commit(k, &k->anna, &c, &ei), ERR_OK);
+    mem_free(&all);
+}
+
+/* As many as may be got at once, and not one more (RFC 8620 section 5.1). */
+static void all_of_them_are_given_up_to_the_limit(void **)
+{
+    struct kit *k = fresh();
+    json_decref(kit_call(k, "Mailbox/get", "'ids':[]")); /* those that everybody has are made */
+    put_mailboxes(k, JMAP_OBJECTS_GET_MAX - 6);
+    json_t *a = kit_call(k, "Mailbox/get", "'ids':null");
+    assert_int_equal(json_array_size(kit_at(a, "list")), JMAP_OBJECTS_GET_MAX);
+    json_decref(a);
+    a = kit_call(k, "Mailbox/set", "'create':{'k':{'name':'One more'}}");
+    assert_text(a, "notCreated.k.type", "overQuota");
+    json_decref(a);
+    put_mailboxes(k, 1);
+    a = kit_call(k, "Mailbox/get", "'ids':null");
+    assert_text(a, "type", "requestTooLarge");
+    json_decref(a);
+    done(k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +286,7 @@ int main(void)
         cmocka_unit_test(what_the_disk_refuses_did_not_happen),
         cmocka_unit_test(queries_sort_filter_and_cut),
         cmocka_unit_test(nobody_makes_an_inbox),
+        cmocka_unit_test(all_of_them_are_given_up_to_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
