@@ -2,13 +2,15 @@
 be found any more, also after the index of words was lost."""
 
 import base64
+import contextlib
+import sqlite3
 import subprocess
 
 import pytest
 
 from harness import netns
 from harness.jmap import Client
-from harness.process import wait_for
+from harness.process import tool, wait_for
 from harness.sender import Client as Sender
 from story import ALICE, BOB, letter
 
@@ -163,11 +165,11 @@ def have(client, text, n=1):
     return wait_for(lambda: len(found(client, text=text)) >= n, f"{text} is found", 10, pause=0.05)
 
 
-@pytest.fixture(scope="module")
-def office(shared_stage):
+def open_office(stage, **settings):
+    """(node, Alice, Bob)"""
     address = "127.0.0.1"
     ports = [netns.free_port(address) for _ in range(2)]
-    node, _ = shared_stage.before(settings={"listen": [
+    node, _ = stage.before(settings=settings | {"listen": [
         {"for": "smtp", "at": f"{address}:{ports[0]}"},
         {"for": "https", "at": f"{address}:{ports[1]}", "tls": "none"}]})
     clients = []
@@ -175,6 +177,11 @@ def office(shared_stage):
         made = node.must("person", "password", who, "--generate")
         clients.append(Client(f"http://{address}:{ports[1]}", who, made["password"]))
     return node, *clients
+
+
+@pytest.fixture(scope="module")
+def office(shared_stage):
+    return open_office(shared_stage)
 
 
 @pytest.fixture(scope="module")
@@ -284,3 +291,38 @@ def test_what_is_destroyed_is_not_found_and_rebuilding_finds_the_rest(office, na
     for typed, expected in before.items():
         wait_for(lambda t=typed, e=expected: found(anna, text=t) == e, f"{typed} as before", 20)
     assert found(anna, text="zwetschgenkuchen") == []
+
+
+def is_on_disk(node, word):
+    """Anywhere in the file of the words, or beside it. Words share their beginnings there."""
+    folder = node.data / "index"
+    return any(word.encode() in path.read_bytes() for path in folder.glob("search.db*"))
+
+
+def n_removed(node):
+    """Entries that are not found any more while their words are still there."""
+    path = node.data / "index" / "search.db"
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        return db.execute("SELECT count(*) FROM removed").fetchone()[0]
+
+
+def test_words_of_what_was_destroyed_leave_the_disk(stage, directory):
+    """Two days later nothing of them is in the file; it is promised after seven."""
+    moved = directory / "moved"
+    moved.write_text("0 ".ljust(32))
+    moved.chmod(0o644)
+    node, anna, _ = open_office(stage, environment={"LD_PRELOAD": tool("clock_moved.so"),
+                                                    "CLOCK_MOVED": str(moved)})
+    send(node, letter("secret", "quetzalcoatl"))
+    send(node, letter("other", "tezcatlipoca"))
+    have(anna, "quetzalcoatl")
+    have(anna, "tezcatlipoca")
+    assert is_on_disk(node, "etzalcoatl") and is_on_disk(node, "zcatlipoca")
+    anna.call("Email/set", destroy=found(anna, text="quetzalcoatl"))
+    wait_for(lambda: n_removed(node) == 1, "its entry is removed", 10)
+    node.stop()
+    assert is_on_disk(node, "etzalcoatl")
+    moved.write_text(f"{2 * 86400} ".ljust(32))
+    node.start()
+    wait_for(lambda: not is_on_disk(node, "etzalcoatl"), "the words are gone", 20, pause=0.2)
+    assert is_on_disk(node, "zcatlipoca") and len(found(anna, text="tezcatlipoca")) == 1
