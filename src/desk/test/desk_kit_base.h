@@ -61,8 +61,18 @@ static struct {
     int why;             /* under lock: with this */
 } disk = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
 
+/* No promise depends on them, and they are written whenever their thread comes to it. */
+static bool is_of_words(int fd)
+{
+    char name[40], path[200] = "";
+    snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+    return readlink(name, path, sizeof(path) - 1) > 0 && strstr(path, "/search.db");
+}
+
 int fdatasync(int fd)
 {
+    if (is_of_words(fd))
+        return 0;
     pthread_mutex_lock(&disk.lock);
     disk.n_waiting++;
     pthread_cond_broadcast(&disk.cond);
@@ -72,7 +82,7 @@ int fdatasync(int fd)
     bool is_failing = disk.n_failures > 0;
     disk.n_failures -= is_failing;
     pthread_mutex_unlock(&disk.lock);
-    (void)fd; /* these tests never lose power */
+    /* These tests never lose power. */
     errno = is_failing ? disk.why : errno;
     return is_failing ? -1 : 0;
 }

@@ -244,6 +244,20 @@ static void what_becomes_durable_behind_the_mark_is_found(void **)
     assert_false(is_found(KIT_LUCA, "subject:\"draft\"", early));
 }
 
+static void stopping_waits_for_no_gate(void **)
+{
+    struct kit_frame f = {0};
+    kit_found((struct kit_company){0});
+    (void)kit_accept(kit->gate, &for_anna);
+    kit_expect(kit->gate, IPC_T_parse, &f); /* and no answer */
+    fd_close(&kit->gate);
+    mono_us began = mono_now();
+    kit_stop();
+    assert_true(mono_now() - began < SECONDS(8));
+    kit_start();
+    kit_frame_free(&f);
+}
+
 static void a_search_file_that_is_damaged_is_made_anew(void **)
 {
     kit_found((struct kit_company){0});
@@ -310,6 +324,7 @@ int main(void)
                                         kit_teardown),
         cmocka_unit_test_setup_teardown(all_that_match_are_found_however_many, kit_setup,
                                         kit_teardown),
+        cmocka_unit_test_setup_teardown(stopping_waits_for_no_gate, kit_setup, kit_teardown),
         cmocka_unit_test_setup_teardown(a_search_file_that_is_damaged_is_made_anew, kit_setup,
                                         kit_teardown),
     };

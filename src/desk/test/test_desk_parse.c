@@ -348,6 +348,7 @@ static void questions_that_are_open_at_the_end_are_canceled(void **)
 
 int main(void)
 {
+    kit_hears_questions = true;
     const struct CMUnitTest tests[] = {
         TEST(a_gate_is_asked_and_its_answer_is_given),
         TEST(who_asks_before_a_gate_is_there_waits_for_it),
