@@ -135,6 +135,11 @@ TRIES = {
     "Blob/get": [lambda i, me: {"ids": [i["upload"], i["blob"]], "properties": ["data", "size"]}],
     "Blob/lookup": [lambda i, me: {"ids": [i["upload"], i["blob"]],
                                    "typeNames": ["Email", "Mailbox", "Thread"]}],
+    "Blob/copy": [lambda i, me: {"fromAccountId": i["account"],
+                                 "blobIds": [i["upload"], i["blob"]]},
+                  lambda i, me: {"fromAccountId": me["account"], "accountId": i["account"],
+                                 "blobIds": [me["upload"]]},
+                  lambda i, me: {"fromAccountId": me["account"], "blobIds": [i["upload"]]}],
     "Identity/get": [lambda i, me: {"ids": [i["identity"]]}],
     "Identity/changes": [lambda i, me: {"sinceState": me["state"]}],
     "Identity/set": [lambda i, me: {"update": {i["identity"]: {"name": "mine"}}},
@@ -269,7 +274,8 @@ def test_the_account_of_another_does_not_exist(people, who, other):
     mine = me.ids | {"states": states_of(me)}
     for ids in (her.ids, fake):
         calls = [(method, {"accountId": ids["account"]} | args)
-                 for method, args in tries(ids, mine) if method not in ("Core/echo", "Email/copy")]
+                 for method, args in tries(ids, mine)
+                 if method not in ("Core/echo", "Email/copy", "Blob/copy")]
         for call, (name, answer) in zip(calls, ask(me, calls)):
             assert (name, answer["type"]) == ("error", "accountNotFound"), call
     assert her.everything() == before
