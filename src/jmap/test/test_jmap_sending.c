@@ -394,7 +394,7 @@ static void submissions_are_found_by_what_they_are_about(void **)
              "'isAscending':false}],'limit':1}, 'd'],"
              "['EmailSubmission/query', {'accountId':@@,'filter':{'subject':'x'}}, 'e'],"
              "['EmailSubmission/query', {'accountId':@@,'sort':[{'property':'size'}]}, 'f'],"
-             "['EmailSubmission/queryChanges', {'accountId':@@,'sinceQueryState':'x'}, 'g']]",
+             "['EmailSubmission/queryChanges', {'accountId':@@,'sinceQueryState':'1'}, 'g']]",
              email[1]);
     char want[40];
     snprintf(want, sizeof(want), "['%s']", id);
