@@ -62,6 +62,13 @@ static bool keep_row(void *arg, const struct store_row *row)
     return true;
 }
 
+/* Of "250 2.0.0 words": up to the words. */
+static size_t codes_length(const char *reply)
+{
+    size_t n = strcspn(reply, " ");
+    return n + 1 + strcspn(reply + n + 1, " ");
+}
+
 /* The last reply of another system in one line, or ours where there was none. */
 static struct slice reply_of(const struct rows *all, const struct row *row, const char *ours)
 {
@@ -71,7 +78,8 @@ static struct slice reply_of(const struct rows *all, const struct row *row, cons
                             SLICE_ARG(row->enhanced), row->enhanced.n ? " " : "",
                             SLICE_ARG(row->text));
     else if (row->text.n)
-        line = arena_printf(all->arena, "%.4s" SLICE_FMT, ours, SLICE_ARG(row->text));
+        line = arena_printf(all->arena, "%.*s " SLICE_FMT, (int)codes_length(ours), ours,
+                            SLICE_ARG(row->text));
     return slice_str(line);
 }
 
@@ -137,7 +145,7 @@ static struct jmap_fate row_fate(const struct rows *all, const struct row *row)
         return (struct jmap_fate){row->mailbox || row->person || row->primary ? "yes" : "unknown",
                                   reply_of(all, row, "250 2.1.5 in the mailbox here")};
     if ((unsigned)row->disposition >= DISPOSITION_N || !fates[row->disposition].text)
-        return fate("unknown", "250 2.0.0");
+        return fate("unknown", "250 2.0.0 what became of it is not known");
     return (struct jmap_fate){fates[row->disposition].delivered,
                               reply_of(all, row, fates[row->disposition].text)};
 }
