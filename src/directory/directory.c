@@ -12,7 +12,7 @@
 #include "directory/directory.def"
 #include "base/pack_end.h"
 
-enum { BODY_ARENA = 8 << 20, FIRST_TRIES_MAX = 50000, KINDS = OBJECT_DKIM + 1 };
+enum { BODY_ARENA = 8 << 20, FIRST_TRIES_MAX = 50000, KINDS = OBJECT_MAILLOGIN + 1 };
 
 struct object {
     enum object_kind kind;
@@ -29,6 +29,8 @@ struct object {
         struct directory_access access;
         struct directory_selectors selectors;
         struct directory_dkim dkim;
+        struct directory_tokens tokens;
+        struct directory_mail_login mail_login;
     } as;
 };
 
@@ -147,6 +149,14 @@ static bool unpack(struct object *o, const struct record_object *r)
         o->as.access.primary = r->id;
         o->as.access.tenant = r->tenant;
         return dir_access_unpack(body, o->arena, &o->as.access.facts);
+    case OBJECT_TOKENS:
+        o->as.tokens.primary = r->id;
+        o->as.tokens.tenant = r->tenant;
+        return dir_tokens_unpack(body, o->arena, &o->as.tokens.facts);
+    case OBJECT_MAILLOGIN:
+        o->as.mail_login.person = r->id;
+        o->as.mail_login.tenant = r->tenant;
+        return dir_mail_login_unpack(body, o->arena, &o->as.mail_login.facts);
     case OBJECT_SELECTORS:
         o->as.selectors.domain = r->id;
         o->as.selectors.tenant = r->tenant;
@@ -237,7 +247,7 @@ static bool is_ours(unsigned kind)
 {
     return (kind >= OBJECT_TENANT && kind <= OBJECT_GROUP) || kind == OBJECT_PLAN ||
            kind == OBJECT_CALENDAR || kind == OBJECT_ACCESS || kind == OBJECT_SELECTORS ||
-           kind == OBJECT_DKIM;
+           kind == OBJECT_DKIM || kind == OBJECT_TOKENS || kind == OBJECT_MAILLOGIN;
 }
 
 enum err directory_apply(struct directory *d, const struct record_object *r, struct errinfo *ei)
@@ -335,6 +345,25 @@ const struct directory_access *directory_access(const struct directory *d, uint6
 {
     struct object *o = by_id(d, OBJECT_ACCESS, primary);
     return o ? &o->as.access : NULL;
+}
+
+const struct directory_tokens *directory_tokens(const struct directory *d, uint64_t primary)
+{
+    struct object *o = by_id(d, OBJECT_TOKENS, primary);
+    return o ? &o->as.tokens : NULL;
+}
+
+const struct directory_mail_login *directory_mail_login(const struct directory *d, uint64_t person)
+{
+    struct object *o = by_id(d, OBJECT_MAILLOGIN, person);
+    return o ? &o->as.mail_login : NULL;
+}
+
+bool directory_opens_all(const struct dir_access *a, const struct dir_tokens *t)
+{
+    bool is_app = a->mechanism == DIR_XOAUTH2 && t &&
+                  (t->grant == DIR_GRANT_CLIENT || t->grant == DIR_GRANT_ASSERTION);
+    return a->n_hosts > 0 && (a->master_user.n > 0 || is_app);
 }
 
 const struct directory_selectors *directory_selectors(const struct directory *d, uint64_t domain)

@@ -16,6 +16,8 @@
 enum dir_form { DIR_INLINE = 1, DIR_SECOND = 2, DIR_HOSTED = 3 };
 enum dir_tls { DIR_TLS_MAY = 0, DIR_TLS_MUST = 1, DIR_TLS_VERIFY = 2, DIR_TLS_NEVER = 3 };
 enum dir_mechanism { DIR_PLAIN = 0, DIR_LOGIN = 1, DIR_XOAUTH2 = 2 };
+/* As enum ipc_grant; NONE: no endpoint, a secret is the token itself. */
+enum dir_grant { DIR_GRANT_NONE = 0, DIR_GRANT_CLIENT, DIR_GRANT_REFRESH, DIR_GRANT_ASSERTION };
 /* NEW: to be published, not used yet; RETIRED: used no more, still to be found by those who got
  * mail that it signed. */
 enum dir_dkim_state { DIR_DKIM_NEW = 0, DIR_DKIM_ACTIVE = 1, DIR_DKIM_RETIRED = 2 };
@@ -44,8 +46,8 @@ struct directory_group {
     struct dir_group facts;
 };
 
-/* These five carry the id of what they belong to: a primary, a tenant, a primary, a domain
- * (the last two). */
+/* These seven carry the id of what they belong to: a primary, a tenant, two primaries, a person,
+ * a domain (the last two). */
 struct directory_plans {
     uint64_t primary, tenant;
     struct dir_plans facts;
@@ -57,6 +59,14 @@ struct directory_calendar {
 struct directory_access {
     uint64_t primary, tenant;
     struct dir_access facts;
+};
+struct directory_tokens {
+    uint64_t primary, tenant;
+    struct dir_tokens facts;
+};
+struct directory_mail_login {
+    uint64_t person, tenant;
+    struct dir_mail_login facts;
 };
 enum { DIRECTORY_SELECTORS_MAX = 16 };
 struct directory_selectors {
@@ -91,6 +101,10 @@ const struct directory_person *directory_person_at(const struct directory *d, st
 const struct directory_plans *directory_plans(const struct directory *d, uint64_t primary);
 const struct directory_calendar *directory_calendar(const struct directory *d, uint64_t tenant);
 const struct directory_access *directory_access(const struct directory *d, uint64_t primary);
+const struct directory_tokens *directory_tokens(const struct directory *d, uint64_t primary);
+const struct directory_mail_login *directory_mail_login(const struct directory *d, uint64_t person);
+/* Can everybody's mailbox there be opened: by a master user, or by an application's token? */
+bool directory_opens_all(const struct dir_access *access, const struct dir_tokens *tokens);
 const struct directory_selectors *directory_selectors(const struct directory *d, uint64_t domain);
 const struct directory_dkim *directory_dkim(const struct directory *d, uint64_t domain);
 /* The version in force; NULL: none was ever approved. */

@@ -63,7 +63,13 @@ enum ipc_login {
     IPC_LOGIN_ANY = 0, /* what the server offers: PLAIN, else LOGIN */
     IPC_LOGIN_PLAIN = 1,
     IPC_LOGIN_LOGIN = 2,   /* the command LOGIN */
-    IPC_LOGIN_XOAUTH2 = 3, /* the secret is a token */
+    IPC_LOGIN_XOAUTH2 = 3, /* with a token */
+};
+enum ipc_grant {
+    IPC_GRANT_CLIENT = 1,    /* RFC 6749 section 4.4: an application that may open all mailboxes */
+    IPC_GRANT_REFRESH = 2,   /* section 6: a person agreed once */
+    IPC_GRANT_ASSERTION = 3, /* RFC 7523: a service account in the name of the mailbox's owner */
+    IPC_GRANTS
 };
 /* What is asked over HTTPS. */
 enum ipc_call_kind {
