@@ -7,6 +7,7 @@
 #include "liaison/domains.h"
 #include "liaison/hook.h"
 #include "liaison/liaison.h"
+#include "liaison/token.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -103,9 +104,9 @@ static void read_authorities(struct child *c, const char *path, bool is_wanted, 
                    AUTHORITIES_MAX >> 20);
 }
 
-/* Who may vouch for a receiver of webhooks: the settings' file, or the system's as libcurl knows
- * it. For the web servers of policies both: they are the world's. Without the system's file none is
- * trusted, and whoever needs one says so. */
+/* Who may vouch for a receiver of webhooks or a giver of tokens: the settings' file, or the
+ * system's as libcurl knows it. For the web servers of policies both: they are the world's. Without
+ * the system's file none is trusted, and whoever needs one says so. */
 static void prepare_web(struct child *c)
 {
     const char *set = child_settings(c)->alerts.authorities;
@@ -113,6 +114,7 @@ static void prepare_web(struct child *c)
     SCOPED(buf_finish) struct buf pem = buf_make(AUTHORITIES_MAX);
     read_authorities(c, set[0] ? set : system, set[0] != '\0', &pem);
     liaison_hook_prepare(buf_slice(&pem));
+    liaison_token_prepare(buf_slice(&pem));
     buf_addc(&pem, '\n'); /* the file may end without one */
     if (set[0])
         read_authorities(c, system, false, &pem);

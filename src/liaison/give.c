@@ -1,6 +1,8 @@
 /* A batch of changes for one mailbox: connect, look for all, make each as it shall be. */
 #include "liaison/give_int.h"
 
+#include "liaison/token_int.h"
+
 #include <stdio.h>
 
 enum { TIMEOUT_MOST_MS = 3600000, PAUSE_MS = 1000 };
@@ -189,7 +191,7 @@ static bool unpack(struct liaison_work *w)
 
 static struct mailbox *open_first(struct give *g, struct mailbox_end *end)
 {
-    return mailbox_open(g->net, &g->todo->server[0], g->deadline, &g->cert_until, end);
+    return mailbox_enter(g->open_arg, g->deadline, &g->cert_until, end);
 }
 
 static void run(const struct courier_network *network, const struct liaison_work *w,
@@ -199,17 +201,21 @@ static void run(const struct courier_network *network, const struct liaison_work
     struct courier_network net = liaison_hurried(network, timeout);
     struct ipc_op_result *results = mem_new(GIVE_OPS_MAX * sizeof(*results));
     struct ipc_mailbox_did did = {};
+    struct mailbox_way way = {
+        .net = &net, .server = &w->todo.server[0], .tokens = w->tokens, .primary = w->primary};
     struct give g = {.net = &net,
                      .todo = &w->todo,
                      .content = buf_slice(&w->content),
                      .deadline = begun + timeout,
                      .open = open_first,
+                     .open_arg = &way,
                      .pause = MILLISECONDS(PAUSE_MS)};
     give_run(&g);
     give_told(&g, &did, results);
     did.took_ms = (uint32_t)((mono_now() - begun) / 1000);
     ipc_mailbox_did_pack(ret, &did);
     give_finish(&g);
+    mailbox_way_finish(&way);
     mem_free(&results);
 }
 

@@ -41,6 +41,15 @@ static bool is_busy(const struct mailbox *m)
            find_words(m->end.text, "Backoff Time");
 }
 
+/* The token of this session has ended, or hosted Exchange has lost the mailbox behind it: nothing
+ * was carried out, and a new session has a new token. */
+static bool is_logged_out(const struct mailbox *m)
+{
+    return m->code == IMAP_CODE_EXPIRED || find_words(m->end.text, "AccessTokenExpired") ||
+           find_words(m->end.text, "Session invalidated") ||
+           find_words(m->end.text, "authenticated but not connected");
+}
+
 static mono_us hinted(const char *text)
 {
     const char *at = find_words(text, "Backoff Time");
@@ -96,7 +105,8 @@ enum imap_word give_ask(struct give *g, give_ask_fn ask, void *arg, bool *ret_is
         if (word == IMAP_OK)
             return word;
         g->end = g->m->end;
-        if (word == IMAP_NO || word == IMAP_BAD) {
+        bool is_refused = word == IMAP_NO || word == IMAP_BAD;
+        if (is_refused && !is_logged_out(g->m)) {
             if (wait_busy(g, n_busy++))
                 continue;
             return g->is_over ? IMAP_BYE : word;

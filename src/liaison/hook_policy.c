@@ -1,8 +1,10 @@
-/* Where webhooks and fetches of policies may lead, and how webhooks are signed. */
+/* Where webhooks, questions for tokens and fetches of policies may lead, and how webhooks are
+ * signed. */
 #include "liaison/hook.h"
 
 #include "base/refuse.h"
 #include "ipc/ipc.h"
+#include "liaison/token.h"
 #include "net/net.h"
 
 #include <openssl/evp.h>
@@ -39,6 +41,14 @@ const char *liaison_policy_fault(const struct net_policy *p, const struct sockad
                                  bool is_encrypted)
 {
     return fault_of(p, address, is_encrypted, REFUSE_POLICY_INSIDE, false);
+}
+
+/* Passwords of whole companies go there: never in the clear, not even on this machine. */
+const char *liaison_token_fault(const struct net_policy *p, const struct sockaddr_storage *address,
+                                bool is_encrypted)
+{
+    const char *fault = fault_of(p, address, is_encrypted, REFUSE_TOKEN_INSIDE, true);
+    return fault ? fault : is_encrypted ? NULL : "a token is asked for by https only";
 }
 
 void liaison_hook_signature(struct slice secret, int64_t unix_time, struct slice body,

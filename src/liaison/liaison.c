@@ -3,6 +3,8 @@
  * held. */
 #include "liaison/liaison_int.h"
 
+#include "liaison/token_int.h"
+
 #include <pthread.h>
 #include <sys/eventfd.h>
 
@@ -40,6 +42,7 @@ struct liaison {
     struct liaison_options o; /* set once */
     struct lane lane[LIAISON_LANES];
     struct liaison_contents *contents;
+    struct liaison_tokens *tokens;
 };
 
 /* ---- one work -------------------------------------------------------------------------------- */
@@ -202,6 +205,18 @@ static void lane_finish(struct lane *a)
     mem_free(&a->threads);
 }
 
+static void tell_token(void *arg, const struct ipc_token_new *told)
+{
+    const struct liaison *l = arg;
+    struct buf b = buf_make(IPC_LIST_FRAME_MAX);
+    buf_reserve(&b, 2 * TOKEN_MAX + 100); /* growing would leave copies behind */
+    ipc_token_new_pack(&b, told);
+    if (!b.failed)
+        l->o.done(l->o.done_arg, IPC_T_token_new, 0, &b);
+    explicit_bzero(b.p, b.cap);
+    buf_finish(&b);
+}
+
 /* ---- the door -------------------------------------------------------------------------------- */
 
 struct liaison *liaison_create(const struct liaison_options *o)
@@ -214,6 +229,7 @@ struct liaison *liaison_create(const struct liaison_options *o)
     for (unsigned i = 0; i < LIAISON_LANES; i++)
         lane_init(&l->lane[i], l, i);
     l->contents = liaison_contents_create();
+    l->tokens = liaison_tokens_create(tell_token, l);
     return l;
 }
 
@@ -225,6 +241,8 @@ bool liaison_take(struct liaison *l, uint16_t type, uint64_t tag, struct slice p
             kind = kinds[i];
     struct liaison_work *w = kind ? work_create(kind, tag, payload) : NULL;
     bool has_room = true;
+    if (w)
+        w->tokens = l->tokens;
     if (w && type == IPC_T_mailbox_do && !liaison_contents_take(l->contents, w, &has_room))
         work_destroy(&w);
     if (!w)
@@ -263,6 +281,7 @@ void liaison_destroy(struct liaison **liaison)
         lane_finish(&l->lane[i]);
     fd_close(&l->o.network.cancel_fd);
     liaison_contents_destroy(&l->contents);
+    liaison_tokens_destroy(&l->tokens);
     mem_free(liaison);
 }
 

@@ -27,7 +27,7 @@ struct liaison;
  * own. */
 enum liaison_lane {
     LIAISON_PROBES,
-    LIAISON_MAILBOXES,
+    LIAISON_MAILBOXES, /* this and RETURNS: liaison_token_prepare comes first */
     LIAISON_CONTROLS,
     LIAISON_HOOKS, /* liaison_hook_prepare comes first */
     LIAISON_RETURNS,
@@ -42,7 +42,8 @@ struct liaison_options {
                                * hole starves nobody */
     } lane[LIAISON_LANES];
     struct courier_network network; /* copied; what it points to must outlive the liaison */
-    /* Exactly once for each work that was taken, on any thread. `answer` is packed, borrowed. */
+    /* Exactly once for each work that was taken, on any thread. `answer` is packed, borrowed.
+     * Besides, with tag 0, `token_new` whenever there is one. */
     void (*done)(void *arg, enum ipc_type type, uint64_t tag, struct buf *answer);
     void *done_arg;
 };

@@ -6,18 +6,21 @@
 
 #include <stdatomic.h>
 
+struct liaison_tokens;
+
 /* What a work asks, in memory of its own. */
 struct liaison_work {
     struct list node;
     uint64_t tag;
     const struct liaison_kind *kind;
     uint64_t primary;
-    struct buf content;       /* messages that came before it, mailbox_do only */
-    uint64_t content_bytes;   /* what it must have */
-    bool may_lack_content;    /* or none */
-    atomic_size_t *all_bytes; /* of all contents of the liaison; NULL: it has none */
-    struct buf payload;       /* wiped at the end: it may hold a secret */
-    struct arena *arena;      /* lists that the payload unpacks into */
+    struct buf content;            /* messages that came before it, mailbox_do only */
+    uint64_t content_bytes;        /* what it must have */
+    bool may_lack_content;         /* or none */
+    struct liaison_tokens *tokens; /* of the liaison; NULL: it has none */
+    atomic_size_t *all_bytes;      /* of all contents of the liaison; NULL: it has none */
+    struct buf payload;            /* wiped at the end: it may hold a secret */
+    struct arena *arena;           /* lists that the payload unpacks into */
     union {
         struct ipc_probe probe;
         struct ipc_mailbox_look look;

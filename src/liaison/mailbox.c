@@ -57,8 +57,7 @@ static bool contains(struct slice s, struct slice part)
     return part.n > 0 && s.n >= part.n && memmem(s.p, s.n, part.p, part.n) != NULL;
 }
 
-/* The server's words as they may be shown: one that repeats our secret is not quoted. */
-static struct slice quoted(const struct mailbox *m, struct slice text)
+struct slice mailbox_quoted(const struct mailbox *m, struct slice text)
 {
     if (contains(text, m->server->secret) || contains(text, buf_slice(&m->sasl)))
         return SLICE("(its words are left out: the secret is in them)");
@@ -75,7 +74,7 @@ void mailbox_refused(struct mailbox *m, enum ipc_look_step step, const struct im
 {
     m->code = p->code;
     mailbox_end_words(&m->end, step, "%s was refused (%s): " SLICE_FMT, m->asked,
-                      p->word == IMAP_BAD ? "BAD" : "NO", SLICE_ARG(quoted(m, p->text)));
+                      p->word == IMAP_BAD ? "BAD" : "NO", SLICE_ARG(mailbox_quoted(m, p->text)));
 }
 
 static void broke(struct mailbox *m, enum ipc_look_step step, enum err err,
@@ -144,7 +143,7 @@ bool mailbox_next(struct mailbox *m, enum ipc_look_step step, struct imap_respon
         return false;
     if (ret->kind == IMAP_UNTAGGED && ret->word == IMAP_BYE) {
         mailbox_break(m, step, "the server said goodbye after %s: " SLICE_FMT, m->asked,
-                      SLICE_ARG(quoted(m, ret->text)));
+                      SLICE_ARG(mailbox_quoted(m, ret->text)));
         return false;
     }
     if (ret->kind != IMAP_TAGGED)
@@ -270,8 +269,10 @@ static enum imap_word write_command(struct mailbox *m, enum ipc_look_step step)
 }
 
 /* The server wants more than the command had. */
-static bool give_more(struct mailbox *m, enum ipc_look_step step)
+static bool give_more(struct mailbox *m, enum ipc_look_step step, struct slice said)
 {
+    if (m->is_sasl && said.n <= MAILBOX_CHALLENGE_MAX)
+        (void)snprintf(m->challenge, sizeof(m->challenge), SLICE_FMT, SLICE_ARG(said));
     if (m->is_sasl)
         return write_part(m, step, SLICE("\r\n"));
     mailbox_break(m, step, "the server wants more of %s than there is", m->asked);
@@ -291,7 +292,7 @@ enum imap_word mailbox_run(struct mailbox *m, enum ipc_look_step step, mailbox_s
     while (mailbox_next(m, step, &p, &tag)) {
         if (p.kind == IMAP_UNTAGGED && see)
             see(arg, &p);
-        if (p.kind == IMAP_CONTINUE && !give_more(m, step))
+        if (p.kind == IMAP_CONTINUE && !give_more(m, step, p.text))
             break;
         if (tag == 0)
             continue;

@@ -5,7 +5,7 @@
  * An untagged SEARCH names no command, and servers (Dovecot) send several of them before the first
  * tagged answer. So many searches are on their way at once only where the answers say to which they
  * belong (ESEARCH, RFC 4731); else one after the other. */
-#include "liaison/mailbox_int.h"
+#include "liaison/token_int.h"
 
 enum { TIMEOUT_MOST_MS = 3600000, AT_ONCE = 16, IDS_MAX = 500 };
 
@@ -205,12 +205,15 @@ static void run(const struct courier_network *network, const struct liaison_work
         .primary = has->primary, .facts = facts, .n_facts = has->n_ids};
     struct mailbox_end end = {};
     utc_ms cert_until = 0;
-    struct mailbox *m = mailbox_open(&net, &has->server[0], begun + timeout, &cert_until, &end);
+    struct mailbox_way way = {
+        .net = &net, .server = &has->server[0], .tokens = w->tokens, .primary = has->primary};
+    struct mailbox *m = mailbox_enter(&way, begun + timeout, &cert_until, &end);
     if (m) {
         told.is_well = has_find(m, has, &told);
         end = m->end;
         mailbox_close(&m);
     }
+    mailbox_way_finish(&way);
     told.step = (uint8_t)end.step;
     told.is_ours = end.is_ours;
     told.text = slice_str(end.text);

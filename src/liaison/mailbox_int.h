@@ -9,10 +9,11 @@
 /* ---- how it ended -----------------------------------------------------------------------------
  */
 
-enum { MAILBOX_TEXT_MAX = 600 };
+enum { MAILBOX_TEXT_MAX = 600, MAILBOX_CHALLENGE_MAX = 600 };
 struct mailbox_end {
     enum ipc_look_step step;
     bool is_ours;                    /* nothing of theirs was involved */
+    bool is_denied;                  /* what we were given to get a token with is no good */
     char text[MAILBOX_TEXT_MAX + 1]; /* printable ASCII */
 };
 void mailbox_end_words(struct mailbox_end *end, enum ipc_look_step step, const char *format, ...)
@@ -42,6 +43,7 @@ struct mailbox {
     uint32_t last_tag, first_open; /* commands written; the oldest that has no answer yet */
     size_t n_responses, n_bytes;   /* since the last command */
     bool is_sasl; /* it may ask for one more line, to say why it refuses: an empty one */
+    char challenge[MAILBOX_CHALLENGE_MAX + 1]; /* in which it said so, base64; or empty */
     bool is_broken;
     struct mailbox_end end;
 };
@@ -76,6 +78,8 @@ void mailbox_break(struct mailbox *m, enum ipc_look_step step, const char *forma
     __attribute__((format(printf, 3, 4)));
 /* Notes what the server says it can do. */
 void mailbox_take_caps(struct mailbox *m, const struct imap_response *p);
+/* The server's words as they may be shown: those that repeat our secret are not quoted. */
+struct slice mailbox_quoted(const struct mailbox *m, struct slice text);
 /* The server's words about a command it refused. */
 void mailbox_refused(struct mailbox *m, enum ipc_look_step step, const struct imap_response *p);
 

@@ -2,6 +2,9 @@
  * void, and what was sent ahead is an attack. */
 #include "liaison/mailbox_int.h"
 
+#include <openssl/evp.h>
+#include <stdio.h>
+
 enum { GREETING_SECONDS = 60, INITIAL_MAX = 4000 };
 
 static enum ipc_tls tls_of(const struct ipc_server *s)
@@ -131,6 +134,26 @@ static bool run_login(struct mailbox *m)
     return run_as(m);
 }
 
+/* XOAUTH2 says why in one more challenge: {"status":"401",...}, which tells a token that ended
+ * (401) from one that may not do this (400). */
+static void say_challenge(struct mailbox *m)
+{
+    unsigned char text[MAILBOX_CHALLENGE_MAX];
+    char before[MAILBOX_TEXT_MAX / 2];
+    size_t n = strlen(m->challenge);
+    if (n == 0 || n % 4 != 0)
+        return;
+    int size = EVP_DecodeBlock(text, (const unsigned char *)m->challenge, (int)n);
+    while (size > 0 && text[size - 1] == 0)
+        size--; /* stands for "=" */
+    if (size <= 0)
+        return;
+    struct slice said = mailbox_quoted(m, slice_of((const char *)text, (size_t)size));
+    (void)snprintf(before, sizeof(before), "%.*s", (int)sizeof(before) - 1, m->end.text);
+    mailbox_end_words(&m->end, m->end.step, "%s; " SLICE_FMT, before,
+                      SLICE_ARG(slice_of(said.p, said.n < 200 ? said.n : 200)));
+}
+
 /* Without SASL-IR the server says "+" first. As a literal that is no literal: one more wait. */
 static bool run_sasl(struct mailbox *m, const char *mechanism)
 {
@@ -146,8 +169,11 @@ static bool run_sasl(struct mailbox *m, const char *mechanism)
     }
     buf_adds(&c->out, buf_slice(&m->sasl));
     m->is_sasl = true;
+    m->challenge[0] = '\0';
     bool is_in = run_as(m);
     m->is_sasl = false;
+    if (!is_in && !m->is_broken)
+        say_challenge(m);
     return is_in;
 }
 

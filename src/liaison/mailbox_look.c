@@ -1,5 +1,5 @@
 /* Looks into a mailbox of a primary: can a person log in there, does a canary arrive? */
-#include "liaison/mailbox_int.h"
+#include "liaison/token_int.h"
 
 #include <stdio.h>
 
@@ -23,13 +23,13 @@ static bool look_canary(struct mailbox *m, struct mailbox_canary *c)
            canary_find(c, m, &inbox);
 }
 
-static bool look(const struct courier_network *net, const struct ipc_mailbox_look *l,
+static bool look(struct mailbox_way *way, const struct ipc_mailbox_look *l,
                  struct mailbox_canary *c, struct mailbox_end *end)
 {
     bool is_canary = l->what == IPC_LOOK_CANARY;
     if (is_canary && !canary_init(c, end))
         return false;
-    struct mailbox *m = mailbox_open(net, &l->server[0], c->deadline, &c->seen->cert_until, end);
+    struct mailbox *m = mailbox_enter(way, c->deadline, &c->seen->cert_until, end);
     if (!m)
         return false;
     bool is_well = is_canary ? look_canary(m, c) : look_login(m);
@@ -58,15 +58,19 @@ static void run(const struct courier_network *network, const struct liaison_work
     struct courier_network net = liaison_hurried(network, timeout);
     struct ipc_mailbox_seen seen = {.primary = l->primary, .what = l->what};
     struct mailbox_canary c = {.net = &net, .look = l, .deadline = begun + timeout, .seen = &seen};
+    struct mailbox_way way = {
+        .net = &net, .server = &l->server[0], .tokens = w->tokens, .primary = l->primary};
     struct mailbox_end end = {};
-    seen.is_well = look(&net, l, &c, &end);
-    seen.is_ours = end.is_ours;
+    seen.is_well = look(&way, l, &c, &end);
+    seen.is_ours = end.is_ours || end.is_denied; /* an application's secret that ran out is no
+                                                  * failure of the primary */
     seen.step = (uint8_t)end.step;
     seen.text = slice_str(end.text);
     seen.folder = slice_str(c.folder);
     seen.took_ms = (uint32_t)((mono_now() - begun) / 1000);
     ipc_mailbox_seen_pack(ret, &seen);
     canary_finish(&c);
+    mailbox_way_finish(&way);
 }
 
 static void decline(const struct liaison_work *w, const char *why, struct buf *ret)

@@ -84,8 +84,8 @@ static void each_log_in_ends_where_it_ends(void **)
         {">* OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2 SASL-IR] hi\n|"
          "<s1 AUTHENTICATE XOAUTH2 dXNlcj11AWF1dGg9QmVhcmVyIHB3AQE=|>+ eyJzdGF0dXMiOiI0MDEifQ==\n|"
          "<\r|>s1 NO [AUTHENTICATIONFAILED] token\n|" BYE("s2"),
-         IPC_STEP_LOGIN, false, false, "AUTHENTICATE was refused (NO): token", .tls = IPC_TLS_NEVER,
-         .mechanism = IPC_LOGIN_XOAUTH2},
+         IPC_STEP_LOGIN, false, false, "AUTHENTICATE was refused (NO): token; {\"status\":\"401\"}",
+         .tls = IPC_TLS_NEVER, .mechanism = IPC_LOGIN_XOAUTH2},
         {HELLO "<s1|>s1 NO [AUTHENTICATIONFAILED] Wrong.\n|" BYE("s2"), IPC_STEP_LOGIN, false,
          false, "refused (NO): Wrong.", .tls = IPC_TLS_NEVER},
         {HELLO "<s1|>s1 BAD cannot parse AHUAcHc=\n|", IPC_STEP_LOGIN, false, false,
