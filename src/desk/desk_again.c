@@ -82,11 +82,13 @@ static struct slice mailbox_of(struct again *a, const struct again_row *l)
     return p && p->facts.n_addresses ? p->facts.addresses[0].text : l->address;
 }
 
-/* A log-in that is longer than any takes part in nothing. */
-static bool fits(const struct ipc_server *s)
+/* False: nobody said how this one is opened. */
+static bool open_as(struct again *a, const struct directory_access *access, struct desk_server *ret)
 {
-    enum { NAME_MAX_BYTES = 400 };
-    return s->user.n > 0 && s->user.n <= NAME_MAX_BYTES && s->act_as.n <= NAME_MAX_BYTES;
+    const struct again_row *row = &a->rows[a->first];
+    const struct directory_person *p = directory_person(a->desk->directory, row->person);
+    return p ? desk_server_of(a->desk, a->primary, p, ret)
+             : desk_server_all(a->desk, access, mailbox_of(a, row), ret);
 }
 
 enum look { LOOK_SENT, LOOK_NO_LINK, LOOK_UNABLE };
@@ -95,18 +97,15 @@ static enum look send_look(struct again *a, const struct directory_access *acces
 {
     struct desk *d = a->desk;
     struct ipc_message_id ids[PORTION];
-    struct ipc_host hosts[16];
-    struct ipc_server server;
-    char user[801];
+    struct desk_server way;
     uint32_t n = 0;
-    desk_server_as(&access->facts, mailbox_of(a, &a->rows[a->first]), hosts, user, &server);
-    if (!fits(&server))
+    if (!open_as(a, access, &way))
         return LOOK_UNABLE;
     for (size_t i = a->first; i < a->end; i++)
         ids[n++] = (struct ipc_message_id){a->rows[i].id};
     struct ipc_mailbox_has has = {.primary = a->primary,
                                   .timeout_ms = LOOK_TIMEOUT_MS,
-                                  .server = &server,
+                                  .server = &way.server,
                                   .n_server = 1,
                                   .ids = ids,
                                   .n_ids = n};
@@ -127,8 +126,8 @@ static bool look(struct again *a)
 {
     const struct directory_access *access = directory_access(a->desk->directory, a->primary);
     mono_us now = mono_now();
-    if (!access || access->facts.n_hosts == 0 || access->facts.master_user.n == 0) {
-        finish_early(a, "the master log-in is gone");
+    if (!access || access->facts.n_hosts == 0) {
+        finish_early(a, "nobody says any more how its mailboxes are opened");
         return true;
     }
     switch (send_look(a, access)) {
@@ -477,9 +476,9 @@ static const char *why_not(struct desk *d, uint64_t primary)
     const struct again *a = map_get(d->agains, KEY(primary));
     if (a && (a->told.is_running || a->is_untold))
         return "giving again runs already; staffetta state again shows how far it is";
-    if (!access || access->facts.n_hosts == 0 || access->facts.master_user.n == 0)
-        return "what the mail system still has can only be seen with a log-in that may open "
-               "everybody's mailbox: staffetta access set --host --master-user --master-secret";
+    if (!access || access->facts.n_hosts == 0)
+        return "what the mail system still has can only be seen in its mailboxes: staffetta access "
+               "set --host --master-user --master-secret";
     return NULL;
 }
 

@@ -198,15 +198,11 @@ static bool send_bodies(struct append_line *line)
     return true;
 }
 
-static void pack(struct append_line *line, const struct directory_access *access,
-                 const struct directory_person *p, struct buf *ret)
+static void pack(struct append_line *line, const struct ipc_server *server, struct buf *ret)
 {
     struct ipc_mailbox_op ops[MAILBACK_OPS];
     char ids[MAILBACK_OPS][MESSAGE_ID_TEXT];
-    struct ipc_host hosts[16];
-    struct ipc_server server;
-    char user[801];
-    desk_server_as(&access->facts, p->facts.addresses[0].text, hosts, user, &server);
+    struct ipc_server copy = *server;
     for (uint32_t i = 0; i < line->n_asked; i++) {
         const struct append_job *job = line->asked[i]->job;
         message_id_text(job->message, ids[i]);
@@ -219,7 +215,7 @@ static void pack(struct append_line *line, const struct directory_access *access
     }
     struct ipc_mailbox_do todo = {.primary = line->primary,
                                   .timeout_ms = TIMEOUT_MS,
-                                  .server = &server,
+                                  .server = &copy,
                                   .n_server = 1,
                                   .ops = ops,
                                   .n_ops = line->n_asked};
@@ -229,13 +225,13 @@ static void pack(struct append_line *line, const struct directory_access *access
 static const char *ask(struct append_line *line, size_t bytes)
 {
     struct desk *d = line->desk;
-    const struct directory_access *access = directory_access(d->directory, line->primary);
     const struct directory_person *p = directory_person(d->directory, line->asked[0]->person);
+    struct desk_server way;
     size_t heads = (bytes / IPC_CONTENT_MAX + MAILBACK_OPS + 1) * 16;
     SCOPED(buf_finish) struct buf b = buf_make(IPC_LIST_FRAME_MAX);
-    if (!access || !p || p->facts.n_addresses == 0)
+    if (!desk_server_of(d, line->primary, p, &way))
         return "the log-in or the person was removed meanwhile";
-    pack(line, access, p, &b);
+    pack(line, &way.server, &b);
     line->tag = desk_next_id(d);
     if (b.failed || net_link_queued(d->liaison.link) + bytes + b.n + heads > DESK_LINK_BYTES ||
         !send_bodies(line) || !desk_send(d->liaison.link, IPC_T_mailbox_do, line->tag, &b))

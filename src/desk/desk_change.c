@@ -1,6 +1,7 @@
 /* Changes of the administration, one at a time: each is written, synced, applied to memory and to
  * the index, and only then answered; so the next one is decided on what is really there. */
 #include "desk/desk_account_int.h"
+#include "desk/desk_state_int.h"
 
 enum { CHANGES_MAX = 256 };
 
@@ -81,6 +82,7 @@ static void take_over(struct change *c)
         struct errinfo ei;
         must(directory_apply(d->directory, &objects.objects[i], &ei) == ERR_OK);
         desk_alerts_apply(d, &objects.objects[i]);
+        desk_mailback_apply(d, &objects.objects[i]);
     }
     desk_send_facts(d);
 }

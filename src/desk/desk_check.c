@@ -104,12 +104,14 @@ static bool send_look(struct desk_check *c)
 static const char *why_not(const struct desk_check *c, enum admin_check_id id)
 {
     const struct directory_access *a = directory_access(c->desk->directory, c->primary);
+    const struct directory_tokens *t = directory_tokens(c->desk->directory, c->primary);
     if (!a || a->facts.n_hosts == 0)
         return "nobody said how its mailboxes are reached: staffetta access set";
     if (id == CHECK_MASTER)
-        return a->facts.master_user.n ? NULL
-                                      : "no master log-in is known: staffetta access set "
-                                        "--master-user";
+        return directory_opens_all(&a->facts, t ? &t->facts : NULL)
+                   ? NULL
+                   : "no log-in for everybody is known: staffetta access set --master-user, or "
+                     "staffetta access token set";
     return a->facts.canary.n ? NULL : "no test mailbox is known: staffetta access set --canary";
 }
 

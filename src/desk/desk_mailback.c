@@ -69,7 +69,7 @@ static const char *why_no_look(struct desk *d, uint64_t primary)
     const struct desk_primary *p = desk_primary(d, primary);
     if (!p)
         return "the mail system was removed";
-    if (!access || access->facts.n_hosts == 0 || access->facts.master_user.n == 0)
+    if (!access || access->facts.n_hosts == 0)
         return "nobody said how its mailboxes are opened: staffetta access set --host "
                "--master-user --master-secret";
     if (p->p.is_isolated)
@@ -129,7 +129,8 @@ static void walk(struct desk *d, struct mailback_line *line, mono_us now)
     size_t at = 0;
     line->n_todo = line->at = 0;
     while ((p = directory_next_person(d->directory, &at))) {
-        if (!is_due(d, p->id, now) || desk_mailback_primary_of(d, p) != line->primary)
+        if (!is_due(d, p->id, now) || desk_mailback_primary_of(d, p) != line->primary ||
+            !desk_server_is_known(d, line->primary, p))
             continue;
         if (line->n_todo == line->cap_todo) {
             line->cap_todo = line->cap_todo ? 2 * line->cap_todo : 64;
@@ -276,6 +277,35 @@ void desk_mailback_soon(struct desk *d, uint64_t account)
         line->next_walk = soon;
 }
 
+static void try_at_once(struct mailback_line *line)
+{
+    line->next = line->next_walk = 0;
+    line->n_failed = 0;
+    line->n_todo = line->at = 0;
+}
+
+void desk_mailback_apply(struct desk *d, const struct record_object *o)
+{
+    bool is_person = o->kind == OBJECT_MAILLOGIN;
+    const struct directory_person *p = is_person ? directory_person(d->directory, o->id) : NULL;
+    uint64_t primary = p ? desk_mailback_primary_of(d, p) : o->id;
+    size_t at = 0;
+    void *value;
+    if ((!is_person && o->kind != OBJECT_ACCESS && o->kind != OBJECT_TOKENS) || (is_person && !p) ||
+        slice_eq(o->by, DESK_TOKEN_GIVER))
+        return;
+    while (map_next(d->mailbacks->boxes, &at, NULL, &value)) {
+        struct mailback_box *box = value;
+        const struct directory_person *of = directory_person(d->directory, box->person);
+        if (!of || (is_person ? of != p : desk_mailback_primary_of(d, of) != primary))
+            continue;
+        box->next = 0;
+        box->n_failed = 0;
+    }
+    if (primary)
+        try_at_once(line_of(d, primary));
+}
+
 /* ---- what people ask ---- */
 
 struct admin_mailback_waiter {
@@ -372,6 +402,13 @@ static bool ask_again(struct giving *g)
     return true;
 }
 
+/* NULL: there is a log-in for that mailbox. */
+static const char *why_closed(struct desk *d, uint64_t primary, uint64_t person)
+{
+    const struct directory_person *p = directory_person(d->directory, person);
+    return desk_server_is_known(d, primary, p) ? NULL : DESK_NO_LOGIN;
+}
+
 static void asked_over(struct giving *g, const char *failed)
 {
     if (!failed && ask_again(g))
@@ -379,6 +416,7 @@ static void asked_over(struct giving *g, const char *failed)
     struct desk *d = g->desk;
     const struct mailback_box *box = desk_mailback_box(d, g->person);
     const char *why_not = desk_mailback_why_not(d, g->primary);
+    const char *closed = why_closed(d, g->primary, g->person);
     struct admin_mailback_waiter *w = g->waiter;
     struct admin_mailback t = {.is_more = g->has_more,
                                .is_dry = g->what == GIVING_DRY,
@@ -395,7 +433,7 @@ static void asked_over(struct giving *g, const char *failed)
         t.n_changes = list_left(g, &t, t.changes);
         t.n_changes += list_changes(g, &t, t.changes + t.n_changes);
         if (t.n_waiting > 0)
-            t.text = why_not ? why_not : box->text;
+            t.text = why_not ? why_not : closed ? closed : box->text;
         w->done(w->cookie, ERR_OK, &t, "");
     }
     mem_free(&w);
@@ -408,8 +446,7 @@ static void want(struct desk *d, uint64_t person, uint64_t primary)
     struct mailback_line *line = line_of(d, primary);
     box->is_wanted = true;
     box->next = 0;
-    line->next = line->next_walk = 0;
-    line->n_todo = line->at = 0;
+    try_at_once(line);
 }
 
 void desk_mailback(void *arg, const struct admin_mailback_order *o,
@@ -424,6 +461,8 @@ void desk_mailback(void *arg, const struct admin_mailback_order *o,
                           : o->what == ADMIN_MAILBACK_SHOW ? NULL
                           : o->what == ADMIN_MAILBACK_DRY  ? why_no_look(d, primary)
                                                            : desk_mailback_why_not(d, primary);
+    if (primary && !why_not && o->what != ADMIN_MAILBACK_SHOW)
+        why_not = why_closed(d, primary, p->id);
     if (!p || !primary || !p->facts.is_covered || !desk_account(d, o->person)) {
         done(cookie, ERR_GONE, NULL, "this person has no mailbox here that is given back");
         return;

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum { TIMEOUT_MS = 300000, ANSWER_BYTES = 4 << 20, SERVER_BYTES = 400, ARENA_BYTES = 8 << 20 };
+enum { TIMEOUT_MS = 300000, ANSWER_BYTES = 4 << 20, ARENA_BYTES = 8 << 20 };
 
 /* ---- life ---- */
 
@@ -79,36 +79,31 @@ static bool has_room(const struct giving *g, size_t n)
     return net_link_queued(g->desk->liaison.link) + g->bytes + n + heads <= DESK_LINK_BYTES;
 }
 
-static void pack_question(struct giving *g, const struct directory_access *access,
-                          const struct directory_person *p, struct buf *ret)
+static void pack_question(struct giving *g, struct desk_server *way, struct buf *ret)
 {
     struct ipc_mailbox_op ops[MAILBACK_OPS];
-    struct ipc_host hosts[16];
-    struct ipc_server server;
-    char user[801];
-    desk_server_as(&access->facts, p->facts.addresses[0].text, hosts, user, &server);
     struct ipc_mailbox_do todo = {.primary = g->primary,
                                   .timeout_ms = TIMEOUT_MS,
-                                  .server = &server,
+                                  .server = &way->server,
                                   .n_server = 1,
                                   .is_dry = g->what == GIVING_DRY,
                                   .ops = ops};
     for (size_t i = 0; i < g->n; i++)
         if (g->changes[i].verdict == MAILBACK_DO)
             ops[todo.n_ops++] = g->changes[i].op;
-    if (server.user.n == 0 || server.user.n > SERVER_BYTES || server.act_as.n > SERVER_BYTES)
-        ret->failed = true; /* no server knows such a log-in */
-    else
-        ipc_mailbox_do_pack(ret, &todo);
+    ipc_mailbox_do_pack(ret, &todo);
 }
 
 static void ask(struct giving *g)
 {
     struct desk *d = g->desk;
-    const struct directory_access *access = directory_access(d->directory, g->primary);
+    struct desk_server way;
     const struct directory_person *p = directory_person(d->directory, g->person);
-    if (!access || access->facts.master_user.n == 0 || !p || p->facts.n_addresses == 0) {
-        fail_words(g, true, "the log-in or the person was removed meanwhile");
+    if (!desk_server_of(d, g->primary, p, &way)) {
+        fail_words(g, false,
+                   desk_server_is_known(d, g->primary, p)
+                       ? "the log-in for this mailbox is longer than any server takes"
+                       : DESK_NO_LOGIN);
         return;
     }
     if (!d->liaison.link) {
@@ -116,7 +111,7 @@ static void ask(struct giving *g)
         return;
     }
     SCOPED(buf_finish) struct buf b = buf_make(IPC_LIST_FRAME_MAX);
-    pack_question(g, access, p, &b);
+    pack_question(g, &way, &b);
     if (b.failed) {
         fail_words(g, false, "the log-in for this mailbox is longer than any server takes");
         return;

@@ -30,6 +30,10 @@ struct mailback_mark {
     uint64_t modseq, part_modseq, part_message;
 };
 
+#define DESK_NO_LOGIN                                                                              \
+    "nobody said how this mailbox is opened: staffetta access set --master-user --master-secret, " \
+    "or staffetta mailbox login set"
+
 /* A mailbox, as far as it is given back. */
 struct mailback_box {
     uint64_t person;

@@ -17,7 +17,6 @@ enum {
     CONTROL_WELL_SECONDS = 10,
     CONTROL_ILL_MS = 1000,
     CONTROL_TIMEOUT_MS = 3000,
-    HOSTS_MAX = 16,
     FRESH_MS = 20000, /* a failure that is older says nothing about this moment */
 };
 
@@ -28,14 +27,6 @@ struct probe_waiter {
 };
 
 /* ---- the SMTP probe ---- */
-
-static uint32_t hosts_of(const struct dir_host *from, uint32_t n, struct ipc_host to[HOSTS_MAX])
-{
-    uint32_t i = 0;
-    for (; i < n && i < HOSTS_MAX; i++)
-        to[i] = (struct ipc_host){from[i].name, from[i].port};
-    return i;
-}
 
 /* Our own process may forget: the next one must not wait for it for ever. */
 static bool begin(struct desk_turn *t, bool is_sent, uint32_t timeout_ms)
@@ -50,10 +41,11 @@ static bool send_probe(struct desk *d, struct desk_primary *p)
     const struct directory_primary *facts = directory_primary(d->directory, p->id);
     if (!facts || !d->liaison.link)
         return false;
-    struct ipc_host hosts[HOSTS_MAX];
+    struct ipc_host hosts[DESK_HOSTS_MAX];
     struct ipc_probe probe = {.primary = p->id,
                               .hosts = hosts,
-                              .n_hosts = hosts_of(facts->facts.hosts, facts->facts.n_hosts, hosts),
+                              .n_hosts =
+                                  desk_hosts(facts->facts.hosts, facts->facts.n_hosts, hosts),
                               .tls = facts->facts.tls,
                               .tls_name = facts->facts.tls_name,
                               .timeout_ms = PROBE_TIMEOUT_MS};
@@ -162,49 +154,6 @@ static bool take_observed(struct desk *d, struct net_frame *f)
 
 /* ---- canaries and log-ins ---- */
 
-static void fill_server(const struct dir_access *f, struct ipc_host hosts[HOSTS_MAX],
-                        struct ipc_server *ret)
-{
-    static const uint8_t ways[] = {[DIR_TLS_MAY] = IPC_TLS_MAY,
-                                   [DIR_TLS_MUST] = IPC_TLS_MUST,
-                                   [DIR_TLS_VERIFY] = IPC_TLS_VERIFY,
-                                   [DIR_TLS_NEVER] = IPC_TLS_NEVER};
-    static const uint8_t mechanisms[] = {[DIR_PLAIN] = IPC_LOGIN_ANY,
-                                         [DIR_LOGIN] = IPC_LOGIN_LOGIN,
-                                         [DIR_XOAUTH2] = IPC_LOGIN_XOAUTH2};
-    *ret = (struct ipc_server){
-        .hosts = hosts,
-        .n_hosts = hosts_of(f->hosts, f->n_hosts, hosts),
-        .tls = ways[f->tls <= DIR_TLS_NEVER ? f->tls : DIR_TLS_VERIFY],
-        .is_implicit = f->is_tls_at_once,
-        .tls_name = f->tls_name,
-        .mechanism = mechanisms[f->mechanism <= DIR_XOAUTH2 ? f->mechanism : DIR_PLAIN],
-        .user = f->user,
-        .secret = f->secret,
-    };
-}
-
-/* "%s*master", "domain\\svc\\%s": the mailbox stands in the log-in; else it is the authorisation
- * name beside it (RFC 4616). */
-void desk_server_as(const struct dir_access *f, struct slice mailbox, struct ipc_host hosts[16],
-                    char *user, struct ipc_server *ret)
-{
-    enum { USER_MAX = 801 };
-    ptrdiff_t at = slice_find(f->master_user, '%');
-    bool has_place = at >= 0 && slice_starts(slice_skip(f->master_user, (size_t)at), SLICE("%s"));
-    fill_server(f, hosts, ret);
-    ret->secret = f->master_secret;
-    ret->user = f->master_user;
-    if (!has_place) {
-        ret->act_as = mailbox;
-        ret->mechanism = ret->mechanism == IPC_LOGIN_ANY ? IPC_LOGIN_PLAIN : ret->mechanism;
-        return;
-    }
-    int n = snprintf(user, USER_MAX, "%.*s%.*s%.*s", (int)at, f->master_user.p, SLICE_ARG(mailbox),
-                     (int)(f->master_user.n - (size_t)at - 2), f->master_user.p + at + 2);
-    ret->user = slice_of(user, n > 0 && n < USER_MAX ? (size_t)n : 0);
-}
-
 static void new_token(char ret[33])
 {
     unsigned char bytes[16];
@@ -217,29 +166,29 @@ bool desk_look_send(struct desk *d, const struct desk_look *l)
 {
     const struct dir_access *f = &l->access->facts;
     const struct dir_primary *p = &l->primary->facts;
-    struct ipc_host imap[HOSTS_MAX], smtp[HOSTS_MAX];
-    struct ipc_server server;
+    struct ipc_host smtp[DESK_HOSTS_MAX];
+    struct desk_server way;
     char token[33];
-    fill_server(f, imap, &server);
-    char user[801];
-    if (l->is_master)
-        desk_server_as(f, f->canary.n ? f->canary : f->master_user, imap, user, &server);
+    if (!l->is_master)
+        desk_server_test(d, l->access, &way);
+    else if (!desk_server_all(d, l->access, f->canary.n ? f->canary : f->master_user, &way))
+        return false;
     new_token(token);
     struct ipc_mailbox_look look = {
         .primary = l->primary->id,
         .what = l->is_canary ? IPC_LOOK_CANARY : IPC_LOOK_LOGIN,
         .timeout_ms = l->timeout_ms,
-        .server = &server,
+        .server = &way.server,
         .n_server = 1,
         .smtp_hosts = smtp,
-        .n_smtp_hosts = l->is_canary ? hosts_of(p->hosts, p->n_hosts, smtp) : 0,
+        .n_smtp_hosts = l->is_canary ? desk_hosts(p->hosts, p->n_hosts, smtp) : 0,
         .smtp_tls = p->tls,
         .smtp_tls_name = p->tls_name,
         .mail_from = l->from,
         .address = l->is_canary ? f->canary : SLICE(""),
         .token = l->is_canary ? slice_str(token) : SLICE(""),
     };
-    SCOPED(buf_finish) struct buf b = buf_make(40000);
+    SCOPED(buf_finish) struct buf b = buf_make(IPC_LIST_FRAME_MAX);
     ipc_mailbox_look_pack(&b, &look);
     return desk_send(d->liaison.link, IPC_T_mailbox_look, l->tag, &b);
 }
@@ -464,10 +413,10 @@ void desk_control_tick(struct desk *d, mono_us now)
     }
     if (d->control.is_running || now < d->control.next || !d->liaison.link)
         return;
-    struct ipc_host hosts[HOSTS_MAX];
+    struct ipc_host hosts[DESK_HOSTS_MAX];
     struct ipc_control ask = {
         .hosts = hosts, .name = slice_str(o->name), .timeout_ms = CONTROL_TIMEOUT_MS};
-    for (; ask.n_hosts < o->n_hosts && ask.n_hosts < HOSTS_MAX; ask.n_hosts++)
+    for (; ask.n_hosts < o->n_hosts && ask.n_hosts < DESK_HOSTS_MAX; ask.n_hosts++)
         hosts[ask.n_hosts] =
             (struct ipc_host){slice_str(o->hosts[ask.n_hosts].address), o->hosts[ask.n_hosts].port};
     SCOPED(buf_finish) struct buf b = buf_make(10000);
@@ -503,6 +452,8 @@ static bool take(struct desk *d, struct net_frame *f)
         return take_has_told(d, f);
     case IPC_T_mailbox_did:
         return desk_mailback_did(d, f);
+    case IPC_T_token_new:
+        return desk_server_token(d, f);
     case IPC_T_refusals:
     case IPC_T_figures:
     case IPC_T_highs:

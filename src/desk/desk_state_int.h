@@ -75,10 +75,31 @@ void desk_check_tick(struct desk *d, mono_us now);
 void desk_check_lost(struct desk *d); /* our probing process ended: its answers do not come */
 void desk_check_clear(struct desk *d);
 
-/* How one mailbox is reached with the master's log-in. `user`: 801 bytes that the server borrows.
- */
-void desk_server_as(const struct dir_access *f, struct slice mailbox, struct ipc_host hosts[16],
-                    char *user, struct ipc_server *ret);
+/* ---- desk_server.c: how mailboxes over there are opened ---- */
+enum { DESK_HOSTS_MAX = 16 };
+uint32_t desk_hosts(const struct dir_host *from, uint32_t n, struct ipc_host to[DESK_HOSTS_MAX]);
+/* The parts of an ipc_server; not to be copied, they point at each other, and borrow from the
+ * directory. */
+struct desk_server {
+    struct ipc_server server;
+    struct ipc_host hosts[DESK_HOSTS_MAX];
+    struct ipc_token_source source;
+    char user[801];
+};
+/* The test mailbox, by its own log-in. */
+void desk_server_test(struct desk *d, const struct directory_access *a, struct desk_server *ret);
+/* Any mailbox, by the log-in for everybody. False: there is none, or it is longer than any server
+ * takes. */
+bool desk_server_all(struct desk *d, const struct directory_access *a, struct slice mailbox,
+                     struct desk_server *ret);
+/* That person's, by a log-in of their own, else by the one for everybody. False: as before. */
+bool desk_server_of(struct desk *d, uint64_t primary, const struct directory_person *p,
+                    struct desk_server *ret);
+/* Is there a log-in for it? Cheap. */
+bool desk_server_is_known(struct desk *d, uint64_t primary, const struct directory_person *p);
+#define DESK_TOKEN_GIVER SLICE("token endpoint") /* who writes such an object */
+/* The liaison was given another refresh token. False: nonsense. */
+bool desk_server_token(struct desk *d, struct net_frame *f);
 
 /* ---- desk_again.c: what a primary has lost is given again ---- */
 #define DESK_AGAIN_TAG (1ULL << 62)
@@ -103,6 +124,8 @@ void desk_mailback_create(struct desk *d); /* before anything is loaded */
 void desk_mailback_round(struct desk *d, uint64_t primary, utc_ms begun, bool is_new);
 /* A person changed something in this account: worth a look soon. Loop. */
 void desk_mailback_soon(struct desk *d, uint64_t account);
+/* Somebody said anew how mailboxes are opened: they are tried at once. */
+void desk_mailback_apply(struct desk *d, const struct record_object *o);
 void desk_mailback_tick(struct desk *d, mono_us now);
 /* False: nonsense. */
 bool desk_mailback_did(struct desk *d, struct net_frame *f);

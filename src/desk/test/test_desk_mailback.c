@@ -494,6 +494,76 @@ static void nothing_goes_to_who_is_isolated_or_has_no_log_in(void **)
     assert_non_null(strstr(show().text, "isolated"));
 }
 
+static void put_login(uint8_t mechanism, const char *user, const char *secret)
+{
+    struct kit_objects all = {.n = 0};
+    struct dir_host host = {SLICE("127.0.0.1"), 1143};
+    struct dir_access access = {.hosts = &host, .n_hosts = 1, .mechanism = DIR_XOAUTH2};
+    struct dir_tokens tokens = {.grant = DIR_GRANT_REFRESH,
+                                .url = SLICE("https://login.test/token"),
+                                .client_id = SLICE("app")};
+    struct dir_mail_login login = {
+        .mechanism = mechanism, .user = slice_str(user), .secret = slice_str(secret)};
+    dir_access_pack(kit_object(&all, OBJECT_ACCESS, KIT_PRIMARY, KIT_TENANT, "exchange"), &access);
+    dir_tokens_pack(kit_object(&all, OBJECT_TOKENS, KIT_PRIMARY, KIT_TENANT, "exchange"), &tokens);
+    dir_mail_login_pack(
+        kit_object(&all, OBJECT_MAILLOGIN, KIT_ANNA, KIT_TENANT, "anna@example.test"), &login);
+    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+}
+
+static void tell_refresh(const char *old, const char *fresh)
+{
+    SCOPED(buf_finish) struct buf b = buf_make(20000);
+    ipc_token_new_pack(&b, &(struct ipc_token_new){.primary = KIT_PRIMARY,
+                                                   .person = KIT_ANNA,
+                                                   .old = slice_str(old),
+                                                   .fresh = slice_str(fresh)});
+    kit_put(kit->liaison, IPC_T_token_new, 0, &b);
+}
+
+static void a_person_may_have_a_log_in_of_their_own(void **)
+{
+    struct deeds w;
+    kit_found((struct kit_company){0});
+    uint64_t id = delivered("anna@example.test", "a@outside.test");
+    deeds_begin(&w);
+    change(&w, id, EMAIL_SEEN, 0, false);
+    deeds_end(&w);
+    put_login(DIR_PLAIN, "anna.own", "pw");
+    struct question q = next_question();
+    const struct ipc_server *server = &q.todo.server[0];
+    assert_int_equal(server->mechanism, IPC_LOGIN_ANY);
+    assert_true(slice_eq(server->user, SLICE("anna.own")));
+    assert_true(slice_eq(server->secret, SLICE("pw")));
+    assert_int_equal(server->n_token + server->act_as.n, 0);
+    answer(&q, (uint8_t[]){IPC_OP_NOT_TRIED}, 1);
+    put_login(DIR_XOAUTH2, "", "first"); /* and it is tried at once */
+    q = next_question();
+    server = &q.todo.server[0];
+    assert_int_equal(server->mechanism, IPC_LOGIN_XOAUTH2);
+    assert_true(slice_eq(server->user, SLICE("anna@example.test")));
+    assert_true(slice_eq(server->secret, SLICE("first")));
+    assert_int_equal(server->token[0].grant, IPC_GRANT_REFRESH);
+    assert_int_equal(server->token[0].person, KIT_ANNA);
+    tell_refresh("first", "second");
+    tell_refresh("nobody's", "stolen");
+    answer(&q, (uint8_t[]){IPC_OP_NOT_TRIED}, 1);
+    nothing_goes();
+    kit_let_pass(61);
+    q = next_question();
+    assert_true(slice_eq(q.todo.server[0].secret, SLICE("second")));
+    answer_well(&q);
+    (void)await_done(1);
+    kit_end_of_waiting();
+    deeds_begin(&w); /* the program ends and begins again */
+    change(&w, id, EMAIL_SEEN | EMAIL_FLAGGED, 0, false);
+    deeds_end(&w);
+    q = next_question();
+    assert_true(slice_eq(q.todo.server[0].secret, SLICE("second")));
+    answer_well(&q);
+    (void)await_done(2);
+}
+
 /* All emails of a mailbox that is removed change at one number: more than a batch holds. */
 static void what_changed_at_one_number_goes_in_several_batches(void **)
 {
@@ -695,6 +765,7 @@ int main(void)
         TEST(what_rules_of_ours_took_away_goes_nowhere),
         TEST(mail_that_waits_goes_before_what_was_done_with_it),
         TEST(nothing_goes_to_who_is_isolated_or_has_no_log_in),
+        TEST(a_person_may_have_a_log_in_of_their_own),
         TEST(what_changed_at_one_number_goes_in_several_batches),
         TEST(each_result_has_its_end),
         TEST(who_cannot_get_in_waits_longer_each_time),
