@@ -147,6 +147,7 @@ struct removal {
     uint64_t id, tenant;
     struct slice name;
     const char *text;
+    unsigned also; /* enum object_kind of a second object with the same id; 0: none */
 };
 void call_remove(struct admin_call *c, const struct removal *r);
 

@@ -67,5 +67,9 @@ void call_remove(struct admin_call *c, const struct removal *r)
     o.id = r->id;
     o.is_removed = 1;
     c->work = copy;
-    call_put(c, &o, removed);
+    struct record_object both[] = {o, o};
+    both[1].kind = (uint8_t)r->also;
+    struct record_objects objects = {both, r->also ? 2 : 1};
+    struct record_mailboxes none = {};
+    call_put_all(c, &objects, &none, removed);
 }

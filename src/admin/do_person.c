@@ -116,10 +116,12 @@ void do_person_remove(struct admin_call *c)
                     log_text(key), log_text(owns->facts.name));
         return;
     }
+    bool has_login = directory_mail_login(c->host->directory, p->id) != NULL;
     call_remove(c, &(struct removal){OBJECT_PERSON, p->id, p->tenant, person_main(&p->facts),
                                      "New mail for these addresses is unknown from now on. The "
                                      "mail that was kept stays, and what waits is still "
-                                     "delivered."});
+                                     "delivered.",
+                                     .also = has_login ? OBJECT_MAILLOGIN : 0});
 }
 
 /* ---- listing (worker) ---- */

@@ -11,9 +11,10 @@ enum { PLAIN_MOST = 50 /* emails of an account that merely came, until there are
 struct counting {
     struct admin_call *c;
     struct statement *s;
-    struct map *domains; /* name -> uint64_t: its mail system; in the call's arena */
-    struct map *given;   /* person -> uint64_t: modseq up to which it is given back */
-    uint64_t account, since;
+    struct map *domains;      /* name -> uint64_t: its mail system; in the call's arena */
+    struct map *given;        /* person -> uint64_t: modseq up to which it is given back */
+    struct dir_tokens tokens; /* its grant only */
+    bool has_logins;          /* of persons */
     uint32_t n_plain;
     enum err err;
     struct errinfo *ei;
@@ -43,8 +44,26 @@ static bool see_access(void *arg, const struct record_object *o)
     SCOPED(arena_destroy) struct arena *a = arena_create(1 << 20);
     struct dir_access f;
     if (o->id == k->s->e.primary && !o->is_removed && dir_access_unpack(o->body, a, &f))
-        k->s->did.has_access = f.n_hosts > 0 && f.master_user.n > 0;
+        k->s->did.has_access =
+            f.n_hosts > 0 && (k->has_logins || directory_opens_all(&f, &k->tokens));
     return true;
+}
+
+static bool see_tokens(void *arg, const struct record_object *o)
+{
+    struct counting *k = arg;
+    struct dir_tokens f;
+    if (o->id == k->s->e.primary && !o->is_removed && dir_tokens_unpack(o->body, NULL, &f))
+        k->tokens.grant = f.grant;
+    return true;
+}
+
+static bool see_login(void *arg, const struct record_object *o)
+{
+    struct counting *k = arg;
+    struct dir_mail_login f;
+    k->has_logins |= !o->is_removed && dir_mail_login_unpack(o->body, NULL, &f) && f.secret.n > 0;
+    return !k->has_logins;
 }
 
 /* The counts of an item are of one giving back. */
@@ -124,6 +143,10 @@ enum err statement_count_did(struct admin_call *c, struct statement *s, struct e
 {
     struct counting k = {.c = c, .s = s, .domains = map_create(), .given = map_create(), .ei = ei};
     enum err err = store_each_object(c->reader, OBJECT_DOMAIN, keep_domain, &k, ei);
+    if (err == ERR_OK)
+        err = store_each_object(c->reader, OBJECT_TOKENS, see_tokens, &k, ei);
+    if (err == ERR_OK)
+        err = store_each_object(c->reader, OBJECT_MAILLOGIN, see_login, &k, ei);
     if (err == ERR_OK)
         err = store_each_object(c->reader, OBJECT_ACCESS, see_access, &k, ei);
     if (err == ERR_OK)

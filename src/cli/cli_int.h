@@ -14,6 +14,7 @@ enum { ARGS_MAX = 3, VALUES_MAX = 64, ANSWER_MAX = 40 << 20, FILE_MAX = 8 << 20 
 
 enum flag_kind {
     FLAG_TEXT,
+    FLAG_SECRET, /* "-": read from standard input, where other users of the machine see nothing */
     FLAG_NUMBER,
     FLAG_TIME, /* 2h, 3d, a date: becomes RFC 3339 */
     FLAG_LIST, /* may be repeated */

@@ -96,6 +96,37 @@ static json_t *text_of(const char *value)
     return v;
 }
 
+/* A key in PEM has lines; the node takes blanks for their ends. */
+static json_t *text_of_secret(const char *bytes, size_t n)
+{
+    char *copy = mem_new(n + 1);
+    for (size_t i = 0; i < n; i++)
+        copy[i] = bytes[i] == '\n' || bytes[i] == '\r' ? ' ' : bytes[i];
+    json_t *v = json_stringn(copy, n);
+    explicit_bzero(copy, n);
+    mem_free(&copy);
+    if (!v)
+        complain(0, "the secret is not UTF-8. Nothing was done.");
+    return v;
+}
+
+/* All of standard input without the line end behind it: a password, a token, a key in PEM. */
+static json_t *read_secret(const char *name)
+{
+    enum { SECRET_MAX = 16 << 10 };
+    char bytes[SECRET_MAX + 1];
+    size_t n = fread(bytes, 1, sizeof(bytes), stdin);
+    bool is_whole = n <= SECRET_MAX && !ferror(stdin);
+    while (n > 0 && (bytes[n - 1] == '\n' || bytes[n - 1] == '\r'))
+        n--;
+    json_t *v = is_whole && n > 0 ? text_of_secret(bytes, n) : NULL;
+    explicit_bzero(bytes, sizeof(bytes));
+    if (!is_whole || n == 0)
+        complain(0, "--%s -: standard input holds no secret that can be used. Nothing was done.",
+                 name);
+    return v;
+}
+
 static bool put(json_t *body, const char *member, json_t *take_value)
 {
     return take_value && json_object_set_new(body, member, take_value) == 0;
@@ -121,6 +152,10 @@ static bool flag_into_body(const struct cli *c, size_t i, json_t *body)
     switch (f->kind) {
     case FLAG_TEXT:
         return put(body, f->member, text_of(value));
+    case FLAG_SECRET:
+        return put(body, f->member,
+                   strcmp(value, "-") == 0 ? read_secret(f->name)
+                                           : text_of_secret(value, strlen(value)));
     case FLAG_TIME:
         return read_time(f, value, time) && put(body, f->member, text_of(time));
     case FLAG_ON:

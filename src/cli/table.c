@@ -63,9 +63,17 @@ static const struct flag flags[] = {
     {"mechanism", "NAME", "mechanism", FLAG_TEXT, "plain, login or xoauth2."},
     {"canary", "ADDRESS", "canary", FLAG_TEXT, "A test mailbox there; \"\" for none."},
     {"user", "NAME", "user", FLAG_TEXT, "Its log-in."},
-    {"secret", "TEXT", "secret", FLAG_TEXT, "Password, token or key of a signature."},
+    {"secret", "TEXT", "secret", FLAG_SECRET,
+     "Password, token or key of a signature; -: from standard input."},
     {"master-user", "NAME", "master_user", FLAG_TEXT, "May open everybody's mailbox."},
-    {"master-secret", "TEXT", "master_secret", FLAG_TEXT, "Its password."},
+    {"master-secret", "TEXT", "master_secret", FLAG_SECRET,
+     "Its password; -: from standard input."},
+    {"grant", "HOW", "grant", FLAG_TEXT,
+     "client (Microsoft 365), refresh (each person agreed) or assertion (Google)."},
+    {"client-id", "NAME", "client_id", FLAG_TEXT, "Of the application that asks for tokens."},
+    {"client-secret", "TEXT", "client_secret", FLAG_SECRET,
+     "Its secret, or its private key in PEM; -: from standard input."},
+    {"scope", "TEXT", "scope", FLAG_TEXT, "What a token is asked for."},
     {"dry-run", NULL, "dry_run", FLAG_ON, "Only look and count."},
     {"sender", "ADDRESS", "sender", FLAG_TEXT,
      "Of the test message: of a domain that forbids others to send in its name."},
@@ -73,7 +81,7 @@ static const struct flag flags[] = {
      "exchange, exchange-online, google, zimbra or postfix; for advice."},
     {"zone", "NAME", "zone", FLAG_TEXT, "Time zone, for example Europe/Rome."},
     {"holiday", "DAY", "holidays", FLAG_LIST, "A day without work; may be repeated."},
-    {"url", "URL", "url", FLAG_TEXT, "Of a webhook: https://..."},
+    {"url", "URL", "url", FLAG_TEXT, "Of a webhook or of a token endpoint: https://..."},
     {"mail", "ADDRESS", "mail", FLAG_TEXT, "Tell this address by mail."},
     {"least", "CLASS", "least", FLAG_TEXT, "notice (the default) or alarm: nothing lesser."},
 };
@@ -268,6 +276,14 @@ static const struct view access_view = {
              "Name in certificate=tls_name|Mechanism=mechanism|Canary=canary|User=user|"
              "Secret known=has_secret|Master user=master_user|"
              "Master secret known=has_master_secret|What it means=text",
+};
+static const struct view tokens_from_view = {
+    .lines = "Mail system=primary|Company=tenant|How=grant|Endpoint=url|Application=client_id|"
+             "Secret known=has_client_secret|Scope=scope|What it means=text",
+};
+static const struct view mail_login_view = {
+    .lines = "Address=address|User=user|Mechanism=mechanism|Secret known=has_secret|"
+             "What it means=text",
 };
 static const struct view calendar_view = {
     .lines = "Company=tenant|Time zone=zone|Holidays=holidays",
@@ -466,6 +482,14 @@ const struct command commands[] = {
      &mailbox_view, NULL,
      "Give it back now, also what failed before. With --dry-run: only ask the mail system what "
      "would be done."},
+    {"mailbox login", "show", "ADDRESS", "GET", "/v1/mailboxes/{ADDRESS}/login", "", "",
+     &mail_login_view, NULL, "Show how a person's mailbox over there is opened."},
+    {"mailbox login", "set", "ADDRESS", "PATCH", "/v1/mailboxes/{ADDRESS}/login", "",
+     "user secret mechanism", &mail_login_view, NULL,
+     "Open a person's mailbox over there with a log-in of its own: a password, or a refresh "
+     "token."},
+    {"mailbox login", "remove", "ADDRESS", "DELETE", "/v1/mailboxes/{ADDRESS}/login", "", "",
+     &removed_view, NULL, "Forget a person's log-in."},
     {"group", "list", "", "GET", "/v1/groups", "", "tenant", &groups_view, NULL,
      "List the groups."},
     {"group", "show", "ADDRESS", "GET", "/v1/groups/{ADDRESS}", "", "", &group_view, NULL,
@@ -519,6 +543,15 @@ const struct command commands[] = {
      "tenant? host tls tls-at-once tls-name mechanism canary user secret master-user "
      "master-secret",
      &access_view, NULL, "Say how its mailboxes are reached, and which one is for tests."},
+    {"access token", "show", "PRIMARY", "GET", "/v1/primaries/{PRIMARY}/access/tokens", "",
+     "tenant", &tokens_from_view, NULL,
+     "Show who gives tokens (XOAUTH2) to open its mailboxes with."},
+    {"access token", "set", "PRIMARY", "PATCH", "/v1/primaries/{PRIMARY}/access/tokens", "",
+     "tenant? grant url client-id client-secret scope", &tokens_from_view, NULL,
+     "Say who gives tokens (XOAUTH2) to open its mailboxes with: Microsoft 365, Google and "
+     "others."},
+    {"access token", "remove", "PRIMARY", "DELETE", "/v1/primaries/{PRIMARY}/access/tokens", "",
+     "tenant", &removed_view, NULL, "Ask for no more tokens."},
     {"calendar", "show", "TENANT", "GET", "/v1/tenants/{TENANT}/calendar", "", "", &calendar_view,
      NULL, "Show how a company counts its days."},
     {"calendar", "set", "TENANT", "PATCH", "/v1/tenants/{TENANT}/calendar", "", "zone holiday",

@@ -35,6 +35,7 @@ class Habits:
     size_max: int = 1 << 30
     status_limit: int = 0            # of STATUS (APPENDLIMIT)
     refusals: dict = dataclasses.field(default_factory=dict)  # verb -> list of answers, used up
+    on_refusal: object = None        # called with the server at each of them
     rewrite: object = None           # bytes -> bytes, what FETCH and SEARCH see
     drop: object = dataclasses.field(default_factory=dict)
     slow: dict = dataclasses.field(default_factory=dict)      # verb -> seconds
@@ -215,7 +216,10 @@ class Session:
             raise Gone
         answers = self.habits.refusals.get(verb)
         if answers:
-            self.send(f"{tag} {answers.pop(0)}")
+            answer = answers.pop(0)
+            if self.habits.on_refusal:
+                self.habits.on_refusal(self.server)
+            self.send(f"{tag} {answer}")
             return
         if how == "late":
             self.server.late.append((self, verb, words))
@@ -255,6 +259,17 @@ class Session:
         self.is_in = user in names and secret == self.server.secret
         return ["OK completed."] if self.is_in else ["NO AUTHENTICATE failed."]
 
+    def log_in_by_token(self, user, token):
+        """`secret` may be a harness.tokens.Tokens; who is refused hears why in a challenge."""
+        good = getattr(self.server.secret, "good", {self.server.secret: self.server.user})
+        self.is_in = user == self.server.user and good.get(token, "nobody") in ("", user)
+        if self.is_in:
+            return ["OK AUTHENTICATE completed."]
+        self.send("+ " + base64.b64encode(b'{"status":"401","schemes":"bearer"}').decode())
+        if self.file.readline().strip():
+            raise Gone
+        return ["NO AUTHENTICATE failed."]
+
     def do_login(self, words):
         return self.log_in(words[0].decode(), words[1].decode())
 
@@ -265,7 +280,7 @@ class Session:
         text = base64.b64decode(words[1]).decode()
         if words[0].upper() == b"XOAUTH2":
             found = re.fullmatch("user=(.*)\1auth=Bearer (.*)\1\1", text)
-            return self.log_in(found[1], found[2])
+            return self.log_in_by_token(found[1], found[2])
         return self.log_in(*text.split("\0")[1:])
 
     def do_namespace(self, _):

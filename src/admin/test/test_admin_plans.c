@@ -136,6 +136,40 @@ static void secrets_are_never_shown(void **)
     fake_expect("PATCH", "/v1/primaries/exchange/access", "{\"canary\":\"nonsense\"}", 400, "");
 }
 
+static void tokens_and_log_ins_of_persons_are_kept_and_not_shown(void **)
+{
+    static const char tokens[] = "/v1/primaries/exchange/access/tokens";
+    static const char login[] = "/v1/mailboxes/anna@rossi.example/login";
+    static const char *const at[] = {tokens, login};
+    fake_expect("GET", tokens, "", 200, "\"grant\":\"none\"");
+    fake_expect("PATCH", tokens, "{\"grant\":\"client\"}", 400, "https");
+    fake_expect("PATCH", tokens, "{\"grant\":\"client\",\"url\":\"http://x.example/t\"}", 400,
+                "https");
+    fake_expect("PATCH", tokens, "{\"grant\":\"client\",\"url\":\"https://x.example/t\"}", 400,
+                "no id");
+    fake_expect("PATCH", tokens,
+                "{\"grant\":\"client\",\"url\":\"https://x.example/t\",\"client_id\":\"a\"}", 400,
+                "no secret");
+    fake_expect("PATCH", tokens,
+                "{\"grant\":\"client\",\"url\":\"https://x.example/t\",\"client_id\":\"a\","
+                "\"client_secret\":\"s3cr3t-word\"}",
+                200, "\"has_client_secret\":true");
+    fake_expect("PATCH", tokens, "{\"scope\":\"all\"}", 200, "\"client_id\":\"a\"");
+    fake_expect("GET", login, "", 200, "log-in for everybody");
+    fake_expect("PATCH", login, "{}", 400, "Neither");
+    fake_expect("PATCH", login, "{\"secret\":\"s3cr3t-word\",\"mechanism\":\"xoauth2\"}", 200,
+                "\"mechanism\":\"xoauth2\",\"has_secret\":true");
+    fake_expect("GET", "/v1/mailboxes/nobody@rossi.example/login", "", 404, "Nobody");
+    for (size_t i = 0; i < 2; i++) {
+        struct fake_reply r = fake_ask("GET", at[i], "");
+        assert_null(strstr(buf_cstr(&r.body), "s3cr3t-word"));
+        buf_finish(&r.body);
+        fake_expect("DELETE", at[i], "", 200, "\"removed\"");
+    }
+    fake_expect("GET", login, "", 200, "\"has_secret\":false");
+    fake_expect("GET", tokens, "", 200, "\"grant\":\"none\"");
+}
+
 static void holidays_are_days(void **)
 {
     fake_expect("PATCH", "/v1/tenants/rossi/calendar",
@@ -173,6 +207,8 @@ int main(void)
                                         stop),
         cmocka_unit_test_setup_teardown(giving_again_needs_a_time_and_a_reason, start, stop),
         cmocka_unit_test_setup_teardown(secrets_are_never_shown, start, stop),
+        cmocka_unit_test_setup_teardown(tokens_and_log_ins_of_persons_are_kept_and_not_shown, start,
+                                        stop),
         cmocka_unit_test_setup_teardown(holidays_are_days, start, stop),
         cmocka_unit_test_setup_teardown(history_shows_what_another_plan_would_have_done, start,
                                         stop),
