@@ -1,11 +1,11 @@
-/* How far what people did in a continuity mailbox is given back to the primary's: the body of an
- * account's ITEM_RETURN. Pure packing. */
+/* How far what people did in a continuity mailbox is given back to the primary's: the bodies of
+ * an account's ITEM_RETURN and ITEM_GIVEN. Pure packing. */
 #ifndef CONTINUITY_MAILBACK_H
 #define CONTINUITY_MAILBACK_H
 
 #include "base/pack.h"
 
-enum { MAILBACK_LEFT_MAX = 200, MAILBACK_OPS = 100 };
+enum { MAILBACK_LEFT_MAX = 200, MAILBACK_OPS = 100, MAILBACK_FLAGS = 32 };
 
 /* Why a change is not given back; the numbers stay. */
 enum mailback_why {

@@ -68,6 +68,10 @@ struct mailback_change {
     bool was_left;
     uint8_t n_tries;
     struct ipc_mailbox_op op;
+    struct mailback_given now; /* flags as they are here */
+    bool was_given;            /* there is an ITEM_GIVEN … */
+    bool is_forgotten;         /* … of a message that a rule of ours took away */
+    bool is_gone;
     struct queue_body *body; /* of an APPEND that goes */
     struct slice subject;
     /* what became of it */

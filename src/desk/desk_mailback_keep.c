@@ -64,23 +64,58 @@ static void pack_body(const struct giving *g, const struct mailback_box *box, bo
     mailback_item_pack(ret, &body);
 }
 
+/* It is over there as it is here. */
+static bool is_so(const struct mailback_change *c)
+{
+    return c->verdict == MAILBACK_DO && (c->result == IPC_OP_DONE || c->result == IPC_OP_ALREADY);
+}
+
+/* What the flags are over there as far as we know, for the next time. False: nothing new. */
+static bool give_flags(const struct mailback_change *c, struct arena *a, struct record_item *item)
+{
+    const struct ipc_mailbox_op *op = &c->op;
+    SCOPED(buf_finish) struct buf body = buf_make(BODY_BYTES);
+    bool is_over = c->was_given && (c->is_forgotten || (c->is_gone && is_so(c)));
+    bool is_new = is_so(c) && !c->is_gone &&
+                  (op->what == IPC_OP_APPEND || op->n_flags_add + op->n_flags_remove > 0);
+    if (!is_over && !is_new)
+        return false;
+    mailback_given_pack(&body, &c->now);
+    must(!body.failed); /* a change that says more is not made */
+    item->id = c->message;
+    item->kind = ITEM_GIVEN;
+    item->is_gone = is_over;
+    item->body = is_over ? SLICE("") : arena_copy(a, buf_slice(&body));
+    return true;
+}
+
+static void pack_items(const struct giving *g, bool is_going, struct buf *ret)
+{
+    SCOPED(buf_finish) struct buf body = buf_make(BODY_BYTES);
+    SCOPED(arena_destroy) struct arena *a = arena_create(2 * STORE_RECORD_MAX);
+    pack_body(g, desk_mailback_box(g->desk, g->person), is_going, &body);
+    must(!body.failed); /* 200 reasons of bounded length */
+    uint64_t modseq = desk_account_next(g->desk, g->person);
+    struct record_item *items = ARENA_ARRAY(a, struct record_item, g->n + 1);
+    struct record_items all = {items, 1};
+    items[0] =
+        (struct record_item){.kind = ITEM_RETURN, .id = MAILBACK_ITEM, .body = buf_slice(&body)};
+    for (size_t i = 0; i < g->n && !is_going; i++)
+        all.n_items += give_flags(&g->changes[i], a, &items[all.n_items]);
+    for (uint32_t i = 0; i < all.n_items; i++) {
+        items[i].account = g->person;
+        items[i].modseq = modseq;
+    }
+    record_items_pack(ret, &all);
+    must(!ret->failed); /* MAILBACK_PACKED */
+}
+
 void desk_mailback_keep(struct giving *g, bool is_going)
 {
     struct desk *d = g->desk;
-    const struct mailback_box *box = desk_mailback_box(d, g->person);
-    SCOPED(buf_finish) struct buf body = buf_make(BODY_BYTES);
-    pack_body(g, box, is_going, &body);
-    must(!body.failed); /* 200 reasons of bounded length */
-    struct record_item item = {.account = g->person,
-                               .kind = ITEM_RETURN,
-                               .id = MAILBACK_ITEM,
-                               .modseq = desk_account_next(d, g->person),
-                               .body = buf_slice(&body)};
-    struct record_items all = {&item, 1};
     struct writing *w = mem_new(sizeof(*w));
-    *w = (struct writing){.facts = buf_make(BODY_BYTES + 1000), .desk = d, .tag = g->tag};
-    record_items_pack(&w->facts, &all);
-    must(!w->facts.failed);
+    *w = (struct writing){.facts = buf_make(STORE_RECORD_MAX), .desk = d, .tag = g->tag};
+    pack_items(g, is_going, &w->facts);
     w->change = (struct store_change){
         .type = RECORD_ITEM, .facts = buf_slice(&w->facts), .done = written, .arg = w};
     store_submit(d->store, &w->change);
@@ -208,7 +243,8 @@ static bool settle_one(struct mailback_box *box, struct mailback_change *c, bool
 {
     if (is_same(box, c))
         return true; /* it waits as before: nothing to write */
-    *is_changed |= remove_left(box, c->message) || c->verdict != MAILBACK_NOTHING;
+    *is_changed |=
+        remove_left(box, c->message) || c->verdict != MAILBACK_NOTHING || c->is_forgotten;
     if (c->verdict == MAILBACK_NOTHING)
         return true;
     if (c->verdict == MAILBACK_DO)

@@ -17,7 +17,7 @@ enum {
     SCRATCH_BYTES = 8 << 20,
     OP_BYTES = 64 << 10,
     FOLDER_PARTS = 10, /* as in ipc_mailbox_op, like the next two */
-    FLAGS_MAX = 32,
+    FLAGS_MAX = MAILBACK_FLAGS,
     PART_BYTES = 255,
     BOXES_MAX = 20000,
 };
@@ -86,6 +86,8 @@ struct looking {
     uint64_t base; /* changes up to this modseq are over there */
     struct store_email e;
     struct store_message m;
+    struct mailback_given given; /* flags as they were given back last */
+    bool was_given;
     bool has_row;
     bool is_there, is_coming; /* delivered; waits or is held */
     bool is_full;             /* the batch takes no more */
@@ -104,6 +106,18 @@ static bool see_row(void *arg, const struct store_row *row)
     return true;
 }
 
+/* None: no flag of it was given back yet. */
+static enum err read_given(struct looking *l, uint64_t message)
+{
+    struct record_item item;
+    l->given = (struct mailback_given){};
+    enum err err =
+        store_get_item(l->reader, l->g->person, ITEM_GIVEN, message, l->scratch, &item, &l->g->ei);
+    l->was_given =
+        err == ERR_OK && !item.is_gone && mailback_given_unpack(item.body, l->scratch, &l->given);
+    return err == ERR_GONE ? ERR_OK : err;
+}
+
 static enum err read_email(struct looking *l, uint64_t message)
 {
     struct giving *g = l->g;
@@ -116,7 +130,7 @@ static enum err read_email(struct looking *l, uint64_t message)
         err = store_each_row_of(l->reader, message, see_row, l, &g->ei);
     if (err == ERR_OK && (l->m.facts.flags & MESSAGE_FROM_PRIMARY))
         l->has_row = l->is_there = true;
-    return err;
+    return err == ERR_OK ? read_given(l, message) : err;
 }
 
 /* The one that counts where a message is in several: the first that it is in. */
@@ -150,27 +164,13 @@ static bool is_gone_by_rule(const struct looking *l)
     return l->e.is_gone && ((l->e.flags & EMAIL_BY_RULE) || is_with_box);
 }
 
-static void add_flag(struct ipc_folder_part *list, uint32_t *n, struct slice text)
+static void add_flag(struct mailback_given *list, struct slice text)
 {
-    if (*n < FLAGS_MAX && text.n > 0 && text.n <= PART_BYTES)
-        list[(*n)++].text = text;
+    if (list->n_flags < FLAGS_MAX && text.n > 0 && text.n <= PART_BYTES)
+        list->flags[list->n_flags++].text = text;
 }
 
-/* A message that was given back before and is unread again is told so; other flags that lack are
- * left as they are over there. */
-static bool is_unread_again(const struct looking *l)
-{
-    const struct store_email *e = &l->e;
-    if ((e->flags & EMAIL_SEEN) || e->is_gone || l->base == 0 || e->created > l->base ||
-        e->counted <= l->base)
-        return false;
-    for (uint32_t i = 0; i < e->list.n_places; i++)
-        if (e->list.places[i].modseq > l->base)
-            return false; /* that is what was counted */
-    return true;
-}
-
-static void set_flags(struct looking *l, struct ipc_mailbox_op *op)
+static void flags_now(struct looking *l, struct mailback_given *ret)
 {
     static const struct {
         uint32_t flag;
@@ -180,16 +180,43 @@ static void set_flags(struct looking *l, struct ipc_mailbox_op *op)
         {EMAIL_DRAFT, "\\Draft"}, {EMAIL_FORWARDED, "$Forwarded"}, {EMAIL_PHISHING, "$Phishing"},
         {EMAIL_JUNK, "$Junk"},    {EMAIL_NOTJUNK, "$NotJunk"},     {EMAIL_MDNSENT, "$MDNSent"}};
     struct arena *a = l->g->arena;
-    op->flags_add = ARENA_ARRAY(a, struct ipc_folder_part, FLAGS_MAX);
+    size_t most = sizeof(flags) / sizeof(flags[0]) + l->e.list.n_keywords;
+    *ret = (struct mailback_given){.flags = ARENA_ARRAY(a, struct mailback_flag, most)};
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
         if (l->e.flags & flags[i].flag)
-            add_flag(op->flags_add, &op->n_flags_add, slice_str(flags[i].name));
+            add_flag(ret, slice_str(flags[i].name));
     for (uint32_t i = 0; i < l->e.list.n_keywords; i++)
-        add_flag(op->flags_add, &op->n_flags_add, arena_copy(a, l->e.list.keywords[i].text));
-    if (!is_unread_again(l))
-        return;
-    op->flags_remove = ARENA_NEW(a, struct ipc_folder_part);
-    add_flag(op->flags_remove, &op->n_flags_remove, SLICE("\\Seen"));
+        add_flag(ret, arena_copy(a, l->e.list.keywords[i].text));
+}
+
+static bool has_flag(const struct mailback_given *list, struct slice text)
+{
+    for (uint32_t i = 0; i < list->n_flags; i++)
+        if (slice_ieq(list->flags[i].text, text))
+            return true;
+    return false;
+}
+
+/* Those of `from` that are not in `without`. */
+static struct ipc_folder_part *differing(struct arena *a, const struct mailback_given *from,
+                                         const struct mailback_given *without, uint32_t *n)
+{
+    struct ipc_folder_part *list = ARENA_ARRAY(a, struct ipc_folder_part, from->n_flags + 1);
+    for (uint32_t i = 0; i < from->n_flags; i++)
+        if (!has_flag(without, from->flags[i].text))
+            list[(*n)++].text = arena_copy(a, from->flags[i].text);
+    return list;
+}
+
+/* What a person changed here since it was given back last, set or taken away, is made so over
+ * there. Whatever nobody touched here stays as it is there, where others may have changed it
+ * meanwhile. A flag is there or not, so both sides never want different things of one. */
+static void set_flags(struct looking *l, struct mailback_change *c)
+{
+    struct arena *a = l->g->arena;
+    flags_now(l, &c->now);
+    c->op.flags_add = differing(a, &c->now, &l->given, &c->op.n_flags_add);
+    c->op.flags_remove = differing(a, &l->given, &c->now, &c->op.n_flags_remove);
 }
 
 /* Out of the trash it goes for good, and so does a draft that another one took the place of; the
@@ -236,7 +263,7 @@ static void plan_set(struct looking *l, struct mailback_change *c)
     const struct record_place *to = live_place(&l->e), *from = left_place(&l->e);
     bool is_moved = to && to->modseq > l->base && to->modseq > l->e.created;
     op->what = IPC_OP_SET;
-    set_flags(l, op);
+    set_flags(l, c);
     if (!from || !is_moved)
         from = to ? to : from;
     if (from)
@@ -260,7 +287,7 @@ static void plan_append(struct looking *l, struct mailback_change *c)
     op->what = IPC_OP_APPEND;
     op->internal_date = l->e.received;
     op->bytes = l->e.bytes;
-    set_flags(l, op);
+    set_flags(l, c);
     c->verdict = MAILBACK_DO;
     if (!to || !name_folder(&l->boxes, to->mailbox, &op->role, &op->folder, &op->n_folder))
         hold(c, MAILBACK_REFUSED, SLICE("the folder has no name that can be said over there"));
@@ -280,6 +307,9 @@ static void plan_received(struct looking *l, struct mailback_change *c)
 static void plan(struct looking *l, struct mailback_change *c)
 {
     bool is_given = !c->was_left && l->e.created <= l->g->since.modseq;
+    c->was_given = l->was_given;
+    c->is_gone = l->e.is_gone;
+    c->is_forgotten = l->was_given && is_gone_by_rule(l);
     if (is_gone_by_rule(l))
         return;
     say_which(l, c);
@@ -293,10 +323,12 @@ static void plan(struct looking *l, struct mailback_change *c)
 
 /* ---- the batch ---- */
 
-static size_t packed_bytes(const struct ipc_mailbox_op *op)
+/* Also of what is written down about it. */
+static size_t packed_bytes(const struct mailback_change *c)
 {
     SCOPED(buf_finish) struct buf b = buf_make(OP_BYTES);
-    ipc_mailbox_op_pack(&b, op);
+    ipc_mailbox_op_pack(&b, &c->op);
+    mailback_given_pack(&b, &c->now);
     return b.failed ? OP_BYTES + 1 : b.n;
 }
 
@@ -340,7 +372,7 @@ static enum err read_body(struct looking *l, struct mailback_change *c)
 static enum err take(struct looking *l, struct mailback_change *c)
 {
     struct giving *g = l->g;
-    size_t packed = c->verdict == MAILBACK_DO ? packed_bytes(&c->op) : 0;
+    size_t packed = c->verdict == MAILBACK_DO ? packed_bytes(c) : 0;
     enum err err = ERR_OK;
     if (packed > OP_BYTES)
         hold(c, MAILBACK_REFUSED, SLICE("it has more flags than can be said over there"));
@@ -357,7 +389,7 @@ static enum err take(struct looking *l, struct mailback_change *c)
         g->n_appends += c->op.what == IPC_OP_APPEND;
         g->packed += packed;
     }
-    if (c->verdict != MAILBACK_NOTHING || c->was_left)
+    if (c->verdict != MAILBACK_NOTHING || c->was_left || c->is_forgotten)
         *add_change(g) = *c;
     return ERR_OK;
 }

@@ -99,6 +99,7 @@ enum item_kind {
     ITEM_LOGIN = 6,
     ITEM_RETURN = 7,   /* how far it is given back to the primary */
     ITEM_ANSWERED = 8, /* whom the automatic answer went to lately: desk/answer.def */
+    ITEM_GIVEN = 9,    /* the flags of a message as they were given back last; its id */
 };
 
 enum event_class { EVENT_INFO = 1, EVENT_NOTICE = 2, EVENT_ALARM = 3 };

@@ -192,3 +192,45 @@ def test_a_day_on_the_phone_is_in_the_mailbox_when_the_mail_system_is_back(phone
     wait_for(lambda: "\\Flagged" in names(primary)["new"], "flagged there too", 30, pause=0.2)
     alice.call("Email/set", update={ids["read"]: {"keywords/$seen": None}})
     wait_for(lambda: "\\Seen" not in names(primary)["read"], "unread there too", 30, pause=0.2)
+
+
+def touch(primary, name, sign, flags, folder="INBOX"):
+    """In the mail system itself, by its own users."""
+    session = primary.dovecot.connect(ALICE)
+    session.select(folder)
+    _, found = session.uid("SEARCH", "HEADER", "X-Load-Id", name)
+    answer, _ = session.uid("STORE", found[0].decode(), f"{sign}FLAGS", f"({flags})")
+    assert answer == "OK"
+    session.logout()
+
+
+def flags_of(primary, name, folder="INBOX"):
+    return {flag for flag in names(primary, folder)[name] if flag != "\\Recent"}
+
+
+def test_flags_that_both_sides_change(phone):
+    """What changed here is made so there; what nobody touched here stays as it is there."""
+    node, primary, alice = phone
+    mail_arrives(node, primary, "a", 2)
+    ids = wait_for(lambda: (found := {one["subject"]: one["id"] for one in alice.list(
+        properties=("subject", "id"))}) and len(found) == 2 and found, "all are seen", 10)
+    alice.call("Email/set", update={ids["a-0"]: {
+        "keywords/$seen": True, "keywords/$flagged": True, "keywords/clients": True}})
+    wait_for(lambda: {"\\Seen", "\\Flagged", "clients"} == flags_of(primary, "a-0"), "there", 90,
+             pause=0.2)
+    touch(primary, "a-0", "-", "\\Seen")
+    touch(primary, "a-0", "+", "\\Answered personal")
+    touch(primary, "a-1", "+", "\\Seen \\Flagged")
+    alice.call("Email/set", update={
+        ids["a-0"]: {"keywords/$flagged": None, "keywords/clients": None, "keywords/$forwarded": True},
+        ids["a-1"]: {"keywords/$forwarded": True}})
+    wait_for(lambda: {"\\Answered", "personal", "$Forwarded"} == flags_of(primary, "a-0"), "there",
+             90, pause=0.2)
+    wait_for(lambda: {"\\Seen", "\\Flagged", "$Forwarded"} == flags_of(primary, "a-1"), "there", 30,
+             pause=0.2)
+    box = node.must("mailbox", "show", ALICE)
+    before = everything(primary)
+    node.must("mailbox", "return", ALICE, "--why", "look")
+    time.sleep(1.5)
+    assert everything(primary) == before
+    assert node.must("mailbox", "show", ALICE)["given"] == box["given"] == 3

@@ -429,6 +429,104 @@ static void what_was_given_before_is_changed_and_not_added_again(void **)
     (void)await_done(3);
 }
 
+static struct question flags_change(uint64_t message, uint32_t flags)
+{
+    struct deeds w;
+    deeds_begin(&w);
+    change(&w, message, flags, 0, false);
+    deeds_end(&w);
+    return next_question();
+}
+
+static void expect_flags(const struct question *q, const char *add, const char *remove)
+{
+    const struct ipc_mailbox_op *op = &q->todo.ops[0];
+    assert_int_equal(q->todo.n_ops, 1);
+    assert_int_equal(op->n_flags_add, add ? 1 : 0);
+    assert_int_equal(op->n_flags_remove, remove ? 1 : 0);
+    assert_true(!add || slice_eq(op->flags_add[0].text, slice_str(add)));
+    assert_true(!remove || slice_eq(op->flags_remove[0].text, slice_str(remove)));
+}
+
+/* Others may have changed over there what nobody touches here. */
+static void only_flags_that_changed_here_are_changed_there(void **)
+{
+    found_company();
+    uint64_t id = delivered("anna@example.test", "a@outside.test");
+    struct question q = flags_change(id, EMAIL_SEEN);
+    expect_flags(&q, "\\Seen", NULL);
+    answer(&q, (uint8_t[]){IPC_OP_UNSURE}, 1);
+    kit_let_pass(61);
+    q = next_question();
+    expect_flags(&q, "\\Seen", NULL); /* not known to be so: said again */
+    answer_well(&q);
+    (void)await_done(1);
+    q = flags_change(id, EMAIL_SEEN | EMAIL_FLAGGED);
+    expect_flags(&q, "\\Flagged", NULL);
+    answer_well(&q);
+    (void)await_done(2);
+    q = flags_change(id, EMAIL_FLAGGED | EMAIL_FORWARDED);
+    expect_flags(&q, "$Forwarded", "\\Seen");
+    answer_well(&q);
+    (void)await_done(3);
+    q = flags_change(id, EMAIL_FORWARDED);
+    expect_flags(&q, NULL, "\\Flagged");
+    answer_well(&q);
+    (void)await_done(4);
+    /* Set and taken away between two looks: nothing changed. */
+    struct deeds w;
+    deeds_begin(&w);
+    change(&w, id, EMAIL_FORWARDED | EMAIL_SEEN, 0, false);
+    change(&w, id, EMAIL_FORWARDED, 0, false);
+    deeds_end(&w);
+    nothing_goes();
+    assert_int_equal(show().told.n_waiting, 0);
+    kit_end_of_waiting();
+}
+
+/* 0: none, 1: there is what is known of its flags over there, 2: a tombstone of it. */
+static int given_item(uint64_t message)
+{
+    struct errinfo ei;
+    struct record_item item;
+    SCOPED(arena_destroy) struct arena *a = arena_create(1 << 20);
+    struct store_reader *reader = kit_reader();
+    enum err err = store_get_item(reader, KIT_ANNA, ITEM_GIVEN, message, a, &item, &ei);
+    store_reader_close(&reader);
+    return err != ERR_OK ? 0 : item.is_gone ? 2 : 1;
+}
+
+static void what_is_known_of_flags_ends_with_the_message(void **)
+{
+    struct deeds w;
+    found_company();
+    uint64_t deleted = delivered("anna@example.test", "a@outside.test");
+    uint64_t old = delivered("anna@example.test", "b@outside.test");
+    deeds_begin(&w);
+    change(&w, deleted, EMAIL_SEEN, 0, false);
+    change(&w, old, EMAIL_SEEN, 0, false);
+    deeds_end(&w);
+    struct question q = next_question();
+    answer_well(&q);
+    (void)await_done(2);
+    kit_stop();
+    assert_int_equal(given_item(deleted), 1);
+    assert_int_equal(given_item(old), 1);
+    kit_start();
+    deeds_begin(&w);
+    change(&w, deleted, EMAIL_SEEN, 0, true);
+    change(&w, old, EMAIL_SEEN | EMAIL_BY_RULE, 0, true);
+    deeds_end(&w);
+    q = next_question();
+    assert_int_equal(q.todo.n_ops, 1);
+    answer_well(&q);
+    (void)await_done(3);
+    kit_stop();
+    assert_int_equal(given_item(deleted), 2);
+    assert_int_equal(given_item(old), 2);
+    kit_start();
+}
+
 static void what_rules_of_ours_took_away_goes_nowhere(void **)
 {
     struct deeds w;
@@ -762,6 +860,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
         TEST(what_people_did_goes_once),
         TEST(what_was_given_before_is_changed_and_not_added_again),
+        TEST(only_flags_that_changed_here_are_changed_there),
+        TEST(what_is_known_of_flags_ends_with_the_message),
         TEST(what_rules_of_ours_took_away_goes_nowhere),
         TEST(mail_that_waits_goes_before_what_was_done_with_it),
         TEST(nothing_goes_to_who_is_isolated_or_has_no_log_in),
