@@ -72,6 +72,7 @@ struct mailback_change {
     bool was_given;            /* there is an ITEM_GIVEN … */
     bool is_forgotten;         /* … of a message that a rule of ours took away */
     bool is_gone;
+    uint64_t box;            /* where it shall be; 0: where it is */
     struct queue_body *body; /* of an APPEND that goes */
     struct slice subject;
     /* what became of it */

@@ -89,6 +89,26 @@ static bool give_flags(const struct mailback_change *c, struct arena *a, struct 
     return true;
 }
 
+/* The path of a folder as it was given, by the id of the mailbox: what renaming is seen by. */
+static bool give_path(const struct giving *g, size_t at, struct arena *a, struct record_item *item)
+{
+    const struct mailback_change *c = &g->changes[at];
+    const struct ipc_mailbox_op *op = &c->op;
+    struct mailback_flag parts[MAILBACK_FLAGS];
+    SCOPED(buf_finish) struct buf body = buf_make(BODY_BYTES);
+    bool is_said = at > 0 && is_so(&g->changes[at - 1]) && g->changes[at - 1].box == c->box;
+    if (!is_so(c) || !c->box || op->n_folder == 0 || is_said)
+        return false;
+    for (uint32_t i = 0; i < op->n_folder; i++)
+        parts[i].text = op->folder[i].text;
+    mailback_given_pack(&body, &(struct mailback_given){parts, op->n_folder});
+    must(!body.failed); /* as many and as long as in the op */
+    item->id = c->box;
+    item->kind = ITEM_GIVEN;
+    item->body = arena_copy(a, buf_slice(&body));
+    return true;
+}
+
 static void pack_items(const struct giving *g, bool is_going, struct buf *ret)
 {
     SCOPED(buf_finish) struct buf body = buf_make(BODY_BYTES);
@@ -96,12 +116,14 @@ static void pack_items(const struct giving *g, bool is_going, struct buf *ret)
     pack_body(g, desk_mailback_box(g->desk, g->person), is_going, &body);
     must(!body.failed); /* 200 reasons of bounded length */
     uint64_t modseq = desk_account_next(g->desk, g->person);
-    struct record_item *items = ARENA_ARRAY(a, struct record_item, g->n + 1);
+    struct record_item *items = ARENA_ARRAY(a, struct record_item, 2 * g->n + 1);
     struct record_items all = {items, 1};
     items[0] =
         (struct record_item){.kind = ITEM_RETURN, .id = MAILBACK_ITEM, .body = buf_slice(&body)};
-    for (size_t i = 0; i < g->n && !is_going; i++)
+    for (size_t i = 0; i < g->n && !is_going; i++) {
         all.n_items += give_flags(&g->changes[i], a, &items[all.n_items]);
+        all.n_items += give_path(g, i, a, &items[all.n_items]);
+    }
     for (uint32_t i = 0; i < all.n_items; i++) {
         items[i].account = g->person;
         items[i].modseq = modseq;

@@ -26,7 +26,8 @@ enum {
 
 struct boxes {
     struct arena *arena;
-    struct map *by_id; /* struct record_mailbox */
+    struct map *by_id;   /* struct record_mailbox */
+    struct map *renamed; /* id -> uint64_t: modseq since when it has another path than was given */
 };
 
 static bool keep_box(void *arg, const struct record_mailbox *m)
@@ -261,18 +262,20 @@ static void plan_set(struct looking *l, struct mailback_change *c)
 {
     struct ipc_mailbox_op *op = &c->op;
     const struct record_place *to = live_place(&l->e), *from = left_place(&l->e);
-    bool is_moved = to && to->modseq > l->base && to->modseq > l->e.created;
+    bool is_renamed = to && map_get(l->boxes.renamed, KEY(to->mailbox));
+    bool is_moved = to && ((to->modseq > l->base && to->modseq > l->e.created) || is_renamed);
     op->what = IPC_OP_SET;
     set_flags(l, c);
     if (!from || !is_moved)
         from = to ? to : from;
-    if (from)
+    if (from && !is_renamed)
         (void)name_folder(&l->boxes, from->mailbox, &op->from_role, &op->from_folder,
                           &op->n_from_folder);
     if (l->e.is_gone)
         op->fate = fate_of_gone(l, op->from_role);
     else if (is_moved)
         op->fate = IPC_FATE_MOVE;
+    c->box = is_moved ? to->mailbox : 0;
     c->verdict = op->fate || op->n_flags_add || op->n_flags_remove ? MAILBACK_DO : MAILBACK_NOTHING;
     if (op->fate == IPC_FATE_MOVE &&
         !name_folder(&l->boxes, to->mailbox, &op->role, &op->folder, &op->n_folder))
@@ -287,6 +290,7 @@ static void plan_append(struct looking *l, struct mailback_change *c)
     op->what = IPC_OP_APPEND;
     op->internal_date = l->e.received;
     op->bytes = l->e.bytes;
+    c->box = to ? to->mailbox : 0;
     set_flags(l, c);
     c->verdict = MAILBACK_DO;
     if (!to || !name_folder(&l->boxes, to->mailbox, &op->role, &op->folder, &op->n_folder))
@@ -394,7 +398,9 @@ static enum err take(struct looking *l, struct mailback_change *c)
     return ERR_OK;
 }
 
-static enum err examine(struct looking *l, uint64_t message, const struct mailback_left *left)
+/* `modseq`: of the candidate; 0: of the email. */
+static enum err examine(struct looking *l, uint64_t message, const struct mailback_left *left,
+                        uint64_t modseq)
 {
     struct mailback_change c = {
         .message = message, .was_left = left != NULL, .n_tries = left ? left->n_tries : 0};
@@ -402,7 +408,7 @@ static enum err examine(struct looking *l, uint64_t message, const struct mailba
     enum err err = read_email(l, message);
     if (err != ERR_OK && err != ERR_GONE)
         return err;
-    c.modseq = l->e.modseq;
+    c.modseq = modseq ? modseq : l->e.modseq;
     if (err == ERR_OK)
         plan(l, &c);
     return take(l, &c);
@@ -415,6 +421,8 @@ struct candidate {
 };
 struct candidates {
     struct desk *desk;
+    const struct boxes *boxes;
+    uint64_t since;
     struct candidate *list;
     size_t n, cap;
 };
@@ -422,11 +430,16 @@ struct candidates {
 static bool keep_candidate(void *arg, const struct store_email *e)
 {
     struct candidates *c = arg;
+    const struct record_place *place = live_place(e);
+    const uint64_t *renamed = place ? map_get(c->boxes->renamed, KEY(place->mailbox)) : NULL;
+    uint64_t modseq = renamed && *renamed > e->modseq ? *renamed : e->modseq;
+    if (modseq <= c->since)
+        return true;
     if (c->n == c->cap) {
         c->cap = c->cap ? 2 * c->cap : 256;
         c->list = mem_resize(c->list, c->cap * sizeof(*c->list));
     }
-    c->list[c->n++] = (struct candidate){e->modseq, e->message};
+    c->list[c->n++] = (struct candidate){modseq, e->message};
     return !desk_is_ending(c->desk);
 }
 
@@ -447,7 +460,7 @@ static enum err look_at_left(struct looking *l)
         bool is_open = left->why == MAILBACK_WAITS || left->why == MAILBACK_LATER;
         if (!is_open && !g->is_all_left)
             continue;
-        enum err err = examine(l, left->message, left);
+        enum err err = examine(l, left->message, left, 0);
         if (err != ERR_OK)
             return err;
         if (l->is_full) { /* the rest has its turn; nothing new is taken before */
@@ -507,7 +520,7 @@ static enum err look_at_new(struct looking *l, const struct candidates *c)
         if (left && was_looked_at(g, it->message))
             continue;
         l->is_full = i >= MAILBACK_EXAMINED;
-        enum err err = l->is_full ? ERR_OK : examine(l, it->message, left);
+        enum err err = l->is_full ? ERR_OK : examine(l, it->message, left, it->modseq);
         if (err != ERR_OK)
             return err;
         if (l->is_full) {
@@ -518,20 +531,78 @@ static enum err look_at_new(struct looking *l, const struct candidates *c)
     return ERR_OK;
 }
 
+/* ---- folders that a person renamed, or put into another one ----
+ * What lies in one is moved into the folder of the new name over there, message by message: what
+ * only the mail system has stays in the old one. Such an email is new at the number of the
+ * renaming. */
+
+static uint64_t path_since(const struct boxes *b, const struct record_mailbox *m)
+{
+    uint64_t modseq = 0;
+    for (unsigned depth = 0; m && depth < FOLDER_PARTS; depth++) {
+        if (m->modseq > m->created && m->modseq > modseq)
+            modseq = m->modseq;
+        m = m->parent ? map_get(b->by_id, KEY(m->parent)) : NULL;
+    }
+    return modseq;
+}
+
+static bool is_path(const struct mailback_given *given, const struct ipc_folder_part *parts,
+                    uint32_t n)
+{
+    for (uint32_t i = 0; i < n && n == given->n_flags; i++)
+        if (!slice_eq(given->flags[i].text, parts[i].text))
+            return false;
+    return n == given->n_flags;
+}
+
+static enum err judge_box(struct looking *l, const struct record_mailbox *m)
+{
+    struct giving *g = l->g;
+    struct ipc_folder_part *parts = NULL;
+    uint32_t n = 0;
+    uint8_t role;
+    uint64_t *since = ARENA_NEW(l->boxes.arena, uint64_t);
+    *since = path_since(&l->boxes, m);
+    if (m->is_removed || *since <= g->since.modseq ||
+        !name_folder(&l->boxes, m->id, &role, &parts, &n) || role != IPC_FOLDER_NONE)
+        return ERR_OK;
+    arena_reset(l->scratch);
+    enum err err = read_given(l, m->id);
+    bool is_begun = *since == g->since.part_modseq; /* then the new path is written down already */
+    if (err == ERR_OK && l->was_given && (is_begun || !is_path(&l->given, parts, n)))
+        map_put(l->boxes.renamed, KEY(m->id), since);
+    return err;
+}
+
+static enum err judge_boxes(struct looking *l)
+{
+    enum err err = ERR_OK;
+    size_t at = 0;
+    void *value;
+    while (err == ERR_OK && map_next(l->boxes.by_id, &at, NULL, &value))
+        err = judge_box(l, value);
+    return err;
+}
+
 static enum err look(struct looking *l)
 {
     struct giving *g = l->g;
     struct store_account account;
-    struct candidates c = {.desk = g->desk};
+    struct candidates c = {.desk = g->desk, .boxes = &l->boxes, .since = g->since.modseq};
     enum err err = store_get_account(l->reader, g->person, &account, &g->ei);
     if (err != ERR_OK)
         return err;
     g->upto = (struct mailback_mark){.modseq = account.modseq};
     err = store_each_mailbox_of(l->reader, g->person, keep_box, &l->boxes, &g->ei);
     if (err == ERR_OK)
+        err = judge_boxes(l);
+    if (err == ERR_OK)
         err = look_at_left(l);
+    /* Number 1 is that of the inbox itself. */
+    uint64_t since = map_size(l->boxes.renamed) ? 1 : g->since.modseq;
     if (err == ERR_OK && !g->has_more)
-        err = store_each_email(l->reader, g->person, g->since.modseq, keep_candidate, &c, &g->ei);
+        err = store_each_email(l->reader, g->person, since, keep_candidate, &c, &g->ei);
     if (c.n > 0)
         qsort(c.list, c.n, sizeof(*c.list), by_modseq);
     if (err == ERR_OK && !g->has_more)
@@ -550,9 +621,10 @@ void desk_mailback_look(struct worker_job *job, struct store_reader *reader)
     }
     SCOPED(arena_destroy) struct arena *scratch = arena_create(SCRATCH_BYTES);
     struct looking l = {.g = g, .reader = reader, .scratch = scratch};
-    l.boxes = (struct boxes){g->arena, map_create()};
+    l.boxes = (struct boxes){g->arena, map_create(), map_create()};
     store_reader_hold(reader);
     g->err = look(&l);
     store_reader_let_go(reader);
     map_destroy(&l.boxes.by_id);
+    map_destroy(&l.boxes.renamed);
 }

@@ -99,7 +99,8 @@ enum item_kind {
     ITEM_LOGIN = 6,
     ITEM_RETURN = 7,   /* how far it is given back to the primary */
     ITEM_ANSWERED = 8, /* whom the automatic answer went to lately: desk/answer.def */
-    ITEM_GIVEN = 9,    /* the flags of a message as they were given back last; its id */
+    ITEM_GIVEN = 9,    /* as they were given back last: flags of the message, or path of the
+                        * mailbox, that the id is of */
 };
 
 enum event_class { EVENT_INFO = 1, EVENT_NOTICE = 2, EVENT_ALARM = 3 };

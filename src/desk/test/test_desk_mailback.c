@@ -113,6 +113,20 @@ static void make_box(struct deeds *w, uint64_t id, const char *name, const char 
     submit(w, RECORD_MAILBOX, 0, SLICE(""));
 }
 
+static void rename_box(struct deeds *w, uint64_t id, const char *name, uint64_t parent)
+{
+    struct record_mailbox m = {.id = id,
+                               .person = KIT_ANNA,
+                               .tenant = KIT_TENANT,
+                               .name = slice_str(name),
+                               .uid_validity = 1,
+                               .modseq = ++w->modseq,
+                               .parent = parent,
+                               .created = 1};
+    record_mailboxes_pack(deed(w), &(struct record_mailboxes){&m, 1});
+    submit(w, RECORD_MAILBOX, 0, SLICE(""));
+}
+
 static void remove_box(struct deeds *w, uint64_t id, const char *role)
 {
     struct record_mailbox m = {.id = id,
@@ -527,6 +541,53 @@ static void what_is_known_of_flags_ends_with_the_message(void **)
     kit_start();
 }
 
+static void what_lies_in_a_folder_that_was_renamed_is_moved_to_the_new_name(void **)
+{
+    enum { N = 120 }; /* more than a batch holds */
+    static uint64_t ids[N];
+    struct deeds w;
+    found_company();
+    for (size_t i = 0; i < N; i++)
+        ids[i] = delivered("anna@example.test", "a@outside.test");
+    deeds_begin(&w);
+    make_boxes(&w);
+    for (size_t i = 0; i < N; i++)
+        change(&w, ids[i], 0, BOX_ROSSI, false);
+    deeds_end(&w);
+    for (uint64_t n = 0; n < N;) {
+        struct question q = next_question();
+        n += q.todo.n_ops;
+        answer_well(&q);
+    }
+    (void)await_done(N);
+    deeds_begin(&w);
+    rename_box(&w, BOX_CLIENTS, "Clients", 0); /* something else of it changed */
+    deeds_end(&w);
+    nothing_goes();
+    deeds_begin(&w);
+    rename_box(&w, BOX_CLIENTS, "Kunden", 0);
+    deeds_end(&w);
+    for (uint64_t n = 0; n < N;) {
+        struct question q = next_question();
+        for (uint32_t i = 0; i < q.todo.n_ops; i++) {
+            const struct ipc_mailbox_op *op = &q.todo.ops[i];
+            assert_int_equal(op->fate, IPC_FATE_MOVE);
+            assert_int_equal(op->n_flags_add + op->n_flags_remove, 0);
+            assert_int_equal(op->n_folder, 2);
+            assert_true(slice_eq(op->folder[0].text, SLICE("Kunden")));
+            assert_true(slice_eq(op->folder[1].text, SLICE("Rossi")));
+        }
+        n += q.todo.n_ops;
+        assert_true(n <= N);
+        answer_well(&q);
+    }
+    (void)await_done(2 * N);
+    nothing_goes();
+    deeds_begin(&w);
+    deeds_end(&w);
+    nothing_goes();
+}
+
 static void what_rules_of_ours_took_away_goes_nowhere(void **)
 {
     struct deeds w;
@@ -862,6 +923,7 @@ int main(void)
         TEST(what_was_given_before_is_changed_and_not_added_again),
         TEST(only_flags_that_changed_here_are_changed_there),
         TEST(what_is_known_of_flags_ends_with_the_message),
+        TEST(what_lies_in_a_folder_that_was_renamed_is_moved_to_the_new_name),
         TEST(what_rules_of_ours_took_away_goes_nowhere),
         TEST(mail_that_waits_goes_before_what_was_done_with_it),
         TEST(nothing_goes_to_who_is_isolated_or_has_no_log_in),
