@@ -213,6 +213,9 @@ struct admin_host {
      * goes on by itself, also after a start. ERR_CONFLICT: not now; the text says why. */
     void (*again)(void *arg, const struct admin_again_order *order,
                   void (*done)(void *cookie, enum err err, const char *why), void *cookie);
+    /* End it where it is: its primary, by, why. */
+    void (*again_stop)(void *arg, const struct admin_again_order *order,
+                       void (*done)(void *cookie, enum err err, const char *why), void *cookie);
     bool (*again_state)(void *arg, uint64_t primary, struct admin_again *ret); /* false: never */
     /* What a person did here and the primary's mailbox lacks: shown, tried, or given back now. The
      * answer is borrowed for the call. ERR_GONE: no mailbox that is given back; ERR_CONFLICT: not

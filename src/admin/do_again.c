@@ -73,3 +73,19 @@ void do_again_start(struct admin_call *c)
     *cookie = (struct ordered){c, p->id};
     c->host->again(c->host->arg, &order, ordered, cookie);
 }
+
+void do_again_stop(struct admin_call *c)
+{
+    const struct directory_primary *p = call_path_primary(c);
+    if (!p)
+        return;
+    struct admin_again_order order = {
+        .primary = p->id, .by = c->by, .why = slice_trim(body_text(c->body, "why"))};
+    if (order.why.n == 0) {
+        call_refuse(c, 400, "Stopping it needs a reason (\"why\"). Nothing was done.");
+        return;
+    }
+    struct ordered *cookie = ARENA_NEW(c->arena, struct ordered);
+    *cookie = (struct ordered){c, p->id};
+    c->host->again_stop(c->host->arg, &order, ordered, cookie);
+}

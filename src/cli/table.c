@@ -523,6 +523,8 @@ const struct command commands[] = {
      "Announce a time in which failures are expected; without --until it ends now."},
     {"state", "again", "PRIMARY", "GET", "/v1/state/{PRIMARY}/again", "", "tenant", &view_again,
      NULL, "Show how far giving again what it had lost is (return --since), or how it ended."},
+    {"state", "again-stop", "PRIMARY", "POST", "/v1/state/{PRIMARY}/again/stop", "", "tenant? why!",
+     &view_again, NULL, "Stop giving again (return --since); what was given stays given."},
     {"state", "replay", "PRIMARY", "GET", "/v1/state/{PRIMARY}/replay", "",
      "tenant since bad-for-suspect suspect-within tell-after emergency-after calm good-for-ready "
      "ready-over",

@@ -58,6 +58,21 @@ static void finish_early(struct again *a, const char *why)
     finish(a, text);
 }
 
+/* Nothing is on its way: a person wanted it to end here. */
+static bool is_stopped_here(struct again *a)
+{
+    char text[300];
+    if (!a->is_stopped || a->phase == AGAIN_OVER)
+        return a->is_stopped;
+    a->told.n_looked = a->told.n_looked < a->told.n_found ? a->told.n_looked : a->told.n_found;
+    snprintf(text, sizeof(text),
+             "It was stopped by %.60s (%.100s). What was given until then stays given; run again, "
+             "it goes on.",
+             a->by, a->why);
+    finish(a, text);
+    return true;
+}
+
 static void summarise(struct again *a)
 {
     char text[300];
@@ -202,6 +217,8 @@ static void leave_mailbox(struct again *a)
 
 static void next_portion(struct again *a)
 {
+    if (is_stopped_here(a))
+        return;
     while (a->end < a->n) {
         bool has_ids = cut_portion(a);
         a->n_tries = 0;
@@ -268,6 +285,8 @@ static void ordered(void *cookie, enum err err, const char *why_not)
 /* One after the other: each is a decision of its own, durable before the next. */
 static void order_next(struct again *a)
 {
+    if (is_stopped_here(a))
+        return;
     while (a->ordering < a->end && !a->rows[a->ordering].is_lost)
         a->ordering++;
     if (a->desk->is_stopping)
@@ -452,9 +471,13 @@ void desk_again_kept(struct again *a, enum err err)
         else
             snprintf(a->told.text, sizeof(a->told.text), "The order could not be written.");
         a->done(a->cookie, err, err == ERR_OK ? "" : "the order could not be written");
+        a->done = NULL;
     } else if (a->is_untold && err == ERR_OK) {
         a->is_untold = false;
         tell(a);
+        if (a->done)
+            a->done(a->cookie, ERR_OK, "");
+        a->done = NULL;
     }
 }
 
@@ -482,6 +505,12 @@ static const char *why_not(struct desk *d, uint64_t primary)
     return NULL;
 }
 
+static void say_who(struct again *a, const struct admin_again_order *o)
+{
+    snprintf(a->by, sizeof(a->by), "%.*s", (int)(o->by.n < 200 ? o->by.n : 200), o->by.p);
+    snprintf(a->why, sizeof(a->why), "%.*s", (int)(o->why.n < 300 ? o->why.n : 300), o->why.p);
+}
+
 void desk_again(void *arg, const struct admin_again_order *o,
                 void (*done)(void *cookie, enum err err, const char *why), void *cookie)
 {
@@ -500,10 +529,30 @@ void desk_again(void *arg, const struct admin_again_order *o,
                         .done = done,
                         .cookie = cookie,
                         .told = {.is_running = true, .is_dry = o->is_dry, .since = o->since}};
-    snprintf(a->by, sizeof(a->by), "%.*s", (int)(o->by.n < 200 ? o->by.n : 200), o->by.p);
-    snprintf(a->why, sizeof(a->why), "%.*s", (int)(o->why.n < 300 ? o->why.n : 300), o->why.p);
+    say_who(a, o);
     snprintf(a->told.text, sizeof(a->told.text), "It goes on.");
     desk_again_keep(a);
+}
+
+void desk_again_stop(void *arg, const struct admin_again_order *o,
+                     void (*done)(void *cookie, enum err err, const char *why), void *cookie)
+{
+    struct desk *d = arg;
+    struct again *a = map_get(d->agains, KEY(o->primary));
+    if (!a || !a->told.is_running || a->phase == AGAIN_KEEPING || a->is_stopped) {
+        done(cookie, ERR_CONFLICT,
+             a && a->told.is_running ? "it is being begun or stopped at this moment"
+                                     : "nothing is being given again");
+        return;
+    }
+    a->is_stopped = true;
+    a->done = done;
+    a->cookie = cookie;
+    say_who(a, o);
+    bool is_between = a->phase == AGAIN_WAITING_TO_READ || a->phase == AGAIN_WAITING_TO_LOOK ||
+                      a->phase == AGAIN_WAITING_TO_ORDER || a->phase == AGAIN_LOOKING;
+    if (is_between) /* else the worker or the store answers first */
+        (void)is_stopped_here(a);
 }
 
 bool desk_again_state(void *arg, uint64_t primary, struct admin_again *ret)

@@ -39,8 +39,10 @@ struct again {
     struct admin_again told;
     uint32_t n_written; /* writes begun: only the last one counts */
     bool is_untold;     /* it ended, and that is not durable yet */
-    void (*done)(void *cookie, enum err err, const char *why); /* who ordered it */
+    /* Who ordered it, or who stops it, waits for that to be durable. */
+    void (*done)(void *cookie, enum err err, const char *why);
     void *cookie;
+    bool is_stopped; /* by a person: it ends where it is */
     /* the page: deliveries of some messages, in order of their mailboxes */
     struct arena *arena; /* of its rows */
     struct again_row *rows;

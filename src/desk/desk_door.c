@@ -277,6 +277,7 @@ void desk_host(struct desk *d, struct admin_host *ret)
         .order = desk_order,
         .check = desk_check,
         .again = desk_again,
+        .again_stop = desk_again_stop,
         .again_state = desk_again_state,
         .mailback = desk_mailback,
         .look = desk_watch_now,

@@ -105,6 +105,9 @@ bool desk_server_token(struct desk *d, struct net_frame *f);
 #define DESK_AGAIN_TAG (1ULL << 62)
 void desk_again(void *arg, const struct admin_again_order *o,
                 void (*done)(void *cookie, enum err err, const char *why), void *cookie);
+/* It ends where it is; done when that is durable. */
+void desk_again_stop(void *arg, const struct admin_again_order *o,
+                     void (*done)(void *cookie, enum err err, const char *why), void *cookie);
 void desk_again_load(struct desk *d, const struct record_object *o); /* at start: it goes on */
 bool desk_again_state(void *arg, uint64_t primary, struct admin_again *ret);
 /* False: nonsense. */

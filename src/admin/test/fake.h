@@ -179,6 +179,14 @@ static void fake_mailback(void *, const struct admin_mailback_order *o,
          is_refused ? fake.mailback_why : "");
 }
 
+static void fake_again_stop(void *, const struct admin_again_order *,
+                            void (*done)(void *cookie, enum err err, const char *why), void *cookie)
+{
+    bool was_running = fake.again.is_running;
+    fake.again.is_running = false;
+    done(cookie, was_running ? ERR_OK : ERR_CONFLICT, "nothing is being given again");
+}
+
 static bool fake_again_state(void *, uint64_t, struct admin_again *ret)
 {
     *ret = fake.again;
@@ -355,6 +363,7 @@ static void fake_start(void)
         .order = fake_order,
         .check = fake_way_back,
         .again = fake_again,
+        .again_stop = fake_again_stop,
         .again_state = fake_again_state,
         .mailback = fake_mailback,
         .look = fake_look,

@@ -121,6 +121,9 @@ static void giving_again_needs_a_time_and_a_reason(void **)
     fake_expect("POST", STATE "/again", "{\"since\":\"2026-01-01\",\"dry_run\":true,\"why\":\"x\"}",
                 200, "\"running\":true,\"dry_run\":true,\"since\":\"2026-01-01T");
     fake_expect("POST", STATE "/again", "{\"since\":\"2026-01-01\",\"why\":\"x\"}", 409, "runs");
+    fake_expect("POST", STATE "/again/stop", "{\"why\":\" \"}", 400, "reason");
+    fake_expect("POST", STATE "/again/stop", "{\"why\":\"x\"}", 200, "\"running\":false");
+    fake_expect("POST", STATE "/again/stop", "{\"why\":\"x\"}", 409, "nothing is being given");
 }
 
 static void secrets_are_never_shown(void **)

@@ -381,6 +381,47 @@ static void an_id_that_its_sender_wrote_otherwise_is_not_certainly_absent(void *
     assert_int_equal(t.n_given, 1);
 }
 
+static void stop_now(void *arg)
+{
+    struct kit_change *c = arg;
+    struct admin_again_order order = {
+        .primary = KIT_PRIMARY, .by = SLICE("luca"), .why = SLICE("the wrong time")};
+    kit_admin->host.again_stop(kit_admin->host.arg, &order, kit_change_done, c);
+}
+
+static enum err stop_it(void)
+{
+    struct kit_change c = {};
+    return kit_change(&c, stop_now);
+}
+
+static void a_person_may_stop_it_where_it_is(void **state)
+{
+    found_company(state);
+    (void)delivered("anna@example.test", "a@outside.test");
+    (void)delivered("luca@example.test", "b@outside.test");
+    assert_int_equal(stop_it(), ERR_CONFLICT);
+    begin(0);
+    struct look l = next_look();
+    assert_int_equal(stop_it(), ERR_OK);
+    struct admin_again t = told();
+    assert_false(t.is_running);
+    assert_false(t.is_whole);
+    assert_non_null(strstr(t.text, "stopped by luca (the wrong time)"));
+    answer(&l, IPC_HAS_ABSENT); /* too late */
+    kit_expect_quiet(kit->courier);
+    assert_int_equal(stop_it(), ERR_CONFLICT);
+    kit_restart();
+    kit->liaison = kit_link(IPC_LIAISON, 1);
+    assert_non_null(strstr(told().text, "stopped by luca"));
+    begin(0);
+    for (int i = 0; i < 2; i++) {
+        l = next_look();
+        answer(&l, IPC_HAS_FOUND);
+    }
+    assert_int_equal(ended().n_present, 2);
+}
+
 /* ---- over restarts ---- */
 
 static size_t n_events; /* of an end */
@@ -575,6 +616,7 @@ int main(void)
         TEST(without_anybody_to_ask_it_ends_in_words),
         TEST(where_no_mailbox_opens_it_does_not_try_all_of_them),
         TEST(a_decision_that_the_disk_refuses_is_tried_again),
+        TEST(a_person_may_stop_it_where_it_is),
         TEST(an_id_that_its_sender_wrote_otherwise_is_not_certainly_absent),
         TEST(an_order_that_cannot_be_written_does_not_begin),
         TEST(it_goes_on_after_a_start_and_gives_nothing_twice),
