@@ -6,12 +6,15 @@ import time
 import pytest
 
 from harness import netns
+from harness.company import plan
 from harness.jmap import Client
 from harness.peers import Primary
 from harness.process import wait_for
 from mailback import did, draft, everything, given, mail_arrives, names, open_mailboxes, written
 from story import ALICE, Story
 
+QUICK = {"bad_for_suspect": 3, "tell_after": 2, "emergency_after": 6, "calm": 5,
+         "good_for_ready": 2, "ready_over": 1}
 pytestmark = pytest.mark.usefixtures("network")
 
 
@@ -234,3 +237,84 @@ def test_flags_that_both_sides_change(phone):
     time.sleep(1.5)
     assert everything(primary) == before
     assert node.must("mailbox", "show", ALICE)["given"] == box["given"] == 3
+
+
+def sort_there(primary, name, folder):
+    """A rule of the mail system, or another program of the person, files it."""
+    session = primary.dovecot.connect(ALICE)
+    session.create(folder)
+    session.select("INBOX")
+    _, found = session.uid("SEARCH", "HEADER", "X-Load-Id", name)
+    answer, _ = session.uid("MOVE", found[0].decode(), folder)
+    assert answer == "OK"
+    session.logout()
+
+
+def test_mail_that_rules_over_there_have_filed_and_folders_of_many_names(phone):
+    node, primary, alice = phone
+    mail_arrives(node, primary, "a", 3)
+    for number in range(3):
+        sort_there(primary, f"a-{number}", "Sorted")
+    ids = wait_for(lambda: (found := {one["subject"]: one["id"] for one in alice.list(
+        properties=("subject", "id"))}) and len(found) == 3 and found, "all are seen", 10)
+    made = alice.call("Mailbox/set", create={"c": {"name": "Künden & Co"}})["created"]["c"]["id"]
+    alice.call("Email/set", update={
+        ids["a-0"]: {"keywords/$seen": True}, ids["a-1"]: {"mailboxIds": {made: True}}},
+        destroy=[ids["a-2"]])
+    given(node, 3, 90)
+    assert names(primary) == {}
+    assert flags_of(primary, "a-0", "Sorted") == {"\\Seen"}
+    assert list(names(primary, "Trash")) == ["a-2"]
+    folder = next(name for name in primary.dovecot.mailboxes(ALICE) if name.startswith("K&"))
+    assert list(names(primary, folder)) == ["a-1"]
+    alice.call("Mailbox/set", update={made: {"name": "Clients"}})
+    given(node, 4, 90)
+    assert list(names(primary, "Clients")) == ["a-1"] and names(primary, folder) == {}
+
+
+def test_a_draft_that_changes_and_what_was_sent_are_there_once(phone):
+    node, primary, alice = phone
+    first = draft(alice, "first")
+    wait_for(lambda: list(names(primary, "Drafts")) == ["first"], "there", 90, pause=0.2)
+    for before, after in (("first", "second"), ("second", "third")):
+        anew = draft(alice, after)
+        alice.call("Email/set", destroy=[first])
+        first = anew
+        wait_for(lambda a=after: list(names(primary, "Drafts")) == [a], f"no more {before}", 60,
+                 pause=0.2)
+    assert names(primary, "Trash") == {}
+    node.must("state", "emergency", "exchange", "--why", "it burns")
+    sent = time.time()
+    alice.call("Email/set", update={first: {
+        "mailboxIds": {alice.mailbox("sent"): True}, "keywords": {"$seen": True}}})
+    time.sleep(2)
+    node.must("state", "return", "exchange", "--why", "it is out")
+    wait_for(lambda: list(names(primary, "Sent")) == ["third"], "in Sent", 60, pause=0.2)
+    assert names(primary, "Drafts") == {}
+    [mail] = primary.messages(ALICE, "Sent")
+    assert "\\Seen" in mail.flags and "\\Draft" not in mail.flags
+    came = time.mktime(time.strptime(mail.date.strip()[:20], "%d-%b-%Y %H:%M:%S"))
+    assert came <= sent + 1
+    node.must("mailbox", "return", ALICE, "--why", "look")
+    time.sleep(1.5)
+    assert len(primary.messages(ALICE, "Sent")) == 1
+
+
+def test_an_emergency_ends_by_itself_and_the_mailboxes_with_it(phone):
+    """Nobody says anything: with `return: auto` what people did goes back when all is well again."""
+    node, primary, alice = phone
+    plan(node, **QUICK, return_="auto", method="append")
+    primary.stop()
+    assert Story(node).send("waited").is_ok
+    wait_for(lambda: node.must("state", "show", "exchange")["state"] == "emergency", "it burns", 60)
+    ids = wait_for(lambda: (found := {one["subject"]: one["id"] for one in alice.list(
+        properties=("subject", "id"))}) and found, "it is seen", 10)
+    alice.call("Email/set", update={ids["waited"]: {"keywords/$seen": True}})
+    draft(alice, "offer")
+    primary.start()
+    given(node, 2, 90)
+    assert "\\Seen" in names(primary)["waited"]
+    assert list(names(primary, "Drafts")) == ["offer"]
+    wait_for(lambda: node.must("state", "show", "exchange")["state"] == "standby", "over", 60)
+    report = node.must("state", "report", "exchange")
+    assert report["changes"]["given"] == 2 and report["changes"]["waiting"] == 0

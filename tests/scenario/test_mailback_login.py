@@ -1,6 +1,8 @@
 """Giving back without a master user: log-ins of single persons, and tokens (XOAUTH2) as hosted mail
 systems want them. A real Dovecot judges the tokens; a real endpoint over HTTPS gives them."""
 
+import random
+
 import pytest
 
 from harness.certs import Authority
@@ -245,3 +247,26 @@ def test_what_an_endpoint_says_that_makes_no_sense_is_told(stage, directory, giv
         told = node.must("mailbox", "return", ALICE, "--dry-run", "--why", "look")
         assert [row["result"] for row in told["changes"]] == ["would"]
     is_told_nowhere(node, *giver.secrets())
+
+
+def test_connections_that_break_at_random_leave_each_message_once(stage, directory, giver):
+    luck, count = random.Random(20261122), 40
+    habits = Habits(drop=lambda verb, _: luck.random() < 0.04 and
+                    luck.choice(("before", "after", "bye")))
+    node, server = hosted(stage, giver, habits)
+    with server:
+        did(node, "box=drafts:Drafts", *[f"draft=Drafts:{written(directory, f'd{number}')}"
+                                         for number in range(count)])
+
+        def whole():
+            box = node.must("mailbox", "show", ALICE)
+            if box["waiting"]:
+                node.must("mailbox", "return", ALICE, "--why", "go on")
+            return box if box["given"] + box["already"] >= count and not box["waiting"] else None
+
+        wait_for(whole, "everything is given back", 90, pause=1)
+        habits.drop = {}
+        found = sorted(mail.raw.split(b"X-Load-Id: ")[1].split(b"\r\n")[0].decode()
+                       for mail in server.folders["Drafts"].messages)
+        assert found == sorted(f"d{number}" for number in range(count))
+        assert server.n_connections > 2
