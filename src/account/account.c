@@ -147,6 +147,9 @@ enum err account_catch_up(struct account *a, struct store_reader *reader, struct
     struct store_account now;
     store_reader_hold(reader); /* all of one moment */
     enum err err = store_get_account(reader, a->person, &now, ei);
+    /* What went meanwhile may have left no tombstone any more. */
+    if (err == ERR_OK && a->emails_seen < now.floor)
+        account_view_clear(a);
     bool is_new = err == ERR_OK && now.modseq != a->emails_seen;
     bool is_first = a->emails_seen == 0;
     if (is_new && is_first)
@@ -160,6 +163,8 @@ enum err account_catch_up(struct account *a, struct store_reader *reader, struct
     store_reader_let_go(reader);
     if (err != ERR_OK)
         return err;
+    if (a->floor < now.floor)
+        account_view_purge(a, now.floor);
     a->floor = now.floor;
     a->emails_seen = now.modseq;
     a->modseq = now.modseq;

@@ -89,6 +89,10 @@ void account_view_end(struct account *a);
 /* Between these two some change: each thread is counted once, however many of its emails do. */
 void account_view_gather(struct account *a);
 void account_view_settle(struct account *a);
+/* Tombstones up to `floor` are forgotten. */
+void account_view_purge(struct account *a, uint64_t floor);
+/* As new, but for who holds it. */
+void account_view_clear(struct account *a);
 /* As it is now; older than what is known: nothing happens. */
 void account_view_email(struct account *a, const struct account_email *e);
 void account_view_mailbox(struct account *a, const struct account_mailbox *m);

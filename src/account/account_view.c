@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+enum { THREAD_MORE = 64 }; /* bytes: its place in the map */
+
 struct account *account_view_create(uint64_t person)
 {
     struct account *a = mem_new(sizeof(*a));
@@ -23,11 +25,8 @@ static void entry_free(struct account_entry **e)
     mem_free(e);
 }
 
-void account_view_destroy(struct account **address)
+static void free_all(struct account *a)
 {
-    struct account *a = *address;
-    if (!a)
-        return;
     size_t at = 0;
     void *value;
     for (size_t i = 0; i < a->n_by_id; i++)
@@ -48,7 +47,29 @@ void account_view_destroy(struct account **address)
     mem_free(&a->items);
     mem_free(&a->touched);
     mem_free(&a->taken_out);
+}
+
+void account_view_destroy(struct account **address)
+{
+    if (!*address)
+        return;
+    free_all(*address);
     mem_free(address);
+}
+
+/* What belongs to the cache stays: others may wait for this view. */
+void account_view_clear(struct account *a)
+{
+    free_all(a);
+    a->bytes = sizeof(*a);
+    a->threads = map_create();
+    list_init(&a->changed);
+    a->emails_seen = a->modseq = a->floor = a->mail_bytes = a->trash = 0;
+    a->thread_state = a->mailbox_state = a->delivered = 0;
+    memset(a->item_state, 0, sizeof(a->item_state));
+    a->n_by_id = a->cap_by_id = a->n_by_received = a->cap_by_received = 0;
+    a->n_mailboxes = a->cap_mailboxes = a->n_touched = a->cap_touched = 0;
+    a->n_items = a->cap_items = a->n_taken_out = a->cap_taken_out = 0;
 }
 
 /* ---- sorted arrays of pointers ---- */
@@ -140,7 +161,7 @@ static void join_thread(struct account *a, struct account_entry *c)
         t->id = e->thread;
         t->number = map_size(a->threads);
         map_put(a->threads, KEY(e->thread), t);
-        a->bytes += sizeof(*t) + 64;
+        a->bytes += sizeof(*t) + THREAD_MORE;
     }
     size_t before = t->cap;
     t->members = mem_grow(t->members, t->n, &t->cap, sizeof(*t->members));
@@ -503,4 +524,76 @@ void account_view_item(struct account *a, enum item_kind kind, const struct acco
         a->item_state[kind] = i->modseq;
     if (a->modseq < i->modseq)
         a->modseq = i->modseq;
+}
+
+/* ---- tombstones go ---- */
+
+static void leave_thread(struct account *a, const struct account_email *e)
+{
+    struct account_thread *t = account_thread_of(a, e->thread);
+    size_t at = 0;
+    while (at < t->n && t->members[at] != e->message)
+        at++;
+    must(at < t->n);
+    memmove(t->members + at, t->members + at + 1, (t->n - at - 1) * sizeof(*t->members));
+    if (--t->n > 0)
+        return;
+    (void)map_del(a->threads, KEY(t->id));
+    a->bytes -= sizeof(*t) + THREAD_MORE + t->cap * sizeof(*t->members);
+    mem_free(&t->members);
+    mem_free(&t);
+}
+
+static void purge_emails(struct account *a, uint64_t floor)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < a->n_by_id; i++) {
+        struct account_entry *c = a->by_id[i];
+        if (!c->e.is_gone || c->e.modseq > floor) {
+            a->by_id[n++] = c;
+            continue;
+        }
+        leave_thread(a, &c->e);
+        list_remove(&c->changed);
+        a->bytes -= entry_bytes(&c->e);
+        entry_free(&c);
+    }
+    a->n_by_id = n;
+}
+
+/* Queries count on numbers without gaps. */
+static void number_threads(struct account *a)
+{
+    size_t at = 0, n = 0;
+    void *value;
+    while (map_next(a->threads, &at, NULL, &value))
+        ((struct account_thread *)value)->number = n++;
+}
+
+void account_view_purge(struct account *a, uint64_t floor)
+{
+    size_t n = 0;
+    purge_emails(a, floor);
+    number_threads(a);
+    for (size_t i = 0; i < a->n_mailboxes; i++) {
+        struct mailbox_entry *m = a->mailboxes[i];
+        if (m->m.is_gone && m->m.modseq <= floor) {
+            a->bytes -= mailbox_bytes(&m->m);
+            mem_free(&m);
+        } else {
+            a->mailboxes[n++] = m;
+        }
+    }
+    a->n_mailboxes = n;
+    n = 0;
+    for (size_t i = 0; i < a->n_items; i++) {
+        struct item_entry *c = a->items[i];
+        if (c->i.is_gone && c->i.modseq <= floor) {
+            a->bytes -= sizeof(*c) + c->i.body.n;
+            mem_free(&c);
+        } else {
+            a->items[n++] = c;
+        }
+    }
+    a->n_items = n;
 }

@@ -208,22 +208,57 @@ enum err index_apply_items(struct index *x, const struct index_record *r, struct
 
 /* ---- tombstones ---- */
 
-enum err index_apply_purged(struct index *x, const struct index_record *r, struct errinfo *ei)
+static enum err set_mark(struct index *x, const struct record_purged *p, struct errinfo *ei)
 {
-    static const enum index_sql sqls[] = {SQL_EMAIL_PURGE, SQL_MAILBOX_PURGE, SQL_ITEM_PURGE,
-                                          SQL_ACCOUNT_FLOOR};
-    struct record_purged purged = {};
-    if (!record_purged_unpack(r->facts, x->arena, &purged))
-        return index_unreadable(r, ei);
-    int n = 0;
+    sqlite3_stmt *stmt = index_stmt(x, SQL_MARK_PUT);
+    bind_u64(stmt, 1, p->account);
+    bind_u64(stmt, 2, p->mark);
+    bind_i64(stmt, 3, p->time);
+    return index_run(x, SQL_MARK_PUT, NULL, ei);
+}
+
+static enum err apply_purge(struct index *x, const struct record_purged *p, struct errinfo *ei)
+{
+    static const enum index_sql sqls[] = {SQL_ACCOUNT_FLOOR, SQL_EMAIL_PURGE, SQL_MAILBOX_PURGE,
+                                          SQL_ITEM_PURGE};
     for (size_t i = 0; i < sizeof(sqls) / sizeof(sqls[0]); i++) {
+        int n = 0;
         sqlite3_stmt *stmt = index_stmt(x, sqls[i]);
-        bind_u64(stmt, 1, purged.account);
-        bind_u64(stmt, 2, purged.floor);
+        bind_u64(stmt, 1, p->account);
+        bind_u64(stmt, 2, p->floor);
         enum err err = index_run(x, sqls[i], &n, ei);
         if (err != ERR_OK)
             return err;
+        if (i == 0 && n == 0) { /* no such account */
+            x->n_odd++;
+            return ERR_OK;
+        }
     }
-    x->n_odd += n == 0; /* no such account */
+    return p->mark ? set_mark(x, p, ei) : ERR_OK;
+}
+
+static bool unpack_purge_v1(const struct index_record *r, struct arena *a,
+                            struct record_purges *ret)
+{
+    struct record_purged_v1 old = {};
+    if (!record_purged_v1_unpack(r->facts, a, &old))
+        return false;
+    ret->purges = ARENA_NEW(a, struct record_purged);
+    ret->purges[0] = (struct record_purged){.account = old.account, .floor = old.floor};
+    ret->n_purges = 1;
+    return true;
+}
+
+enum err index_apply_purged(struct index *x, const struct index_record *r, struct errinfo *ei)
+{
+    struct record_purges list = {};
+    if (r->version == 1 ? !unpack_purge_v1(r, x->arena, &list)
+                        : !record_purges_unpack(r->facts, x->arena, &list))
+        return index_unreadable(r, ei);
+    for (uint32_t i = 0; i < list.n_purges; i++) {
+        enum err err = apply_purge(x, &list.purges[i], ei);
+        if (err != ERR_OK)
+            return err;
+    }
     return ERR_OK;
 }

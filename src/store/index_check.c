@@ -34,6 +34,13 @@ static const struct {
     {"a mailbox of which the account does not know: mailbox, account",
      "SELECT b.id, b.person FROM mailbox b LEFT JOIN account a ON a.person = b.person"
      " WHERE a.person IS NULL OR a.modseq < b.modseq"},
+    {"a tombstone that was purged, and is there: account, number",
+     "SELECT a.person, e.modseq FROM account a CROSS JOIN email e INDEXED BY email_gone"
+     " ON e.account = a.person AND e.is_gone AND e.modseq <= a.floor UNION ALL"
+     " SELECT a.person, b.modseq FROM account a CROSS JOIN mailbox b"
+     " ON b.person = a.person AND b.is_removed AND b.modseq <= a.floor UNION ALL"
+     " SELECT a.person, i.modseq FROM account a CROSS JOIN item i"
+     " ON i.account = a.person AND i.is_gone AND i.modseq <= a.floor"},
     {"an inbox that is not there: account, mailbox",
      "SELECT a.person, a.inbox FROM account a LEFT JOIN mailbox b ON b.id = a.inbox"
      " WHERE a.inbox <> 0 AND (b.id IS NULL OR b.is_removed OR b.person <> a.person)"},

@@ -24,6 +24,7 @@ static const struct {
     {"entry", "* FROM entry ORDER BY mailbox, uid", 0, 2},
     {"email", "* FROM email ORDER BY account, message", 3},
     {"item", "* FROM item ORDER BY account, kind, id", 3},
+    {"mark", "* FROM mark ORDER BY person", 5},
     {"thread", "* FROM (SELECT * FROM thread UNION ALL SELECT * FROM thread_new)"
                " ORDER BY person, hash"},
     {"thread_new", NULL,

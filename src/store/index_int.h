@@ -9,7 +9,7 @@
 
 struct index;
 
-enum { INDEX_VERSION = 4 };
+enum { INDEX_VERSION = 5 };
 
 /* How long events stay in the index, and how many at most: docs/disk-format.md, "Retention". */
 enum { INDEX_EVENT_DAYS = 400, INDEX_EVENTS_MAX = 500000 };

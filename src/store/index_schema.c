@@ -13,7 +13,8 @@ enum { APPLICATION_ID = 0x53544146 }; /* "STAF": another program's file is not t
  * - ledger_open: what the queue loads, out of millions of final rows;
  * - message_kept: what retention may drop, out of everything that was dropped or stays.
  * - email_changed: what an account's readers have not seen; mail that merely came is not in it
- *   (index_email.c).
+ *   (index_email.c);
+ * - email_gone: tombstones, to find those that may go.
  * They are partial, so that a row leaves them when it is done, or never comes into them. Facts are
  * packed as in record.def.
  *
@@ -117,6 +118,13 @@ static const struct {
     /* 4: an item says when it came. */
     {
         "ALTER TABLE item ADD COLUMN created INTEGER NOT NULL DEFAULT 0;",
+        NULL,
+    },
+    /* 5: tombstones go. */
+    {
+        "CREATE TABLE mark (person INTEGER PRIMARY KEY, modseq INTEGER NOT NULL,"
+        " time INTEGER NOT NULL);"
+        "CREATE INDEX email_gone ON email (account, modseq) WHERE is_gone;",
         NULL,
     },
 };

@@ -37,7 +37,7 @@ const char *record_type_name(uint16_t type)
 
 uint16_t record_version(uint16_t type)
 {
-    return type == RECORD_MAILBOX || type == RECORD_DROPPED ? 2 : 1;
+    return type == RECORD_MAILBOX || type == RECORD_DROPPED || type == RECORD_PURGED ? 2 : 1;
 }
 
 const char *disposition_name(enum disposition d)

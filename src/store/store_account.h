@@ -73,4 +73,25 @@ typedef bool store_expired_fn(void *arg, uint64_t account, const struct store_em
 enum err store_each_expired(struct store_reader *r, utc_ms before, uint32_t limit,
                             store_expired_fn *fn, void *arg, struct errinfo *ei);
 
+/* Tombstones that may go. */
+struct store_purgeable {
+    struct store_account account;
+    uint64_t mark; /* of the last RECORD_PURGED: its number at `time`; 0: there was none */
+    utc_ms time;
+    uint64_t upto; /* the change number of the `most`th tombstone of those not above `mark`, or
+                    * of the last one; 0: there are none */
+    bool is_all;   /* there are no more of them above `upto` */
+};
+/* `before`: those with a mark from before it, or without one; `after`: those of a larger id; `most`
+ * is at least 1. One look for each account: not for every minute. */
+struct store_purge_wish {
+    uint64_t after;
+    utc_ms before;
+    uint32_t most;
+};
+typedef bool store_purgeable_fn(void *arg, const struct store_purgeable *p);
+/* By id of the account. */
+enum err store_each_purgeable(struct store_reader *r, const struct store_purge_wish *wish,
+                              store_purgeable_fn *fn, void *arg, struct errinfo *ei);
+
 #endif

@@ -162,6 +162,41 @@ enum err store_each_expired(struct store_reader *r, utc_ms before, uint32_t limi
     return q.err;
 }
 
+/* ---- tombstones ---- */
+
+static enum err count_tombstones(struct store_reader *r, uint32_t most, struct store_purgeable *p,
+                                 struct errinfo *ei)
+{
+    SCOPED(store_query_end) struct store_query q = store_query_begin(r, READ_TOMBSTONES);
+    uint32_t n = 0;
+    bind_u64(q.stmt, 1, p->account.person);
+    bind_u64(q.stmt, 2, p->mark);
+    bind_i64(q.stmt, 3, most);
+    for (; store_query_next(&q, ei); n++)
+        p->upto = column_u64(q.stmt, 0);
+    p->is_all = n < most;
+    return q.err;
+}
+
+enum err store_each_purgeable(struct store_reader *r, const struct store_purge_wish *wish,
+                              store_purgeable_fn *fn, void *arg, struct errinfo *ei)
+{
+    SCOPED(store_query_end) struct store_query q = store_query_begin(r, READ_TOMBSTONED);
+    bind_u64(q.stmt, 1, wish->after);
+    bind_i64(q.stmt, 2, wish->before);
+    while (store_query_next(&q, ei)) {
+        struct store_purgeable p = {.account = read_account(&q),
+                                    .mark = column_u64(q.stmt, 6),
+                                    .time = sqlite3_column_int64(q.stmt, 7)};
+        enum err err = count_tombstones(r, wish->most, &p, ei);
+        if (err != ERR_OK)
+            return err;
+        if (!fn(arg, &p))
+            break;
+    }
+    return q.err;
+}
+
 /* ---- fields ---- */
 
 static enum err tell_fields(struct store_query *q, uint64_t message, store_fields_fn *fn, void *arg,

@@ -75,6 +75,38 @@ static void counts_are_right_after_changes_that_come_together(void **)
     }
 }
 
+/* The view in the kit is loaded anew, without tombstones up to `floor`. Returns the old one. */
+static struct account *load_anew(struct kit *k, uint64_t floor)
+{
+    struct account *grown = k->a;
+    k->a = account_view_create(7);
+    account_view_begin(k->a);
+    for (unsigned i = 0; i < KIT_BOXES; i++)
+        account_view_mailbox(k->a, &k->boxes[i]);
+    for (size_t i = k->n; i-- > 0;) /* in another order */
+        if (!k->emails[i].is_gone || k->emails[i].modseq > floor)
+            kit_put(k, i);
+    account_view_end(k->a);
+    k->a->floor = floor;
+    return grown;
+}
+
+static void assert_same(const struct account *one, const struct account *other)
+{
+    assert_int_equal(account_n_emails(one), account_n_emails(other));
+    for (size_t i = 0; i < account_n_emails(other); i++) {
+        const struct account_email *e = account_nth_email(other, i);
+        assert_int_equal(account_nth_email(one, i)->message, e->message);
+        uint64_t ids[KIT_EMAILS], others[KIT_EMAILS];
+        size_t n = account_thread(other, e->thread, ids, KIT_EMAILS);
+        assert_int_equal(account_thread(one, e->thread, others, KIT_EMAILS), n);
+        assert_memory_equal(ids, others, n * sizeof(ids[0]));
+    }
+    for (int t = 0; t < ACCOUNT_ITEM; t++)
+        assert_int_equal(account_state(one, t, 0), account_state(other, t, 0));
+    assert_int_equal(account_bytes(one), account_bytes(other));
+}
+
 /* A view that is loaded at once is the same as one that grew. */
 static void loading_gives_what_growing_gives(void **)
 {
@@ -82,28 +114,78 @@ static void loading_gives_what_growing_gives(void **)
     kit_open(&k, 5);
     for (int i = 0; i < 800; i++)
         kit_step(&k);
-    struct account *grown = k.a;
-    k.a = account_view_create(7);
-    account_view_begin(k.a);
-    for (unsigned i = 0; i < KIT_BOXES; i++)
-        account_view_mailbox(k.a, &k.boxes[i]);
-    for (size_t i = 0; i < k.n; i++)
-        kit_put(&k, k.n - 1 - i); /* in another order */
-    account_view_end(k.a);
+    struct account *grown = load_anew(&k, 0);
     assert_same_counts(&k);
-    assert_int_equal(account_n_emails(k.a), account_n_emails(grown));
-    for (size_t i = 0; i < account_n_emails(grown); i++) {
-        const struct account_email *e = account_nth_email(grown, i);
-        assert_int_equal(account_nth_email(k.a, i)->message, e->message);
-        uint64_t one[KIT_EMAILS], two[KIT_EMAILS];
-        size_t n = account_thread(grown, e->thread, one, KIT_EMAILS);
-        assert_int_equal(account_thread(k.a, e->thread, two, KIT_EMAILS), n);
-        assert_memory_equal(one, two, n * sizeof(one[0]));
-    }
-    for (int t = 0; t < ACCOUNT_ITEM; t++)
-        assert_int_equal(account_state(k.a, t, 0), account_state(grown, t, 0));
-    assert_int_equal(account_bytes(k.a), account_bytes(grown));
+    assert_same(k.a, grown);
     account_view_destroy(&grown);
+    account_view_destroy(&k.a);
+}
+
+/* What it says of the time since then, thing by thing. */
+static void assert_same_changes(const struct account *one, const struct account *other,
+                                uint64_t since)
+{
+    SCOPED(arena_destroy) struct arena *arena = arena_create(4 << 20);
+    for (int t = 0; t < ACCOUNT_ITEM; t++) {
+        struct account_changes a, b;
+        assert_int_equal(account_changes(one, t, 0, since, 0, arena, &a),
+                         account_changes(other, t, 0, since, 0, arena, &b));
+        if (since < one->floor)
+            continue;
+        assert_int_equal(a.n_created, b.n_created);
+        assert_int_equal(a.n_updated, b.n_updated);
+        assert_int_equal(a.n_destroyed, b.n_destroyed);
+        assert_memory_equal(a.created, b.created, a.n_created * sizeof(a.created[0]));
+        assert_memory_equal(a.updated, b.updated, a.n_updated * sizeof(a.updated[0]));
+        assert_memory_equal(a.destroyed, b.destroyed, a.n_destroyed * sizeof(a.destroyed[0]));
+    }
+}
+
+static void a_purge_leaves_what_loading_without_tombstones_gives(void **)
+{
+    for (unsigned seed = 1; seed < 6; seed++) {
+        struct kit k;
+        kit_open(&k, seed);
+        for (int i = 0; i < 500; i++)
+            kit_step(&k);
+        uint64_t floor = k.modseq / 2;
+        account_view_purge(k.a, floor);
+        k.a->floor = floor;
+        assert_same_counts(&k);
+        struct account *purged = load_anew(&k, floor);
+        assert_int_equal(purged->n_by_id, k.a->n_by_id);
+        assert_int_equal(map_size(purged->threads), map_size(k.a->threads));
+        assert_same(purged, k.a);
+        for (uint64_t since = floor - 5; since < k.modseq; since += 7)
+            assert_same_changes(purged, k.a, since);
+        account_view_destroy(&k.a);
+        k.a = purged;
+        for (int i = 0; i < 100; i++) { /* and life goes on */
+            kit_step(&k);
+            assert_same_counts(&k);
+        }
+        account_view_purge(k.a, k.modseq);
+        assert_int_equal(k.a->n_by_id, account_n_emails(k.a));
+        account_view_destroy(&k.a);
+    }
+}
+
+static void mailboxes_and_items_that_are_gone_go_with_a_purge(void **)
+{
+    struct kit k;
+    kit_open(&k, 1);
+    k.boxes[4].is_gone = true;
+    kit_box(&k, 4);
+    for (uint64_t id = 1; id <= 3; id++)
+        account_view_item(
+            k.a, ITEM_PUSH,
+            &(struct account_item){.id = id, .modseq = ++k.modseq, .is_gone = id < 3});
+    account_view_purge(k.a, k.modseq - 2);
+    assert_null(account_mailbox(k.a, box_id(4)));
+    assert_non_null(account_mailbox(k.a, box_id(3)));
+    assert_null(account_item(k.a, ITEM_PUSH, 1));
+    assert_non_null(account_item(k.a, ITEM_PUSH, 2)); /* went after that */
+    assert_non_null(account_item(k.a, ITEM_PUSH, 3));
     account_view_destroy(&k.a);
 }
 
@@ -176,6 +258,8 @@ int main(void)
         cmocka_unit_test(counts_are_right_after_every_change),
         cmocka_unit_test(counts_are_right_after_changes_that_come_together),
         cmocka_unit_test(loading_gives_what_growing_gives),
+        cmocka_unit_test(a_purge_leaves_what_loading_without_tombstones_gives),
+        cmocka_unit_test(mailboxes_and_items_that_are_gone_go_with_a_purge),
         cmocka_unit_test(what_is_older_than_what_is_known_changes_nothing),
         cmocka_unit_test(another_trash_counts_anew),
         cmocka_unit_test(items_are_kept_by_kind_and_id),

@@ -4,6 +4,8 @@
 #ifndef STORE_TEST_INDEX_OLD_H
 #define STORE_TEST_INDEX_OLD_H
 
+#define INDEX_OLD_4 "DROP TABLE mark; DROP INDEX email_gone; PRAGMA user_version = 4;"
+
 #define INDEX_OLD_2                                                                                \
     "ALTER TABLE message RENAME COLUMN has_holder TO in_mailbox;"                                  \
     " ALTER TABLE message RENAME COLUMN n_holders TO n_entries;"                                   \
@@ -12,7 +14,7 @@
     " thread INTEGER NOT NULL, PRIMARY KEY (mailbox, uid)) WITHOUT ROWID;"                         \
     " INSERT INTO entry SELECT a.inbox, e.modseq, e.message, e.modseq, 0, e.thread"                \
     " FROM email e JOIN account a ON a.person = e.account;"                                        \
-    " DROP TABLE account; DROP TABLE email; DROP TABLE item;"                                      \
+    " DROP TABLE account; DROP TABLE email; DROP TABLE item; DROP TABLE mark;"                     \
     " ALTER TABLE mailbox RENAME TO m; DROP INDEX mailbox_person;"                                 \
     " CREATE TABLE mailbox (id INTEGER PRIMARY KEY, person INTEGER NOT NULL,"                      \
     " tenant INTEGER NOT NULL, uid_next INTEGER NOT NULL, modseq INTEGER NOT NULL,"                \

@@ -191,6 +191,13 @@ static inline void world_put_item(struct world *w, struct record_item item)
     world_apply(w, RECORD_ITEM, item.id, 0);
 }
 
+static inline void world_purge(struct world *w, struct record_purged purged)
+{
+    struct record_purges list = {.purges = &purged, .n_purges = 1};
+    record_purges_pack(&w->pack, &list);
+    world_apply(w, RECORD_PURGED, 0, 0);
+}
+
 static inline int64_t world_number(struct world *w, const char *sql)
 {
     int64_t n = -1;

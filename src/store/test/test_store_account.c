@@ -240,7 +240,9 @@ static void walk_purged(struct walk *w)
     unsigned a = any(w, ACCOUNTS);
     struct record_purged purged = {.account = person_of(a),
                                    .floor = any(w, (unsigned)m->modseq[a] + 1)};
-    record_purged_pack(&w->pack, &purged);
+    purged.mark = any(w, 2) ? m->modseq[a] : 0;
+    struct record_purges list = {&purged, 1};
+    record_purges_pack(&w->pack, &list);
     keep(w, RECORD_PURGED, 0);
     if (purged.floor > m->floor[a])
         m->floor[a] = purged.floor;

@@ -570,28 +570,98 @@ static void a_purge_drops_tombstones_up_to_its_floor_and_nothing_else(void **)
                            .account = 50, .kind = ITEM_PUSH, .id = 2, .modseq = 115, .is_gone = 1});
     world_mailbox(&w, (struct record_mailbox){
                           .id = 6, .person = 50, .tenant = 1, .modseq = 114, .is_removed = 1});
-    struct record_purged purged = {.account = 50, .floor = 110};
-    record_purged_pack(&w.pack, &purged);
+    struct record_purged_v1 old = {.account = 50, .floor = 110};
+    record_purged_v1_pack(&w.pack, &old);
+    w.version = 1;
     world_apply(&w, RECORD_PURGED, 0, 0);
     CHECK_SINCE(&w, 0, 12, 13, 14);
     assert_int_equal(account_of(&w, 50).floor, 110);
-    purged.floor = 114;
-    record_purged_pack(&w.pack, &purged);
-    world_apply(&w, RECORD_PURGED, 0, 0);
+    world_purge(&w, (struct record_purged){.account = 50, .floor = 114});
     CHECK_SINCE(&w, 0, 13, 14);
     assert_int_equal(account_of(&w, 50).floor, 114);
     assert_int_equal(account_of(&w, 50).modseq, 115);
     assert_int_equal(world_number(&w, "SELECT sum(id) FROM item"), 2);
     assert_int_equal(world_number(&w, "SELECT count(*) FROM mailbox"), 2);
-    purged.floor = 1; /* never downwards */
-    record_purged_pack(&w.pack, &purged);
-    world_apply(&w, RECORD_PURGED, 0, 0);
+    world_purge(&w, (struct record_purged){.account = 50, .floor = 1}); /* never downwards */
     assert_int_equal(account_of(&w, 50).floor, 114);
-    purged.account = 999;
-    record_purged_pack(&w.pack, &purged);
-    world_apply(&w, RECORD_PURGED, 0, 0);
+    world_purge(&w, (struct record_purged){.account = 999, .floor = 1, .mark = 1});
     assert_int_equal(index_n_odd(w.x), 1);
     world_check(&w);
+}
+
+static bool keep_purgeable(void *arg, const struct store_purgeable *p)
+{
+    struct store_purgeable *to = arg;
+    while (to->account.person)
+        to++;
+    *to = *p;
+    return true;
+}
+
+static size_t purgeable(struct world *w, uint64_t after, utc_ms before,
+                        struct store_purgeable ret[4])
+{
+    struct store_purge_wish wish = {.after = after, .before = before, .most = 2};
+    size_t n = 0;
+    memset(ret, 0, 4 * sizeof(*ret));
+    ok(w, store_each_purgeable(w->r, &wish, keep_purgeable, ret, &w->ei));
+    while (ret[n].account.person)
+        n++;
+    return n;
+}
+
+static void tombstones_may_go_when_their_account_was_marked_long_ago(void **)
+{
+    SCOPED(world_finish) struct world w = accounts_make();
+    struct store_purgeable p[4];
+    assert_int_equal(purgeable(&w, 0, 1000, p), 0); /* nothing is gone */
+    for (uint32_t i = 1; i <= 4; i++)
+        world_covered(&w, 10 + i, i, NULL);
+    for (uint64_t i = 0; i < 3; i++)
+        world_put_email(&w, (struct record_email){
+                                .account = 50, .message = 11 + i, .modseq = 110 + i, .is_gone = 1});
+    assert_int_equal(purgeable(&w, 0, 1000, p), 1);
+    assert_int_equal(p[0].mark, 0);
+    assert_int_equal(p[0].upto, 0); /* when they went nobody knows yet */
+    assert_int_equal(p[0].account.modseq, 112);
+    assert_int_equal(purgeable(&w, 50, 1000, p), 0);
+    world_purge(&w, (struct record_purged){.account = 50, .mark = 112, .time = 1000});
+    CHECK_SINCE(&w, 0, 11, 12, 13, 14);
+    assert_int_equal(account_of(&w, 50).floor, 0);
+    assert_int_equal(purgeable(&w, 0, 1000, p), 0);
+    world_put_email(
+        &w, (struct record_email){.account = 50, .message = 14, .modseq = 113, .is_gone = 1});
+    assert_int_equal(purgeable(&w, 0, 1001, p), 1);
+    assert_int_equal(p[0].upto, 111);
+    assert_false(p[0].is_all);
+    world_purge(&w, (struct record_purged){.account = 50, .floor = 111});
+    assert_int_equal(purgeable(&w, 0, 1001, p), 1);
+    assert_int_equal(p[0].upto, 112); /* 113 is younger than the mark */
+    assert_true(p[0].is_all);
+    world_purge(&w, (struct record_purged){.account = 50, .floor = 112, .mark = 113, .time = 2000});
+    CHECK_SINCE(&w, 0, 14);
+    assert_int_equal(purgeable(&w, 0, 2000, p), 0);
+    assert_int_equal(purgeable(&w, 0, 2001, p), 1);
+    assert_int_equal(p[0].upto, 113);
+    world_check(&w);
+}
+
+static void keep_contradiction(void *, const char *text)
+{
+    assert_string_equal(text, "a tombstone that was purged, and is there: account, number 50, 110");
+}
+
+static void a_tombstone_that_should_be_purged_is_found_by_verify(void **)
+{
+    SCOPED(world_finish) struct world w = accounts_make();
+    world_covered(&w, 11, 1, NULL);
+    world_put_email(
+        &w, (struct record_email){.account = 50, .message = 11, .modseq = 110, .is_gone = 1});
+    world_check(&w);
+    world_sql(w.path, "UPDATE account SET floor = 110 WHERE person = 50");
+    unsigned n = 0;
+    ok(&w, index_check(w.path, keep_contradiction, NULL, &n, &w.ei));
+    assert_int_equal(n, 1);
 }
 
 /* ---- lists and retention ---- */
@@ -709,6 +779,8 @@ int main(void)
         cmocka_unit_test(items_are_put_whole_and_told_by_kind),
         cmocka_unit_test(an_upload_is_held_by_its_item),
         cmocka_unit_test(a_purge_drops_tombstones_up_to_its_floor_and_nothing_else),
+        cmocka_unit_test(tombstones_may_go_when_their_account_was_marked_long_ago),
+        cmocka_unit_test(a_tombstone_that_should_be_purged_is_found_by_verify),
         cmocka_unit_test(fields_are_told_of_what_the_account_has_in_the_order_asked_for),
         cmocka_unit_test(what_came_before_the_retention_is_told_by_account),
         cmocka_unit_test(a_contradiction_between_the_tables_is_found),

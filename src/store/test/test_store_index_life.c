@@ -383,7 +383,8 @@ static void generate_purged(struct generator *g)
 {
     struct record_purged purged = {.account = 100 + any(g, MAILBOXES / 2),
                                    .floor = any(g, g->modseq + 1)};
-    record_purged_pack(&g->pack, &purged);
+    struct record_purges list = {&purged, 1};
+    record_purges_pack(&g->pack, &list);
     keep_record(g, RECORD_PURGED, 0, 0);
 }
 

@@ -10,7 +10,7 @@ static void a_newer_index_is_refused_with_words_that_help(void **)
     world_sql(w.path, "PRAGMA user_version = 7");
     uint64_t applied = 0;
     const char *words = "this index was written by a newer version of Staffetta (7, this one knows "
-                        "4); install that version or run `staffetta store rebuild`";
+                        "5); install that version or run `staffetta store rebuild`";
     assert_int_equal(index_open(w.path, &w.x, &w.ei), ERR_INVALID);
     assert_null(w.x);
     assert_non_null(strstr(w.ei.text, words));
@@ -125,6 +125,24 @@ static void entries_of_mailboxes_become_emails_of_accounts(void **)
     assert_int_equal(account.modseq, 106);
 }
 
+static void tombstones_of_version_4_are_found_after_the_upgrade(void **)
+{
+    SCOPED(world_finish) struct world w = world_make();
+    put_old_inbox(&w);
+    world_covered(&w, 41, 1, NULL);
+    world_put_email(
+        &w, (struct record_email){.account = 50, .message = 41, .modseq = 200, .is_gone = 1});
+    index_close(&w.x);
+    store_reader_close(&w.r);
+    world_sql(w.path, INDEX_OLD_4);
+    ok(&w, index_open(w.path, &w.x, &w.ei));
+    assert_int_equal(index_old_version(w.x), 4);
+    assert_int_equal(world_number(&w, "SELECT count(*) FROM email"), 1);
+    world_purge(&w, (struct record_purged){.account = 50, .floor = 200});
+    assert_int_equal(world_number(&w, "SELECT count(*) FROM email"), 0);
+    world_check(&w);
+}
+
 static void an_older_index_that_has_them_already_keeps_what_is_in_them(void **)
 {
     SCOPED(world_finish) struct world w = world_make();
@@ -164,6 +182,7 @@ int main(void)
         cmocka_unit_test(a_newer_index_is_refused_with_words_that_help),
         cmocka_unit_test(an_older_index_gets_the_tables_that_it_lacks_and_goes_on),
         cmocka_unit_test(entries_of_mailboxes_become_emails_of_accounts),
+        cmocka_unit_test(tombstones_of_version_4_are_found_after_the_upgrade),
         cmocka_unit_test(an_older_index_that_has_them_already_keeps_what_is_in_them),
         cmocka_unit_test(an_index_that_lacks_a_table_is_corrupt),
     };
