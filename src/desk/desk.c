@@ -318,7 +318,8 @@ static enum err load(struct desk *d, struct errinfo *ei)
         OBJECT_TENANT,    OBJECT_PRIMARY, OBJECT_DOMAIN, OBJECT_PERSON,   OBJECT_GROUP,
         OBJECT_SNAPSHOT,  OBJECT_KEY,     OBJECT_PLAN,   OBJECT_CALENDAR, OBJECT_ACCESS,
         OBJECT_SELECTORS, OBJECT_EPISODE, OBJECT_STATE,  OBJECT_BASELINE, OBJECT_WATCH,
-        OBJECT_LIMIT,     OBJECT_AGAIN,   OBJECT_DKIM,   OBJECT_TOKENS,   OBJECT_MAILLOGIN};
+        OBJECT_LIMIT,     OBJECT_AGAIN,   OBJECT_DKIM,   OBJECT_TOKENS,   OBJECT_MAILLOGIN,
+        OBJECT_KEEPING,   OBJECT_QUOTA};
     struct store_reader *reader;
     enum err err = store_reader_open(d->o.data, &reader, ei);
     if (err != ERR_OK)

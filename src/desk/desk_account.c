@@ -19,6 +19,7 @@ static struct desk_account *add(struct desk *d, uint64_t person)
 static bool load_one(void *arg, const struct store_account *a)
 {
     struct desk_account *account = add(arg, a->person);
+    account->tenant = a->tenant;
     account->modseq = a->modseq;
     account->inbox = a->inbox;
     return true;
@@ -43,6 +44,7 @@ uint64_t desk_account_next(struct desk *d, uint64_t person)
 void desk_account_mailbox(struct desk *d, const struct record_mailbox *m)
 {
     struct desk_account *account = add(d, m->person);
+    account->tenant = m->tenant;
     if (m->modseq > account->modseq)
         account->modseq = m->modseq;
     if (!m->is_removed && slice_eq(m->role, SLICE("inbox")))
@@ -82,6 +84,7 @@ void desk_emails_gone(struct desk *d, struct record_email *emails, uint32_t n)
             e->places[k].is_gone = 1;
         }
         all.emails[all.n_emails++] = *e;
+        desk_jmap_changed(d, e->account);
     }
     if (all.n_emails == 0)
         return;

@@ -6,7 +6,7 @@
 
 /* Of a person. */
 struct desk_account {
-    uint64_t person;
+    uint64_t person, tenant;
     uint64_t modseq; /* the largest number that was given */
     uint64_t inbox;  /* 0: removed */
 };

@@ -4,6 +4,7 @@
 
 #include "desk/desk.h"
 #include "desk/desk_alert_int.h"
+#include "desk/desk_keep_int.h"
 #include "desk/desk_limit_int.h"
 
 #include "admin/admin.h"
@@ -164,10 +165,11 @@ struct desk {
     struct desk_vacations *vacations; /* desk_vacation.c */
     struct map *notices;              /* sender -> how many notices since then */
     utc_ms notices_since;
-    bool is_retaining, is_expiring, is_purging;
-    mono_us next_retention, next_expiry, next_purge;
+    bool is_retaining, is_purging;
+    mono_us next_retention, next_purge;
     bool is_forgetting;
     mono_us next_forgetting;
+    struct desk_keep keep;
     struct record_id *loose; /* messages that failed behind their chunks */
     uint32_t n_loose;
     uint64_t n_done; /* messages that became final since the last look */
@@ -281,11 +283,6 @@ void desk_change_clear(struct desk *d); /* what waits is forgotten */
 void desk_door_frame(void *arg, struct net_link *link, struct net_frame *f);
 void desk_door_closed(void *arg, struct net_link *link);
 void desk_host(struct desk *d, struct admin_host *ret);
-
-/* ---- desk_retain.c: bytes that nobody needs ---- */
-void desk_message_done(void *arg, uint64_t message);
-void desk_give_up(struct desk *d, uint64_t message); /* its chunks: nothing will name them */
-void desk_retention_tick(struct desk *d, mono_us now);
 
 /* ---- desk_work.c: worker threads ---- */
 void desk_workers_start(struct desk *d);

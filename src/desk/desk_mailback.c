@@ -62,6 +62,16 @@ static bool is_due(struct desk *d, uint64_t person, mono_us now)
 
 /* ---- may anything go? ---- */
 
+static bool can_be_opened(struct desk *d, uint64_t primary, uint64_t person)
+{
+    const struct directory_access *access = directory_access(d->directory, primary);
+    const struct directory_tokens *tokens = directory_tokens(d->directory, primary);
+    if (!access || access->facts.n_hosts == 0)
+        return false;
+    return directory_mail_login(d->directory, person) ||
+           directory_opens_all(&access->facts, tokens ? &tokens->facts : NULL);
+}
+
 /* NULL: its mailboxes may be looked into. */
 static const char *why_no_look(struct desk *d, uint64_t primary)
 {
@@ -92,6 +102,25 @@ const char *desk_mailback_why_not(struct desk *d, uint64_t primary)
     if (continuity_way(&p->p) == WAY_CLOSED)
         return "it may lose what it takes: a canary was lost";
     return NULL;
+}
+
+struct mailback_done desk_mailback_done(struct desk *d, uint64_t person)
+{
+    const struct directory_person *p = directory_person(d->directory, person);
+    const struct mailback_box *box = map_get(d->mailbacks->boxes, KEY(person));
+    uint64_t primary = p ? desk_mailback_primary_of(d, p) : 0;
+    const struct desk_primary *state = primary ? desk_primary(d, primary) : NULL;
+    struct mailback_done done = {.is_calm = true, .is_hosted = p && !primary};
+    if (!state || !p->facts.is_covered)
+        return done;
+    done.is_calm = state->p.state == STATE_STANDBY && !state->p.is_isolated;
+    done.is_wanted = can_be_opened(d, primary, person);
+    if (done.is_wanted && box) {
+        done.upto = box->looked.modseq;
+        done.left = box->left;
+        done.n_left = box->n_left;
+    }
+    return done;
 }
 
 /* ---- whose turn it is ---- */

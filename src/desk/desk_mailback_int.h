@@ -145,6 +145,16 @@ struct desk_mailbacks {
 struct mailback_box *desk_mailback_box(struct desk *d,
                                        uint64_t person); /* made when there is none */
 uint64_t desk_mailback_primary_of(struct desk *d, const struct directory_person *p); /* 0: hosted */
+/* What of an account has still to be given back. Borrowed until the loop goes on. */
+struct mailback_done {
+    bool is_calm;                     /* its mail system is well, or there is none */
+    bool is_hosted;                   /* nobody has its mail but us */
+    bool is_wanted;                   /* what is done here is given back … */
+    uint64_t upto;                    /* … and was, up to this change number, … */
+    const struct mailback_left *left; /* … but for these */
+    uint32_t n_left;
+};
+struct mailback_done desk_mailback_done(struct desk *d, uint64_t person);
 /* NULL: changes may go to it now. */
 const char *desk_mailback_why_not(struct desk *d, uint64_t primary);
 

@@ -3,8 +3,7 @@
  *
  * The facts of a message (ledger rows, list fields) stay. Candidates are asked of the index now and
  * then, oldest first, bounded; a message counts as droppable when every row is final and no account
- * holds it. Accounts let go of what is older than the retention: they get tombstones, so that those
- * who read them learn of it. Everything goes by a record, so that an index that is made anew is the
+ * holds it (desk_expire.c). Everything goes by a record, so that an index that is made anew is the
  * same. */
 #include "desk/desk_account_int.h"
 
@@ -12,12 +11,9 @@
 #include "store/store_account.h"
 
 enum {
-    RETENTION_DAYS = 90,
     DROP_AT_ONCE = 5000,
     LOOK_SECONDS = 10,
     LOOSE_MAX = 1000,
-    EXPIRE_AT_ONCE = 200, /* of 200 places each they still fit into a record */
-    EXPIRE_SECONDS = 3600,
 };
 /* docs/disk-format.md, "Retention" */
 enum { EPISODE_DAYS = 5 * 366, EPISODES_KEPT = 1000, FORGET_AT_ONCE = 100, FORGET_HOURS = 6 };
@@ -76,67 +72,6 @@ static void drop(struct worker_job *job)
         return;
     }
     submit(r, dropped);
-}
-
-/* ---- emails that are older than the retention ---- */
-
-struct expiry {
-    struct worker_job job;
-    struct arena *arena;
-    struct record_email emails[EXPIRE_AT_ONCE];
-    uint32_t n;
-};
-
-static bool keep_expired(void *arg, uint64_t account, const struct store_email *e)
-{
-    struct expiry *x = arg;
-    struct record_email *to = &x->emails[x->n++];
-    *to = (struct record_email){.account = account,
-                                .message = e->message,
-                                .thread = e->thread,
-                                .received = e->received,
-                                .flags = e->flags,
-                                .places =
-                                    ARENA_ARRAY(x->arena, struct record_place, e->list.n_places),
-                                .n_places = e->list.n_places};
-    for (uint32_t i = 0; i < e->list.n_places; i++)
-        to->places[i] = e->list.places[i];
-    return true;
-}
-
-static void look_for_expired(struct worker_job *job, struct store_reader *reader)
-{
-    struct expiry *x = container_of(job, struct expiry, job);
-    struct errinfo ei;
-    utc_ms before = utc_now() - (utc_ms)RETENTION_DAYS * 24 * 3600 * 1000;
-    if (!reader ||
-        store_each_expired(reader, before, EXPIRE_AT_ONCE, keep_expired, x, &ei) != ERR_OK)
-        x->n = 0;
-}
-
-static void expire(struct worker_job *job)
-{
-    struct expiry *x = container_of(job, struct expiry, job);
-    struct desk *d = job->desk;
-    bool is_more = x->n == EXPIRE_AT_ONCE;
-    d->is_expiring = false;
-    d->next_expiry = mono_now() + (is_more ? SECONDS(1) : SECONDS(EXPIRE_SECONDS));
-    d->n_done += x->n; /* there is something to drop */
-    desk_emails_gone(d, x->emails, x->n);
-    arena_destroy(&x->arena);
-    mem_free(&x);
-}
-
-static void expiry_tick(struct desk *d, mono_us now)
-{
-    if (d->is_expiring || now < d->next_expiry)
-        return;
-    struct expiry *x = mem_new(sizeof(*x));
-    d->is_expiring = true;
-    x->arena = arena_create(4 << 20);
-    x->job.work = look_for_expired;
-    x->job.finish = expire;
-    desk_work(d, &x->job);
 }
 
 /* ---- chunks of messages that came to nothing ---- */
@@ -309,7 +244,8 @@ void desk_retention_tick(struct desk *d, mono_us now)
 {
     write_given_up(d);
     forget_tick(d, now);
-    expiry_tick(d, now);
+    desk_expiry_tick(d, now);
+    desk_purge_tick(d, now);
     if (d->is_retaining || now < d->next_retention || d->n_done == 0)
         return;
     struct retention *r = mem_new(sizeof(*r));

@@ -31,6 +31,8 @@ struct object {
         struct directory_dkim dkim;
         struct directory_tokens tokens;
         struct directory_mail_login mail_login;
+        struct directory_keeping keeping;
+        struct directory_quota quota;
     } as;
 };
 
@@ -165,6 +167,13 @@ static bool unpack(struct object *o, const struct record_object *r)
         o->as.dkim.domain = r->id;
         o->as.dkim.tenant = r->tenant;
         return dir_dkim_unpack(body, o->arena, &o->as.dkim.facts);
+    case OBJECT_KEEPING:
+        o->as.keeping.tenant = r->id;
+        return dir_keeping_unpack(body, o->arena, &o->as.keeping.facts);
+    case OBJECT_QUOTA:
+        o->as.quota.person = r->id;
+        o->as.quota.tenant = r->tenant;
+        return dir_quota_unpack(body, o->arena, &o->as.quota.facts);
     default:
         return false;
     }
@@ -247,7 +256,8 @@ static bool is_ours(unsigned kind)
 {
     return (kind >= OBJECT_TENANT && kind <= OBJECT_GROUP) || kind == OBJECT_PLAN ||
            kind == OBJECT_CALENDAR || kind == OBJECT_ACCESS || kind == OBJECT_SELECTORS ||
-           kind == OBJECT_DKIM || kind == OBJECT_TOKENS || kind == OBJECT_MAILLOGIN;
+           kind == OBJECT_DKIM || kind == OBJECT_TOKENS || kind == OBJECT_MAILLOGIN ||
+           kind == OBJECT_KEEPING || kind == OBJECT_QUOTA;
 }
 
 enum err directory_apply(struct directory *d, const struct record_object *r, struct errinfo *ei)
@@ -376,6 +386,25 @@ const struct directory_dkim *directory_dkim(const struct directory *d, uint64_t 
 {
     struct object *o = by_id(d, OBJECT_DKIM, domain);
     return o ? &o->as.dkim : NULL;
+}
+
+const struct dir_keeping *directory_keeping(const struct directory *d, uint64_t tenant)
+{
+    static const struct dir_keeping usual = {.days = 90, .essential_days = 366};
+    struct object *o = by_id(d, OBJECT_KEEPING, tenant);
+    return o ? &o->as.keeping.facts : &usual;
+}
+
+const struct directory_quota *directory_own_quota(const struct directory *d, uint64_t person)
+{
+    struct object *o = by_id(d, OBJECT_QUOTA, person);
+    return o ? &o->as.quota : NULL;
+}
+
+uint64_t directory_quota(const struct directory *d, const struct directory_person *p)
+{
+    const struct directory_quota *own = directory_own_quota(d, p->id);
+    return own ? own->facts.bytes : directory_keeping(d, p->tenant)->quota_bytes;
 }
 
 const struct dir_plan *directory_plan(const struct directory *d, uint64_t primary)

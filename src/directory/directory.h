@@ -46,8 +46,8 @@ struct directory_group {
     struct dir_group facts;
 };
 
-/* These seven carry the id of what they belong to: a primary, a tenant, two primaries, a person,
- * a domain (the last two). */
+/* These carry the id of what they belong to: a primary, a tenant, two primaries, a person, two
+ * domains, a tenant, a person. */
 struct directory_plans {
     uint64_t primary, tenant;
     struct dir_plans facts;
@@ -78,6 +78,14 @@ struct directory_dkim {
     uint64_t domain, tenant;
     struct dir_dkim facts;
 };
+struct directory_keeping {
+    uint64_t tenant;
+    struct dir_keeping facts;
+};
+struct directory_quota {
+    uint64_t person, tenant;
+    struct dir_quota facts;
+};
 
 struct directory;
 struct directory *directory_create(void);
@@ -107,6 +115,12 @@ const struct directory_mail_login *directory_mail_login(const struct directory *
 bool directory_opens_all(const struct dir_access *access, const struct dir_tokens *tokens);
 const struct directory_selectors *directory_selectors(const struct directory *d, uint64_t domain);
 const struct directory_dkim *directory_dkim(const struct directory *d, uint64_t domain);
+/* As long as nobody wrote one: 90 days, a year for essential people, for ever what nobody else has.
+ */
+const struct dir_keeping *directory_keeping(const struct directory *d, uint64_t tenant);
+/* Bytes that this person's mailbox may have: the own quota, or the tenant's; 0: any. */
+uint64_t directory_quota(const struct directory *d, const struct directory_person *p);
+const struct directory_quota *directory_own_quota(const struct directory *d, uint64_t person);
 /* The version in force; NULL: none was ever approved. */
 const struct dir_plan *directory_plan(const struct directory *d, uint64_t primary);
 /* The part of it that decides about the state; NULL: the built-in one. */

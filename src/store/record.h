@@ -69,6 +69,8 @@ enum object_kind {
     OBJECT_AGAIN = 19,     /* of a primary: the last order to give again what it has lost */
     OBJECT_SELECTORS = 20, /* of a domain: of the DKIM keys of the company's mail system */
     OBJECT_DKIM = 21,      /* of a domain: the DKIM keys that we sign with */
+    OBJECT_KEEPING = 22,   /* of a tenant: how long and how much mail is kept */
+    OBJECT_QUOTA = 23,     /* of a person: how much mail there may be */
     OBJECT_TOKENS = 30,    /* of a primary: who gives tokens to log in to its mailboxes with */
     OBJECT_MAILLOGIN = 31, /* of a person: how their mailbox over there is opened */
 };

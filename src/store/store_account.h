@@ -66,12 +66,20 @@ enum err store_each_item(struct store_reader *r, uint64_t account, enum item_kin
 enum err store_get_item(struct store_reader *r, uint64_t account, enum item_kind kind, uint64_t id,
                         struct arena *a, struct record_item *ret, struct errinfo *ei);
 
-/* Retention: emails (no tombstones) of messages that came here before `before`, by account and
- * message, at most `limit`, for a RECORD_EMAIL that says they are gone. One look for each account:
- * not for every minute. */
-typedef bool store_expired_fn(void *arg, uint64_t account, const struct store_email *e);
-enum err store_each_expired(struct store_reader *r, utc_ms before, uint32_t limit,
-                            store_expired_fn *fn, void *arg, struct errinfo *ei);
+/* Retention: emails (no tombstones) of messages that came here before `before`, the oldest first,
+ * for a RECORD_EMAIL that says they are gone. One look for each account: not for every minute. */
+enum store_origin {
+    STORE_CAME,   /* to an address whose mail a primary has, too */
+    STORE_HOSTED, /* to one whose mail nobody has but us */
+    STORE_OWN,    /* the person made it: draft, sent copy, import */
+};
+typedef bool store_old_fn(void *arg, const struct store_email *e, enum store_origin origin,
+                          bool is_open); /* a delivery of it waits, is held or under way */
+enum err store_each_old(struct store_reader *r, uint64_t account, utc_ms before, store_old_fn *fn,
+                        void *arg, struct errinfo *ei);
+/* Of all its emails that are not gone. Reads them all. */
+enum err store_account_bytes(struct store_reader *r, uint64_t account, uint64_t *ret,
+                             struct errinfo *ei);
 
 /* Tombstones that may go. */
 struct store_purgeable {

@@ -145,20 +145,34 @@ enum err store_get_email(struct store_reader *r, uint64_t account, uint64_t mess
     return err;
 }
 
-enum err store_each_expired(struct store_reader *r, utc_ms before, uint32_t limit,
-                            store_expired_fn *fn, void *arg, struct errinfo *ei)
+enum err store_each_old(struct store_reader *r, uint64_t account, utc_ms before, store_old_fn *fn,
+                        void *arg, struct errinfo *ei)
 {
     SCOPED(store_query_end) struct store_query q = store_query_begin(r, READ_EMAILS_OLD);
-    bind_u64(q.stmt, 1, store_id_at(before));
-    bind_i64(q.stmt, 2, limit ? (int64_t)limit : -1);
+    bind_u64(q.stmt, 1, account);
+    bind_u64(q.stmt, 2, store_id_at(before));
     while (store_query_next(&q, ei)) {
         struct store_email e;
         enum err err = read_email(&q, q.arena, &e, ei);
         if (err != ERR_OK)
             return err;
-        if (!fn(arg, column_u64(q.stmt, 10), &e))
+        bool is_own = sqlite3_column_type(q.stmt, 10) == SQLITE_NULL; /* it has no row */
+        enum store_origin origin = is_own                        ? STORE_OWN
+                                   : column_u64(q.stmt, 11) == 0 ? STORE_HOSTED
+                                                                 : STORE_CAME;
+        if (!fn(arg, &e, origin, sqlite3_column_int(q.stmt, 10) != 0))
             break;
     }
+    return q.err;
+}
+
+enum err store_account_bytes(struct store_reader *r, uint64_t account, uint64_t *ret,
+                             struct errinfo *ei)
+{
+    SCOPED(store_query_end) struct store_query q = store_query_begin(r, READ_ACCOUNT_BYTES);
+    bind_u64(q.stmt, 1, account);
+    if (store_query_next(&q, ei))
+        *ret = column_u64(q.stmt, 0);
     return q.err;
 }
 

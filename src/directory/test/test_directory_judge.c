@@ -91,6 +91,29 @@ static void selectors_of_a_domain_come_and_go(void **)
     directory_destroy(&d);
 }
 
+static void what_is_kept_is_the_tenants_and_a_quota_may_be_ones_own(void **)
+{
+    struct directory *d = company(false);
+    struct buf b = buf_make(10000);
+    struct errinfo ei;
+    const struct directory_person *anna = directory_person(d, 3);
+    assert_int_equal(directory_keeping(d, 1)->days, 90);
+    assert_int_equal(directory_keeping(d, 1)->hosted_days, 0);
+    assert_int_equal(directory_quota(d, anna), 0);
+    dir_keeping_pack(&b, &(struct dir_keeping){.days = 30, .quota_bytes = 5000});
+    put(d, OBJECT_KEEPING, 1, "rossi", &b);
+    assert_int_equal(directory_keeping(d, 1)->days, 30);
+    assert_int_equal(directory_keeping(d, 2)->days, 90); /* another company's */
+    assert_int_equal(directory_quota(d, anna), 5000);
+    dir_quota_pack(&b, &(struct dir_quota){.bytes = 0});
+    put(d, OBJECT_QUOTA, 3, "anna@example.test", &b);
+    assert_int_equal(directory_quota(d, anna), 0); /* she may have any */
+    struct record_object gone = {.kind = OBJECT_QUOTA, .id = 3, .tenant = 1, .is_removed = 1};
+    assert_int_equal(directory_apply(d, &gone, &ei), ERR_OK);
+    assert_int_equal(directory_quota(d, anna), 5000);
+    directory_destroy(&d);
+}
+
 static void complete_list(struct directory *d, utc_ms at)
 {
     struct buf b = buf_make(100);
@@ -193,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_company_of_before_languages_is_read),
         cmocka_unit_test(selectors_of_a_domain_come_and_go),
+        cmocka_unit_test(what_is_kept_is_the_tenants_and_a_quota_may_be_ones_own),
         cmocka_unit_test(addresses_find_their_owner),
         cmocka_unit_test(a_catch_all_takes_what_nobody_owns),
         cmocka_unit_test(unknown_is_said_only_from_a_list_newer_than_the_first_try),

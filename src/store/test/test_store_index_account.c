@@ -696,43 +696,51 @@ static void fields_are_told_of_what_the_account_has_in_the_order_asked_for(void 
     assert_int_equal(one.n, 1);
 }
 
-static bool keep_expired(void *arg, uint64_t account, const struct store_email *e)
+static bool keep_old(void *arg, const struct store_email *e, enum store_origin origin, bool is_open)
 {
     struct ids *ids = arg;
-    ids->ids[ids->n++] = account * 1000 + (e->message & 0xff);
+    ids->ids[ids->n++] = (e->message & 0xff) * 100 + origin * 10 + is_open;
     return ids->n != ids->stop_at;
 }
 
-static void what_came_before_the_retention_is_told_by_account(void **)
+static void what_came_long_ago_is_told_with_where_it_came_from(void **)
 {
     SCOPED(world_finish) struct world w = accounts_make();
-    for (uint32_t i = 1; i <= 4; i++) {
+    for (uint32_t i = 1; i <= 5; i++) {
         struct record_rcpt rcpts[2] = {
-            {.disposition = DISPOSITION_DELIVERED, .mailbox = 5, .modseq = 10 + i},
-            {.disposition = DISPOSITION_DELIVERED, .mailbox = 7, .modseq = 10 + i},
+            {.disposition = i == 4 ? DISPOSITION_WAITING : DISPOSITION_DELIVERED,
+             .primary = i == 3 ? 0 : 9,
+             .mailbox = 5,
+             .modseq = 10 + i},
+            {.disposition = DISPOSITION_DELIVERED, .primary = 9, .mailbox = 7, .modseq = 10 + i},
         };
-        world_mail(&w, (uint64_t)(1000 * i) << 20 | i, rcpts, i == 3 ? 2 : 1);
+        world_mail(&w, (uint64_t)(1000 * i) << 20 | i, rcpts, i == 2 ? 2 : i == 5 ? 0 : 1);
     }
     world_put_email(&w, (struct record_email){
                             .account = 50, .message = 1000 << 20 | 1, .modseq = 20, .is_gone = 1});
+    world_put_email(&w, (struct record_email){.account = 50,
+                                              .message = (uint64_t)5000 << 20 | 5,
+                                              .modseq = 21}); /* a draft */
     static const struct {
         utc_ms before;
-        uint32_t limit;
-        uint64_t ids[4];
+        uint64_t ids[5];
     } cases[] = {
-        {0, 0, {0}},
-        {1500, 0, {0}},
-        {2001, 0, {50002}},
-        {3500, 0, {50002, 50003, 70003}},
-        {3500, 2, {50002, 50003}},
-        {INT64_MAX, 0, {50002, 50003, 50004, 70003}},
+        {0, {0}}, {1500, {0}}, {2001, {200}}, {3500, {200, 310}}, {INT64_MAX, {200, 310, 401, 520}},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct ids ids = {};
-        ok(&w, store_each_expired(w.r, cases[i].before, cases[i].limit, keep_expired, &ids, &w.ei));
-        for (size_t k = 0; k < 4; k++)
+        ok(&w, store_each_old(w.r, 50, cases[i].before, keep_old, &ids, &w.ei));
+        for (size_t k = 0; k < 5; k++)
             assert_int_equal(ids.ids[k], cases[i].ids[k]);
     }
+    struct ids one = {.stop_at = 1};
+    ok(&w, store_each_old(w.r, 50, INT64_MAX, keep_old, &one, &w.ei));
+    assert_int_equal(one.n, 1);
+    uint64_t bytes = 1;
+    ok(&w, store_account_bytes(w.r, 50, &bytes, &w.ei));
+    assert_int_equal(bytes, 4 * 500);
+    ok(&w, store_account_bytes(w.r, 51, &bytes, &w.ei));
+    assert_int_equal(bytes, 0);
 }
 
 static void a_contradiction_between_the_tables_is_found(void **)
@@ -782,7 +790,7 @@ int main(void)
         cmocka_unit_test(tombstones_may_go_when_their_account_was_marked_long_ago),
         cmocka_unit_test(a_tombstone_that_should_be_purged_is_found_by_verify),
         cmocka_unit_test(fields_are_told_of_what_the_account_has_in_the_order_asked_for),
-        cmocka_unit_test(what_came_before_the_retention_is_told_by_account),
+        cmocka_unit_test(what_came_long_ago_is_told_with_where_it_came_from),
         cmocka_unit_test(a_contradiction_between_the_tables_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,33 @@
+/* What is kept only so long: bytes of messages, emails of accounts, their tombstones, episodes. */
+#ifndef DESK_DESK_KEEP_INT_H
+#define DESK_DESK_KEEP_INT_H
+
+#include "base/base.h"
+
+struct desk;
+
+struct desk_keep {
+    struct {
+        bool is_running;
+        mono_us next;
+        size_t at; /* in the map of accounts */
+    } expiry;      /* desk_expire.c */
+    struct {
+        bool is_running;
+        mono_us next;
+        uint64_t after; /* the account looked at last */
+    } purge;            /* desk_purge.c */
+};
+
+/* ---- desk_retain.c: bytes that nobody needs ---- */
+void desk_message_done(void *arg, uint64_t message);
+void desk_give_up(struct desk *d, uint64_t message); /* its chunks: nothing will name them */
+void desk_retention_tick(struct desk *d, mono_us now);
+
+/* ---- desk_expire.c: emails that are kept no longer ---- */
+void desk_expiry_tick(struct desk *d, mono_us now);
+
+/* ---- desk_purge.c: tombstones of accounts ---- */
+void desk_purge_tick(struct desk *d, mono_us now);
+
+#endif
