@@ -79,6 +79,18 @@ static const struct flag flags[] = {
      "Of the test message: of a domain that forbids others to send in its name."},
     {"make", "MAKE", "make", FLAG_TEXT,
      "exchange, exchange-online, google, zimbra or postfix; for advice."},
+    {"days", "DAYS", "days", FLAG_NUMBER,
+     "That mail is kept which the company's mail system has, too; 0: for ever."},
+    {"essential-days", "DAYS", "essential_days", FLAG_NUMBER, "The same, of essential people."},
+    {"hosted-days", "DAYS", "hosted_days", FLAG_NUMBER,
+     "That mail of hosted addresses is kept, which nobody has but us; 0: for ever."},
+    {"own-days", "DAYS", "own_days", FLAG_NUMBER,
+     "That what people sent or imported is kept, once it is given back; 0: for ever."},
+    {"max-mib", "MIB", "max_mib", FLAG_NUMBER,
+     "Of a mailbox; above, the oldest mail goes that the company's mail system has, too."},
+    {"essential-mib", "MIB", "essential_mib", FLAG_NUMBER, "The same, of essential people."},
+    {"quota-mib", "MIB", "quota_mib", FLAG_NUMBER,
+     "Of a mailbox; above, nothing more is put in, and hosted mail has to wait; 0: no bound."},
     {"zone", "NAME", "zone", FLAG_TEXT, "Time zone, for example Europe/Rome."},
     {"holiday", "DAY", "holidays", FLAG_LIST, "A day without work; may be repeated."},
     {"url", "URL", "url", FLAG_TEXT, "Of a webhook or of a token endpoint: https://..."},
@@ -288,6 +300,14 @@ static const struct view mail_login_view = {
 static const struct view calendar_view = {
     .lines = "Company=tenant|Time zone=zone|Holidays=holidays",
 };
+static const struct view keeping_view = {
+    .lines = "Company=tenant|Days=days|Days, essential people=essential_days|"
+             "Days, hosted=hosted_days|Days, own=own_days|MiB=max_mib|"
+             "MiB, essential people=essential_mib|Quota in MiB=quota_mib",
+};
+static const struct view quota_view = {
+    .lines = "Address=address|Quota in MiB=quota_mib|What it means=text",
+};
 static const struct view clock_view = {.lines = "Doubted=doubted|What was seen=text"};
 static const struct view queue_view = {
     .tables = {{NULL, "rows", ROW_COLUMNS, "Nothing waits and nothing is held."}},
@@ -383,6 +403,7 @@ static const struct view snapshot_view = {.lines = "Done=text|Log ends at=store.
 
 /* ---- the commands ---- */
 
+#define KEEPING_FLAGS "days essential-days hosted-days own-days max-mib essential-mib quota-mib"
 #define DOMAIN_FLAGS "form cut-through separators catch-all postmaster"
 #define PRIMARY_FLAGS "network tls tls-name shared certificate xclient connections"
 #define PERSON_FLAGS "name alias covered relayed essential kind primary"
@@ -405,6 +426,10 @@ const struct command commands[] = {
      "Change a company."},
     {"tenant", "show", "NAME", "GET", "/v1/tenants/{NAME}", "", "", &tenant_view, NULL,
      "Show a company."},
+    {"tenant keeping", "show", "NAME", "GET", "/v1/tenants/{NAME}/keeping", "", "", &keeping_view,
+     NULL, "Show how long and how much mail of a company is kept."},
+    {"tenant keeping", "set", "NAME", "PATCH", "/v1/tenants/{NAME}/keeping", "", KEEPING_FLAGS,
+     &keeping_view, NULL, "Say how long and how much mail is kept; what is left out stays."},
     {"domain", "list", "", "GET", "/v1/domains", "", "tenant", &domains_view, NULL,
      "List the domains."},
     {"domain", "add", "NAME:name", "POST", "/v1/domains", "", "tenant! primary " DOMAIN_FLAGS,
@@ -469,6 +494,12 @@ const struct command commands[] = {
      NULL, "Print a one-time code with which somebody logs in within 15 minutes."},
     {"person", "logout", "ADDRESS", "POST", "/v1/persons/{ADDRESS}/logout", "", "", &removed_view,
      NULL, "End all sessions of somebody. Tokens of programs stay."},
+    {"person quota", "show", "ADDRESS", "GET", "/v1/persons/{ADDRESS}/quota", "", "", &quota_view,
+     NULL, "Show how much mail a person may have."},
+    {"person quota", "set", "ADDRESS", "PATCH", "/v1/persons/{ADDRESS}/quota", "", "quota-mib!",
+     &quota_view, NULL, "Give a person a quota of their own; 0: no bound."},
+    {"person quota", "remove", "ADDRESS", "DELETE", "/v1/persons/{ADDRESS}/quota", "", "",
+     &quota_view, NULL, "Let the company's quota count again."},
     {"person token", "list", "ADDRESS", "GET", "/v1/persons/{ADDRESS}/tokens", "", "", &tokens_view,
      NULL, "Show how somebody logs in: password, code, sessions, tokens of programs."},
     {"person token", "add", "ADDRESS NAME:name", "POST", "/v1/persons/{ADDRESS}/tokens", "", "",

@@ -182,6 +182,35 @@ static void holidays_are_days(void **)
     fake_expect("GET", "/v1/tenants/rossi/calendar", "", 200, "Europe/Rome");
 }
 
+static void a_company_says_what_is_kept_and_what_it_leaves_out_stays(void **)
+{
+    fake_expect("GET", "/v1/tenants/rossi/keeping", "", 200, "\"days\":90,\"essential_days\":366");
+    fake_expect("PATCH", "/v1/tenants/rossi/keeping",
+                "{\"days\":30,\"max_mib\":2000,\"quota_mib\":500}", 200,
+                "\"days\":30,\"essential_days\":366,\"hosted_days\":0,\"own_days\":0,"
+                "\"max_mib\":2000,\"essential_mib\":0,\"quota_mib\":500");
+    fake_expect("PATCH", "/v1/tenants/rossi/keeping", "{\"hosted_days\":400}", 200,
+                "\"days\":30,\"essential_days\":366,\"hosted_days\":400");
+    fake_expect("GET", "/v1/tenants/rossi/keeping", "", 200, "\"max_mib\":2000");
+    fake_expect("PATCH", "/v1/tenants/rossi/keeping", "{\"days\":-1}", 400, "days");
+    fake_expect("PATCH", "/v1/tenants/rossi/keeping", "{\"days\":99999}", 400, "36500");
+    fake_expect("GET", "/v1/tenants/nobody/keeping", "", 404, "nobody");
+}
+
+static void a_person_may_have_another_quota_than_the_company(void **)
+{
+    static const char path[] = "/v1/persons/anna@rossi.example/quota";
+    fake_expect("PATCH", "/v1/tenants/rossi/keeping", "{\"quota_mib\":500}", 200, "");
+    fake_expect("GET", path, "", 200, "\"quota_mib\":500,\"own\":false");
+    fake_expect("PATCH", path, "{\"quota_mib\":5000000}", 200,
+                "\"quota_mib\":5000000,\"own\":true");
+    fake_expect("PATCH", path, "{\"quota_mib\":0}", 200, "\"own\":true,\"text\":\"No bound.\"");
+    fake_expect("DELETE", path, "", 200, "\"quota_mib\":500,\"own\":false");
+    fake_expect("DELETE", path, "", 200, "\"quota_mib\":500");
+    fake_expect("PATCH", path, "{}", 400, "quota_mib");
+    fake_expect("GET", "/v1/persons/x@rossi.example/quota", "", 404, "Nobody");
+}
+
 static void history_shows_what_another_plan_would_have_done(void **)
 {
     utc_ms now = utc_now(), minute = 60000;
@@ -213,6 +242,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(tokens_and_log_ins_of_persons_are_kept_and_not_shown, start,
                                         stop),
         cmocka_unit_test_setup_teardown(holidays_are_days, start, stop),
+        cmocka_unit_test_setup_teardown(a_company_says_what_is_kept_and_what_it_leaves_out_stays,
+                                        start, stop),
+        cmocka_unit_test_setup_teardown(a_person_may_have_another_quota_than_the_company, start,
+                                        stop),
         cmocka_unit_test_setup_teardown(history_shows_what_another_plan_would_have_done, start,
                                         stop),
     };
