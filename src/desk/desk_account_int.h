@@ -9,6 +9,9 @@ struct desk_account {
     uint64_t person, tenant;
     uint64_t modseq; /* the largest number that was given */
     uint64_t inbox;  /* 0: removed */
+    uint64_t bytes;  /* desk_quota.c: of its mail, at `counted_at`, and what came since */
+    mono_us counted_at;
+    bool has_bytes, is_counting;
 };
 
 /* Where a message went whose sender still waits for an answer. */

@@ -134,6 +134,10 @@ static bool take_rcpt_ask(struct gate *g, struct net_frame *f)
         return false;
     enum refuse_id refusal = desk_judge_rcpt(d, ask.address, ask.from_primary, &route);
     struct ipc_rcpt_told told = {.generation = directory_generation(d->directory)};
+    if (refusal == REFUSE_N)
+        refusal = desk_quota_judge(d, &route);
+    if (desk_has_quota(d, &route))
+        told.generation = 0; /* a mailbox fills without a new fact: to be asked each time */
     if (refusal != REFUSE_N) {
         told.refusal = 1 + refusal;
     } else if (route.domain) {

@@ -221,6 +221,7 @@ static bool fill_caller(struct call *k, const struct desk_login_told *w)
                                   .name = arena_copy(k->arena, p->facts.name),
                                   .addresses = addresses,
                                   .n_addresses = n,
+                                  .quota_bytes = directory_quota(d->directory, p),
                                   .size_max = d->o.limits.message_bytes,
                                   .may_send = may_send,
                                   .has_other_answers = desk_has_other_answers(d, p),

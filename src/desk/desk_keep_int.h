@@ -2,9 +2,10 @@
 #ifndef DESK_DESK_KEEP_INT_H
 #define DESK_DESK_KEEP_INT_H
 
-#include "base/base.h"
+#include "base/refuse.h"
 
 struct desk;
+struct directory_route;
 
 struct desk_keep {
     struct {
@@ -15,8 +16,9 @@ struct desk_keep {
     struct {
         bool is_running;
         mono_us next;
-        uint64_t after; /* the account looked at last */
-    } purge;            /* desk_purge.c */
+        uint64_t after;  /* the account looked at last */
+    } purge;             /* desk_purge.c */
+    unsigned n_counting; /* desk_quota.c */
 };
 
 /* ---- desk_retain.c: bytes that nobody needs ---- */
@@ -29,5 +31,10 @@ void desk_expiry_tick(struct desk *d, mono_us now);
 
 /* ---- desk_purge.c: tombstones of accounts ---- */
 void desk_purge_tick(struct desk *d, mono_us now);
+
+/* ---- desk_quota.c: mailboxes that are full ---- */
+bool desk_has_quota(struct desk *d, const struct directory_route *route);
+/* REFUSE_N: this recipient may get mail, as far as a quota goes. */
+enum refuse_id desk_quota_judge(struct desk *d, const struct directory_route *route);
 
 #endif

@@ -31,6 +31,8 @@ void desk_assign_places(struct desk *d, struct record_message *m)
         row->mailbox = is_there ? account->inbox : 0;
         row->modseq = is_there ? ++account->modseq : 0;
         row->uid = (uint32_t)row->modseq;
+        if (is_there)
+            account->bytes += m->bytes;
     }
 }
 

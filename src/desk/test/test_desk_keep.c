@@ -38,11 +38,16 @@ static void let_us_in(void)
     assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
 }
 
-/* A gate that was asked something and does not answer for days is another one afterwards. */
-static uint64_t came(const char *rcpt, size_t size)
+/* One that was asked something and does not answer for hours is taken for dead. */
+static void another_gate(void)
 {
     fd_close(&kit->gate);
     kit->gate = kit_link(IPC_GATE, 1);
+}
+
+static uint64_t came(const char *rcpt, size_t size)
+{
+    another_gate();
     return kit_accept(kit->gate, &(struct kit_mail){.rcpts = {rcpt}, .size = size});
 }
 
@@ -317,6 +322,68 @@ static void above_its_size_a_mailbox_loses_the_oldest(void **)
         assert_int_equal(state_of(KIT_SARA, hosted[i]), HERE);
 }
 
+/* ---- full mailboxes ---- */
+
+static enum refuse_id ask(const char *address)
+{
+    another_gate();
+    return kit_ask(kit->gate, address, 0);
+}
+
+static void await_answer(const char *address, enum refuse_id want)
+{
+    mono_us until = mono_now() + MILLISECONDS(KIT_WAIT_MS);
+    while (ask(address) != want) {
+        if (mono_now() > until)
+            fail_msg("it never was %s", want == REFUSE_N ? "fine" : refuse_row(want)->name);
+        kit_let_pass(20); /* to the next count */
+        nudge();
+    }
+}
+
+static void a_full_hosted_mailbox_lets_senders_wait(void **)
+{
+    found_company();
+    keep((struct dir_keeping){.quota_bytes = 25000});
+    uint64_t first = came("sara@hosted.test", 10000);
+    for (int i = 0; i < 2; i++)
+        (void)came("sara@hosted.test", 10000);
+    await_answer("sara@hosted.test", REFUSE_MAILBOX_FULL);
+    assert_int_equal(refuse_row(REFUSE_MAILBOX_FULL)->code[0], '4');
+    assert_int_equal(state_of(KIT_SARA, first), HERE); /* what is there stays */
+    struct kit_objects all = {.n = 0};
+    dir_quota_pack(kit_object(&all, OBJECT_QUOTA, KIT_SARA, KIT_TENANT, "sara@hosted.test"),
+                   &(struct dir_quota){.bytes = 100000});
+    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+    await_answer("sara@hosted.test", REFUSE_N);
+    dir_quota_pack(kit_object(&all, OBJECT_QUOTA, KIT_SARA, KIT_TENANT, "sara@hosted.test"),
+                   &(struct dir_quota){.bytes = 25000});
+    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+    await_answer("sara@hosted.test", REFUSE_MAILBOX_FULL);
+    keep((struct dir_keeping){.hosted_days = 1});
+    let_days_pass(2);
+    await_state(KIT_SARA, first, TOMBSTONE);
+    await_answer("sara@hosted.test", REFUSE_N); /* there is room again */
+}
+
+/* Its mail system has no such bound: no mail is ever refused for our copy of it. */
+static void mail_for_a_mail_system_of_the_company_is_taken_whatever_the_quota_is(void **)
+{
+    found_company();
+    keep((struct dir_keeping){.quota_bytes = 1});
+    (void)came("sara@hosted.test", 10000);
+    await_answer("sara@hosted.test", REFUSE_MAILBOX_FULL);
+    uint64_t one = delivered("anna@example.test", 10000);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(ask("anna@example.test"), REFUSE_N);
+        kit_let_pass(20);
+        nudge();
+    }
+    uint64_t two = delivered("anna@example.test", 10000);
+    assert_int_equal(state_of(KIT_ANNA, one), HERE);
+    assert_int_equal(state_of(KIT_ANNA, two), HERE);
+}
+
 /* ---- tombstones ---- */
 
 static bool keep_mark(void *arg, const struct store_purgeable *p)
@@ -398,6 +465,8 @@ int main(void)
         TEST(what_is_not_given_back_stays),
         TEST(nothing_goes_while_the_mail_system_is_not_well),
         TEST(above_its_size_a_mailbox_loses_the_oldest),
+        TEST(a_full_hosted_mailbox_lets_senders_wait),
+        TEST(mail_for_a_mail_system_of_the_company_is_taken_whatever_the_quota_is),
         TEST(a_tombstone_goes_after_a_month_and_the_floor_rises),
         TEST(a_tombstone_that_is_not_given_back_stays),
     };
