@@ -66,8 +66,9 @@ static void make_room(struct account_cache *c)
 /* Under lock: its memory as it is now. */
 static void count_bytes(struct account *a)
 {
-    a->cache->bytes += a->bytes - a->counted_bytes;
-    a->counted_bytes = a->bytes;
+    size_t now = account_view_bytes(a);
+    a->cache->bytes += now - a->counted_bytes;
+    a->counted_bytes = now;
 }
 
 /* Under lock. False: somebody held it all the time. */
@@ -206,6 +207,14 @@ enum err account_hold(struct account_cache *c, struct store_reader *reader, uint
         account_let_go(&a); /* perhaps half of it was taken up: the next one reads it again */
     *ret = a;
     return err;
+}
+
+void account_cache_limit(struct account_cache *c, size_t bytes_max)
+{
+    pthread_mutex_lock(&c->lock);
+    c->bytes_max = bytes_max;
+    make_room(c);
+    pthread_mutex_unlock(&c->lock);
 }
 
 void account_let_go(struct account **address)

@@ -18,8 +18,10 @@
 /* ---- the cache ------------------------------------------------------------------------------ */
 
 struct account_cache;
-/* `bytes_max`: of all views together; one that is held is never dropped. */
+/* `bytes_max`: of all views together, as the allocator has them; one that is held is never dropped.
+ */
 struct account_cache *account_cache_create(size_t bytes_max);
+void account_cache_limit(struct account_cache *c, size_t bytes_max); /* from now on */
 void account_cache_destroy(struct account_cache **c); /* nothing is held any more; takes NULL */
 size_t account_cache_bytes(const struct account_cache *c);
 

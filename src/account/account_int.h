@@ -8,6 +8,7 @@
 
 /* What sorting by words needs; read from the index when somebody asks for such an order. */
 struct sort_words {
+    size_t bytes;                   /* of the whole block */
     struct slice from, to, subject; /* in the block of this struct */
     utc_ms sent;
 };
@@ -46,7 +47,7 @@ struct account {
     struct list node; /* cache->views, longest unused first */
     bool is_held;
     unsigned n_waiting;
-    size_t bytes;         /* of memory */
+    size_t bytes;         /* of memory, but for the arrays and maps: account_view_bytes */
     size_t counted_bytes; /* that the cache knows of */
     uint64_t emails_seen; /* taken up to here; 0: nothing yet */
     uint64_t modseq, floor, mail_bytes;
@@ -89,6 +90,7 @@ void account_view_end(struct account *a);
 /* Between these two some change: each thread is counted once, however many of its emails do. */
 void account_view_gather(struct account *a);
 void account_view_settle(struct account *a);
+size_t account_view_bytes(const struct account *a); /* of memory, as the allocator has it */
 /* Tombstones up to `floor` are forgotten. */
 void account_view_purge(struct account *a, uint64_t floor);
 /* As new, but for who holds it. */
@@ -102,6 +104,12 @@ struct account_entry *account_entry(const struct account *a, uint64_t message);
 struct account_thread *account_thread_of(const struct account *a, uint64_t thread);
 struct mailbox_entry *account_mailbox_entry(const struct account *a, uint64_t id);
 size_t account_mailbox_place(const struct account *a, uint64_t id); /* where it is or would be */
+
+/* What a block of `n` bytes takes: its head, rounded up. */
+static inline size_t account_block(size_t n)
+{
+    return n + 8 <= 32 ? 32 : (n + 8 + 15) / 16 * 16;
+}
 
 /* ---- account_count.c: how many are in a mailbox ---- */
 /* What this thread adds to (or takes from) the counts of threads. */

@@ -42,13 +42,14 @@ static bool take_words(void *arg, uint64_t message, const struct record_fields *
     struct slice subject = beginning(f->base_subject);
     size_t n = sizeof(*e->words) + from.n + to.n + subject.n;
     struct sort_words *w = mem_new(n);
+    w->bytes = n;
     char *at = (char *)(w + 1);
     w->from = put(&at, from);
     w->to = put(&at, to);
     w->subject = put(&at, subject);
     w->sent = f->date;
     e->words = w;
-    a->bytes += n;
+    a->bytes += account_block(n);
     return true;
 }
 

@@ -5,8 +5,6 @@
 
 #include <stdlib.h>
 
-enum { THREAD_MORE = 64 }; /* bytes: its place in the map */
-
 struct account *account_view_create(uint64_t person)
 {
     struct account *a = mem_new(sizeof(*a));
@@ -47,6 +45,16 @@ static void free_all(struct account *a)
     mem_free(&a->items);
     mem_free(&a->touched);
     mem_free(&a->taken_out);
+}
+
+/* A thread has a copy of its key; a map has 4/3 to 4 places for each. */
+size_t account_view_bytes(const struct account *a)
+{
+    enum { MAP_ENTRY = 32, PLACES = 3 };
+    size_t n = a->cap_by_id + a->cap_by_received + a->cap_mailboxes + a->cap_touched +
+               a->cap_items + a->cap_taken_out;
+    return a->bytes + n * sizeof(void *) +
+           map_size(a->threads) * (account_block(sizeof(uint64_t)) + MAP_ENTRY * PLACES);
 }
 
 void account_view_destroy(struct account **address)
@@ -152,6 +160,11 @@ static size_t place_in_thread(const struct account_thread *t, const struct accou
     return low;
 }
 
+static size_t members_bytes(size_t cap)
+{
+    return cap ? account_block(cap * sizeof(struct account_entry *)) : 0;
+}
+
 static void join_thread(struct account *a, struct account_entry *c)
 {
     const struct account_email *e = &c->e;
@@ -161,11 +174,11 @@ static void join_thread(struct account *a, struct account_entry *c)
         t->id = e->thread;
         t->number = map_size(a->threads);
         map_put(a->threads, KEY(e->thread), t);
-        a->bytes += sizeof(*t) + THREAD_MORE;
+        a->bytes += account_block(sizeof(*t));
     }
     size_t before = t->cap;
     t->members = mem_grow(t->members, t->n, &t->cap, sizeof(*t->members));
-    a->bytes += (t->cap - before) * sizeof(*t->members);
+    a->bytes += members_bytes(t->cap) - members_bytes(before);
     size_t at = place_in_thread(t, e);
     memmove(t->members + at + 1, t->members + at, (t->n - at) * sizeof(*t->members));
     t->members[at] = c;
@@ -313,7 +326,7 @@ static void replace(struct account *a, struct account_entry *old, struct account
     t->n_here += (size_t)!c->e.is_gone;
     t->n_here -= (size_t)!old->e.is_gone;
     a->mail_bytes -= old->e.is_gone ? 0 : old->e.bytes;
-    a->bytes -= entry_bytes(&old->e);
+    a->bytes -= account_block(entry_bytes(&old->e));
     if (!old->e.is_gone)
         leave_received(a, old);
     list_remove(&old->changed);
@@ -332,7 +345,7 @@ void account_view_email(struct account *a, const struct account_email *e)
         replace(a, old, c);
     else
         add_new(a, c);
-    a->bytes += entry_bytes(&c->e);
+    a->bytes += account_block(entry_bytes(&c->e));
     a->mail_bytes += c->e.is_gone ? 0 : c->e.bytes;
     link_changed(a, c);
     if (!c->e.is_gone)
@@ -452,7 +465,7 @@ static void insert_mailbox(struct account *a, struct mailbox_entry *c)
 
 static size_t mailbox_bytes(const struct account_mailbox *m)
 {
-    return sizeof(struct mailbox_entry) + m->name.n + m->role.n;
+    return account_block(sizeof(struct mailbox_entry) + m->name.n + m->role.n);
 }
 
 /* Its counts stay. */
@@ -509,10 +522,10 @@ void account_view_item(struct account *a, enum item_kind kind, const struct acco
     c->i = *i;
     memcpy(c + 1, i->body.p ? i->body.p : "", i->body.n);
     c->i.body = slice_of((const char *)(c + 1), i->body.n);
-    a->bytes += sizeof(*c) + i->body.n;
+    a->bytes += account_block(sizeof(*c) + i->body.n);
     if (is_known) {
         c->i.created = old->i.is_gone ? i->created : old->i.created;
-        a->bytes -= sizeof(*old) + old->i.body.n;
+        a->bytes -= account_block(sizeof(*old) + old->i.body.n);
         mem_free(&a->items[at]);
     } else {
         a->items = mem_grow(a->items, a->n_items, &a->cap_items, sizeof(struct item_entry *));
@@ -539,7 +552,7 @@ static void leave_thread(struct account *a, const struct account_email *e)
     if (--t->n > 0)
         return;
     (void)map_del(a->threads, KEY(t->id));
-    a->bytes -= sizeof(*t) + THREAD_MORE + t->cap * sizeof(*t->members);
+    a->bytes -= account_block(sizeof(*t)) + members_bytes(t->cap);
     mem_free(&t->members);
     mem_free(&t);
 }
@@ -555,7 +568,8 @@ static void purge_emails(struct account *a, uint64_t floor)
         }
         leave_thread(a, &c->e);
         list_remove(&c->changed);
-        a->bytes -= entry_bytes(&c->e);
+        a->bytes -= account_block(entry_bytes(&c->e));
+        a->bytes -= c->words ? account_block(c->words->bytes) : 0;
         entry_free(&c);
     }
     a->n_by_id = n;
@@ -589,7 +603,7 @@ void account_view_purge(struct account *a, uint64_t floor)
     for (size_t i = 0; i < a->n_items; i++) {
         struct item_entry *c = a->items[i];
         if (c->i.is_gone && c->i.modseq <= floor) {
-            a->bytes -= sizeof(*c) + c->i.body.n;
+            a->bytes -= account_block(sizeof(*c) + c->i.body.n);
             mem_free(&c);
         } else {
             a->items[n++] = c;

@@ -53,6 +53,7 @@ static struct desk_limits limits_of(const struct settings *s)
         .alarm_percent = (uint32_t)s->store.alarm_percent,
         .message_bytes = s->limits.message_bytes,
         .bytes_in_flight = s->limits.bytes_in_flight,
+        .mailbox_bytes = s->https.mailbox_memory,
         .queue_items = (uint32_t)s->queue.items,
         .per_destination = (uint32_t)s->queue.per_destination,
         .per_primary = (uint32_t)s->queue.per_primary,

@@ -404,6 +404,7 @@ void desk_limits(struct desk *d, const struct desk_limits *limits)
 {
     d->o.limits = *limits;
     queue_limits(d->queue, limits->queue_items, limits->per_destination, limits->per_primary);
+    desk_jmap_limits(d);
 }
 
 static void init_memory(struct desk *d)

@@ -25,6 +25,7 @@ struct desk_limits {
     uint32_t alarm_percent;
     uint64_t message_bytes;
     uint64_t bytes_in_flight; /* of all gates */
+    uint64_t mailbox_bytes;   /* of memory for mailboxes in use; 0: 512 MiB */
     uint32_t queue_items, per_destination, per_primary;
 };
 

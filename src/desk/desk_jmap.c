@@ -11,7 +11,7 @@ enum {
     THREADS = 8,
     CALLS_MAX = 512,         /* at once: waiting and running */
     CALLS_A_PERSON_MAX = 32, /* more than JMAP_CONCURRENT_REQUESTS: browsers open several pages */
-    VIEWS_BYTES_MAX = 512 << 20,
+    VIEWS_BYTES_USUAL = 512 << 20,
     CHANGED_MS = 200, /* changes of so long are told together */
     ADDRESSES_MAX = 500,
     MAY_NOT_MAX = 1000,
@@ -467,13 +467,23 @@ void desk_jmap_tick(struct desk *d, mono_us now)
 
 /* ---- beginning and end ---- */
 
+static size_t views_bytes(const struct desk *d)
+{
+    return d->o.limits.mailbox_bytes ? d->o.limits.mailbox_bytes : VIEWS_BYTES_USUAL;
+}
+
+void desk_jmap_limits(struct desk *d)
+{
+    account_cache_limit(d->jmap->accounts, views_bytes(d));
+}
+
 void desk_jmap_create(struct desk *d)
 {
     struct desk_jmap *j = mem_new(sizeof(*j));
     struct jmap_host host;
     j->desk = d;
     desk_jmap_host(d, &host);
-    j->accounts = account_cache_create(VIEWS_BYTES_MAX);
+    j->accounts = account_cache_create(views_bytes(d));
     j->jmap = jmap_create(&host, j->accounts);
     j->watched = map_create();
     j->running = map_create();

@@ -9,6 +9,7 @@
 
 struct desk_jmap;
 void desk_jmap_create(struct desk *d); /* and its threads begin */
+void desk_jmap_limits(struct desk *d); /* desk->o.limits are others now */
 bool desk_jmap_is_idle(const struct desk *d);
 /* The threads end. What they wait for is done meanwhile: this turns the loop. */
 void desk_jmap_stop(struct desk *d);

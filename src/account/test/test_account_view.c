@@ -1,6 +1,8 @@
 /* A view that grows by single changes, compared with counting everything anew. */
 #include "account_kit.h"
 
+#include <malloc.h>
+
 /* Counts the slow way, as RFC 8621 section 2 words it. */
 static void count(const struct kit *k, uint64_t box, uint32_t ret[4])
 {
@@ -252,6 +254,75 @@ static void items_are_kept_by_kind_and_id(void **)
     account_view_destroy(&a);
 }
 
+/* `n` emails, three to a thread, every tenth with a keyword of its own, taken up as from the index.
+ */
+static struct account *load_many(uint64_t n)
+{
+    struct account *a = account_view_create(7);
+    struct record_keyword work = {SLICE("work")};
+    account_view_begin(a);
+    for (uint64_t i = 1; i <= n; i++) {
+        struct record_place place = {.mailbox = 1 + i % 4, .uid = (uint32_t)i, .modseq = i};
+        account_view_email(a, &(struct account_email){.message = i,
+                                                      .thread = i - i % 3,
+                                                      .modseq = i,
+                                                      .created = i,
+                                                      .counted = i,
+                                                      .received = (utc_ms)(i * 7919 % n),
+                                                      .bytes = 1000,
+                                                      .places = &place,
+                                                      .n_places = 1,
+                                                      .keywords = &work,
+                                                      .n_keywords = i % 10 == 0});
+    }
+    account_view_end(a);
+    return a;
+}
+
+static void what_is_counted_is_the_memory_that_a_view_has(void **)
+{
+    static const uint64_t sizes[] = {1000, 20000, 100000};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct mallinfo2 before = mallinfo2();
+        struct account *a = load_many(sizes[i]);
+        struct mallinfo2 after = mallinfo2();
+        size_t real = after.uordblks + after.hblkhd - before.uordblks - before.hblkhd;
+        size_t counted = account_view_bytes(a);
+        print_message("%llu emails: %zu bytes, counted %zu\n", (unsigned long long)sizes[i], real,
+                      counted);
+        if (after.uordblks > 0) { /* the allocator of a sanitizer says nothing */
+            assert_true(counted > real / 10 * 9);
+            assert_true(counted < real / 10 * 12);
+        }
+        account_view_purge(a, 0);
+        assert_int_equal(account_view_bytes(a), counted);
+        account_view_destroy(&a);
+    }
+}
+
+/* Else a cache would empty itself, or fill for ever. */
+static void counted_bytes_come_back_when_things_go(void **)
+{
+    struct kit k;
+    kit_open(&k, 3);
+    for (int i = 0; i < 400; i++)
+        kit_step(&k);
+    account_view_purge(k.a, k.modseq);
+    size_t purged = k.a->bytes;
+    struct account *old = load_anew(&k, k.modseq);
+    size_t members = 0, grown = 0, at = 0;
+    void *value;
+    while (map_next(k.a->threads, &at, NULL, &value))
+        members += ((struct account_thread *)value)->cap;
+    for (at = 0; map_next(old->threads, &at, NULL, &value);)
+        grown += ((struct account_thread *)value)->cap;
+    assert_int_equal(purged - grown * sizeof(uint64_t), k.a->bytes - members * sizeof(uint64_t));
+    account_view_destroy(&old);
+    account_view_clear(k.a);
+    assert_int_equal(k.a->bytes, sizeof(*k.a));
+    account_view_destroy(&k.a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +331,8 @@ int main(void)
         cmocka_unit_test(loading_gives_what_growing_gives),
         cmocka_unit_test(a_purge_leaves_what_loading_without_tombstones_gives),
         cmocka_unit_test(mailboxes_and_items_that_are_gone_go_with_a_purge),
+        cmocka_unit_test(what_is_counted_is_the_memory_that_a_view_has),
+        cmocka_unit_test(counted_bytes_come_back_when_things_go),
         cmocka_unit_test(what_is_older_than_what_is_known_changes_nothing),
         cmocka_unit_test(another_trash_counts_anew),
         cmocka_unit_test(items_are_kept_by_kind_and_id),

@@ -1,4 +1,5 @@
-/* Tombstones that were dropped: what a client is told that asks what changed since before. */
+/* What is forgotten: tombstones that were dropped, and what a client is told that asks what changed
+ * since before; views that have no room. */
 #include "jmap_kit.h"
 
 static uint64_t make(struct kit *k, const char *subject)
@@ -124,11 +125,29 @@ static void an_account_goes_on_counting_where_it_was(void **)
     kit_close(&k);
 }
 
+/* And what was let go comes back from the index. */
+static void a_cache_keeps_to_its_ceiling(void **)
+{
+    static struct kit k;
+    kit_open(&k);
+    (void)make(&k, "one");
+    assert_true(account_cache_bytes(k.accounts) > sizeof(void *));
+    account_cache_limit(k.accounts, 1);
+    assert_int_equal(account_cache_bytes(k.accounts), 0);
+    (void)make(&k, "two");
+    assert_int_equal(account_cache_bytes(k.accounts), 0); /* held no longer than it is used */
+    json_t *a = kit_call(&k, "Email/query", "'calculateTotal':true");
+    assert_number(a, "total", 2);
+    json_decref(a);
+    kit_close(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_changed_before_a_purge_cannot_be_calculated),
         cmocka_unit_test(a_view_from_before_the_floor_is_made_anew),
+        cmocka_unit_test(a_cache_keeps_to_its_ceiling),
         cmocka_unit_test(an_account_goes_on_counting_where_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
