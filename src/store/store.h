@@ -28,6 +28,7 @@ struct store_options {
     uint32_t segment_bytes;          /* 0: STORE_SEGMENT_BYTES; at least 4 MiB, multiple of 1 MiB */
     unsigned n_pool;                 /* zero-filled segments kept ready; 0: 4 */
     bool is_read_only;               /* for verify: writes nothing, starts no thread */
+    mono_us snapshot_every;          /* when little is written, too; 0: a day */
     mono_us lock_wait; /* time for a dying owner to let go of the store before ERR_CONFLICT */
     /* An alarm or notice from inside the store (failed sync, damage, set aside, low pool), in
      * words. Called on any of the store's threads. May be NULL. */

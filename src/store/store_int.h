@@ -20,6 +20,7 @@ enum {
     STORE_UNAPPLIED_RECORDS = 20000,
     STORE_UNAPPLIED_BYTES = 64 << 20,
     STORE_SNAPSHOT_SEGMENTS = 8,
+    STORE_SNAPSHOT_HOURS = 24,
     STORE_SPARSE_PART = 4, /* copied forward below 1/4 of a segment */
 };
 
@@ -88,7 +89,9 @@ struct store {
         pthread_cond_t wake;
         bool is_closing;    /* under wake_lock */
         uint64_t snapshot;  /* under lock: position of the last verified one */
-        uint64_t tried_end; /* under lock: end of the log when one was tried last */
+        uint64_t tried_end; /* under lock: end of the log when one was tried last … */
+        mono_us tried_at;   /* … and when that was, or we began */
+        mono_us every;      /* set once */
         pthread_t thread;
     } keep;
     _Atomic uint64_t disk_free, disk_total, files_free, files_total;

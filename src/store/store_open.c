@@ -50,6 +50,7 @@ static struct store *make_store(const struct store_options *o)
     s->files = o->files ? o->files : &store_files_real;
     s->tell = o->tell;
     s->tell_arg = o->tell_arg;
+    s->keep.every = o->snapshot_every ? o->snapshot_every : SECONDS(3600) * STORE_SNAPSHOT_HOURS;
     s->is_read_only = o->is_read_only;
     s->lock_fd = -1;
     list_init(&s->queue.waiting);

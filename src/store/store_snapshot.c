@@ -171,6 +171,7 @@ enum err store_snapshot(struct store *s, struct errinfo *ei)
     pthread_mutex_lock(&s->keep.lock);
     uint64_t end = atomic_load(&s->log->end);
     s->keep.tried_end = end;
+    s->keep.tried_at = mono_now();
     if (end > 0) /* without waiting it would stand for a little less */
         (void)store_wait_applied(s, end - 1, SECONDS(WAIT_S));
     uint64_t applied = atomic_load(&s->applied);
@@ -205,9 +206,11 @@ static void keep_house(struct store *s)
     look_at_disk(s);
     pthread_mutex_lock(&s->keep.lock);
     uint64_t last = s->keep.tried_end;
+    bool is_old = mono_now() >= s->keep.tried_at + s->keep.every;
     pthread_mutex_unlock(&s->keep.lock);
     uint64_t grown = atomic_load(&s->log->end) - last;
-    if (grown < (uint64_t)STORE_SNAPSHOT_SEGMENTS * s->log->segment_bytes)
+    /* Where little is written, too, what was given up shall leave the disk some day. */
+    if (grown < (uint64_t)STORE_SNAPSHOT_SEGMENTS * s->log->segment_bytes && !(is_old && grown > 0))
         return;
     enum err err = store_snapshot(s, &ei);
     if (err != ERR_OK && err != ERR_CANCELED)
@@ -238,6 +241,7 @@ void store_keeper_start(struct store *s)
     if (store_snapshot_find(s, &snap, &none) == ERR_OK)
         s->keep.snapshot = snap.pos;
     s->keep.tried_end = s->keep.snapshot;
+    s->keep.tried_at = mono_now();
     look_at_disk(s);
     must(pthread_create(&s->keep.thread, NULL, keeper_main, s) == 0);
 }

@@ -31,8 +31,9 @@ struct rig {
     uint64_t next_id;
     char told[RIG_TOLD][64]; /* under lock: names of what the store told */
     unsigned n_told;
-    bool allows_refused; /* after a power cut: refused for its sake, on the disk all the same */
-    const char *wrong;   /* what the check found */
+    mono_us snapshot_every; /* of the next start; 0: as usual */
+    bool allows_refused;    /* after a power cut: refused for its sake, on the disk all the same */
+    const char *wrong;      /* what the check found */
 };
 
 struct rig_change {
@@ -98,6 +99,7 @@ static enum err rig_open(struct rig *r, struct errinfo *ei)
         .files = &r->fault->files,
         .segment_bytes = RIG_SEGMENT,
         .n_pool = 1,
+        .snapshot_every = r->snapshot_every,
         .tell = rig_tell,
         .tell_arg = r,
     };

@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdio.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static void drop(struct rig *r, unsigned from, unsigned to)
@@ -207,6 +208,27 @@ static void the_pool_gives_back_what_is_too_much(void **)
     assert_true(r->fault->n_now <= 12);
 }
 
+/* It is not asked for, and far less was written than makes one. */
+static void where_little_is_written_segments_are_used_again_all_the_same(void **)
+{
+    SCOPED(rig_destroy) struct rig *r = full_store(9);
+    mono_us until = mono_now() + SECONDS(20);
+    drop(r, 0, 9);
+    rig_close(r);
+    r->snapshot_every = MILLISECONDS(1);
+    RIG_OPEN(r);
+    rig_send(r, 1000);
+    rig_wait(r, 0);
+    while (store_figures(r->s).n_recycled < 2) {
+        assert_true(mono_now() < until);
+        rig_send(r, 10);
+        rig_wait(r, 0);
+        (void)usleep(20000);
+    }
+    RIG_CHECK(r);
+    rig_close(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +238,7 @@ int main(void)
         cmocka_unit_test(what_the_index_has_not_applied_stays),
         cmocka_unit_test(without_a_snapshot_nothing_is_recycled),
         cmocka_unit_test(what_is_left_of_a_sparse_segment_is_copied_forward),
+        cmocka_unit_test(where_little_is_written_segments_are_used_again_all_the_same),
         cmocka_unit_test(the_pool_gives_back_what_is_too_much),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
