@@ -28,9 +28,32 @@ enum err index_holders(struct index *x, uint64_t message, int change, struct err
 
 /* ---- mailboxes ---- */
 
+/* Each delivery asks whose its mailbox is, and the answer is nearly always that of the last time.
+ */
+enum { BOXES_MAX = 1 << 16 };
+
+static void know_mailbox(struct index *x, uint64_t mailbox, uint64_t person)
+{
+    if (x->boxes && map_size(x->boxes) >= BOXES_MAX)
+        index_mailbox_forget(x);
+    if (!x->boxes)
+        x->boxes = map_create();
+    (void)map_put(x->boxes, KEY(mailbox), (void *)(uintptr_t)person); /* NOLINT: a number */
+}
+
+void index_mailbox_forget(struct index *x)
+{
+    map_destroy(&x->boxes);
+}
+
 enum err index_mailbox_get(struct index *x, uint64_t mailbox, struct index_mailbox *ret,
                            struct errinfo *ei)
 {
+    uint64_t person = x->boxes ? (uintptr_t)map_get(x->boxes, KEY(mailbox)) : 0;
+    if (person) {
+        *ret = (struct index_mailbox){.is_there = true, .person = person};
+        return ERR_OK;
+    }
     sqlite3_stmt *stmt = index_stmt(x, SQL_MAILBOX_GET);
     bind_u64(stmt, 1, mailbox);
     bool is_row = false;
@@ -43,6 +66,8 @@ enum err index_mailbox_get(struct index *x, uint64_t mailbox, struct index_mailb
         ret->is_removed = sqlite3_column_int(stmt, 1) != 0;
     }
     index_done(x, SQL_MAILBOX_GET);
+    if (ret->person && !ret->is_removed)
+        know_mailbox(x, mailbox, ret->person);
     return ERR_OK;
 }
 
@@ -60,6 +85,8 @@ static enum err mailbox_put(struct index *x, const struct record_mailbox *m, str
 {
     buf_clear(&x->pack);
     record_mailbox_pack(&x->pack, m);
+    if (x->boxes)
+        (void)map_del(x->boxes, KEY(m->id));
     sqlite3_stmt *stmt = index_stmt(x, SQL_MAILBOX_PUT);
     bind_u64(stmt, 1, m->id);
     bind_u64(stmt, 2, m->person);

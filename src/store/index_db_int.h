@@ -107,6 +107,10 @@ struct index {
     bool is_unanswered_changed;
     uint64_t n_events; /* rows of the table `event`, in this transaction */
 
+    /* mailbox -> its person, of some that are there and not removed; as it stands in this
+     * transaction. NULL: none is known */
+    struct map *boxes;
+
     struct thread_notes *threads; /* a copy of thread_new; NULL: it is empty */
 
     /* changes of zones in this transaction */
@@ -173,6 +177,7 @@ struct index_mailbox {
 };
 enum err index_mailbox_get(struct index *x, uint64_t mailbox, struct index_mailbox *ret,
                            struct errinfo *ei);
+void index_mailbox_forget(struct index *x); /* what was asked before is asked of the table again */
 /* There is such a message, and its bytes are not given up. */
 enum err index_has_bytes(struct index *x, uint64_t message, bool *ret, struct errinfo *ei);
 /* One more or one less that needs the bytes of a message. */

@@ -212,6 +212,7 @@ void index_close(struct index **address)
     index_db_close(&x->db);
     index_place_forget(x);
     index_thread_forget(x);
+    index_mailbox_forget(x);
     map_destroy(&x->zones);
     buf_finish(&x->pack);
     buf_finish(&x->pack2);
@@ -323,6 +324,7 @@ void index_abort(struct index *x)
     if (!sqlite3_get_autocommit(x->db)) /* SQLite may have rolled back by itself */
         (void)index_run(x, SQL_ROLLBACK, NULL, NULL);
     index_place_forget(x);
+    index_mailbox_forget(x); /* what it knows may have been undone */
     x->is_unanswered_changed = false;
     x->failed = ERR_OK;
     x->is_stale = load(x, NULL) != ERR_OK; /* the next begin tries again and says why */

@@ -435,9 +435,47 @@ static void an_unreadable_record_is_refused_and_leaves_nothing_behind(void **)
     assert_true(slice_eq(buf_slice(&before), buf_slice(&after)));
 }
 
+/* ---- what is known of mailboxes ---- */
+
+static void deliver_to(struct world *w, uint64_t id, uint64_t mailbox)
+{
+    struct record_rcpt rcpt = {
+        .disposition = DISPOSITION_WAITING, .mailbox = mailbox, .uid = 9, .modseq = 100 + id};
+    world_mail(w, id, &rcpt, 1);
+}
+
+static void a_mailbox_is_known_as_it_stands_in_the_transaction_and_after_it(void **)
+{
+    SCOPED(world_finish) struct world w = world_make();
+    struct record_mailbox gone = {
+        .id = 5, .person = 50, .tenant = 1, .modseq = 60, .is_removed = 1};
+    struct record_mailbox fresh = {.id = 8, .person = 50, .tenant = 1, .modseq = 61};
+    world_inbox(&w, 5, 50);
+    deliver_to(&w, 11, 5);
+    ok(&w, index_begin(w.x, &w.ei));
+    w.is_in_transaction = true;
+    world_mailbox(&w, gone);
+    deliver_to(&w, 12, 5); /* to nobody */
+    assert_int_equal(index_n_odd(w.x), 1);
+    world_mailbox(&w, fresh);
+    deliver_to(&w, 13, 8);
+    index_abort(w.x); /* nothing of that happened */
+    w.is_in_transaction = false;
+    assert_int_equal(index_n_odd(w.x), 0);
+    deliver_to(&w, 14, 5);
+    deliver_to(&w, 15, 8); /* there is no such mailbox */
+    assert_int_equal(world_number(&w, "SELECT sum(message) FROM email"), 11 + 14);
+    assert_int_equal(index_n_odd(w.x), 1);
+    world_mailbox(&w, gone);
+    deliver_to(&w, 16, 5);
+    assert_int_equal(index_n_odd(w.x), 2);
+    world_check(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_mailbox_is_known_as_it_stands_in_the_transaction_and_after_it),
         cmocka_unit_test(a_message_becomes_a_message_and_a_row_for_each_recipient),
         cmocka_unit_test(the_same_id_twice_leaves_the_first_message_alone),
         cmocka_unit_test(child_rows_do_not_count_as_accepted),
