@@ -107,6 +107,39 @@ static void answers_are_those_of_the_slow_way(void **)
     account_view_destroy(&k.a);
 }
 
+/* Facts about a thread are kept by its number: no two may have one, and none a number too large. */
+static void threads_that_go_leave_the_others_their_own_facts(void **)
+{
+    struct kit k;
+    struct errinfo ei;
+    struct account_filter some = {.test = ACCOUNT_SOME_IN_THREAD_HAVE, .keyword = SLICE("$seen")};
+    struct account_query q = {.filter = &some, .limit = 100};
+    SCOPED(arena_destroy) struct arena *arena = arena_create(1 << 20);
+    struct account_result r;
+    kit_open(&k, 3);
+    for (unsigned i = 0; i < 20; i++)
+        kit_add(&k, 1000 + i, k.n, 0);
+    for (size_t i = 0; i < 15; i++) {
+        k.emails[i].is_gone = true;
+        k.emails[i].modseq = k.emails[i].counted = ++k.modseq;
+        kit_place(&k, i, 0, true);
+        kit_put(&k, i);
+    }
+    account_view_purge(k.a, k.modseq);
+    for (unsigned i = 0; i < 20; i++)
+        kit_add(&k, 2000 + i, k.n, 0);
+    for (size_t i = 15; i < k.n; i += 2) {
+        k.emails[i].flags |= EMAIL_SEEN;
+        k.emails[i].modseq = ++k.modseq;
+        kit_put(&k, i);
+    }
+    assert_int_equal(account_query(k.a, NULL, &q, arena, &r, &ei), ERR_OK);
+    assert_int_equal(r.n_ids, 13);
+    for (size_t i = 0; i < r.n_ids; i++)
+        assert_true(account_email(k.a, r.ids[i])->flags & EMAIL_SEEN);
+    account_view_destroy(&k.a);
+}
+
 /* What a client makes of the changes of a query is the new answer (RFC 8620 5.6). */
 static void changes_lead_from_the_old_answer_to_the_new(void **)
 {
@@ -309,6 +342,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_those_of_the_slow_way),
+        cmocka_unit_test(threads_that_go_leave_the_others_their_own_facts),
         cmocka_unit_test(changes_lead_from_the_old_answer_to_the_new),
         cmocka_unit_test(filters_mean_what_they_say),
         cmocka_unit_test(a_very_long_thread_is_gone_through_once),
