@@ -545,7 +545,7 @@ static void leave_thread(struct account *a, const struct account_email *e)
 {
     struct account_thread *t = account_thread_of(a, e->thread);
     size_t at = 0;
-    while (at < t->n && t->members[at] != e->message)
+    while (at < t->n && t->members[at]->e.message != e->message)
         at++;
     must(at < t->n);
     memmove(t->members + at, t->members + at + 1, (t->n - at - 1) * sizeof(*t->members));
