@@ -37,7 +37,9 @@ const struct roles_row *roles_find_name(const char *name)
 
 unsigned roles_count(const struct settings *s, enum ipc_role role)
 {
-    return role == IPC_GATE ? (unsigned)s->gate.count : 1;
+    if (role == IPC_GATE)
+        return (unsigned)s->gate.count;
+    return role == IPC_DOOR ? (unsigned)s->door.count : 1;
 }
 
 bool roles_are_linked(unsigned a, unsigned b)
@@ -57,7 +59,7 @@ struct roles_text roles_process_name(unsigned role, unsigned number)
 {
     struct roles_text t;
     const char *name = ipc_role_name((enum ipc_role)role);
-    if (role == IPC_GATE)
+    if (role == IPC_GATE || role == IPC_DOOR)
         snprintf(t.s, sizeof(t.s), "%s/%u", name, number);
     else
         snprintf(t.s, sizeof(t.s), "%s", name);

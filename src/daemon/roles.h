@@ -5,7 +5,7 @@
 #include "daemon/settings.h"
 #include "ipc/ipc.h"
 
-enum { ROLES_N = 6, ROLES_PROCESSES_MAX = SETTINGS_GATES_MAX + ROLES_N - 1 };
+enum { ROLES_N = 6, ROLES_PROCESSES_MAX = SETTINGS_GATES_MAX + SETTINGS_DOORS_MAX + ROLES_N - 2 };
 
 struct roles_row {
     enum ipc_role role;

@@ -18,6 +18,7 @@ enum {
     SETTINGS_PROBLEMS_MAX = 16, /* told at once; more are counted */
     SETTINGS_PATH_MAX = 256,
     SETTINGS_GATES_MAX = 8,
+    SETTINGS_DOORS_MAX = 8,
     SETTINGS_KEYS_MAX = 64,
     SETTINGS_MESSAGE_MAX = 64 << 20, /* bytes; with our headers it must have a place in the log */
 };
@@ -152,6 +153,9 @@ struct settings {
     struct {
         uint64_t count;
     } gate;
+    struct {
+        uint64_t count;
+    } door;
     struct {
         uint64_t threads;
         uint64_t jobs;

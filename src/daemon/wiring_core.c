@@ -54,6 +54,7 @@ static struct desk_limits limits_of(const struct settings *s)
         .message_bytes = s->limits.message_bytes,
         .bytes_in_flight = s->limits.bytes_in_flight,
         .mailbox_bytes = s->https.mailbox_memory,
+        .web_bytes = s->https.bytes,
         .queue_items = (uint32_t)s->queue.items,
         .per_destination = (uint32_t)s->queue.per_destination,
         .per_primary = (uint32_t)s->queue.per_primary,

@@ -48,6 +48,8 @@ static struct web_people people_of(const struct settings *s)
 static_assert((int)WEB_ORIGINS_MAX == (int)SETTINGS_ORIGINS_MAX, "copied as a whole");
 static_assert((int)WEB_ORIGIN_BYTES == (int)SETTINGS_ORIGIN_BYTES, "copied as a whole");
 static_assert((int)WEB_PROXIES_MAX == (int)SETTINGS_NETWORKS_MAX, "no proxy is left out");
+static_assert((int)WEB_DOORS_MAX == (int)SETTINGS_DOORS_MAX, "each door has its column");
+static_assert((int)WEB_SHARED_BYTES <= (int)CHILD_SHARED_BYTES, "the counts have room");
 static_assert((int)WEB_LISTENERS_MAX == (int)SETTINGS_LISTENS_MAX, "no listener is left out");
 
 static void door_start(struct child *c)
@@ -57,6 +59,8 @@ static void door_start(struct child *c)
                             .metrics_fd = -1,
                             .n_requests_max = (unsigned)child_settings(c)->limits.admin_requests,
                             .names = s->names,
+                            .shared = child_shared(c),
+                            .door = child_number(c) - 1,
                             .people = people_of(child_settings(c)),
                             .certificate = child_file(c, CHILD_CERTIFICATE),
                             .key = child_file(c, CHILD_KEY),

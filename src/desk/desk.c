@@ -402,7 +402,10 @@ static void make_queue(struct desk *d)
 
 void desk_limits(struct desk *d, const struct desk_limits *limits)
 {
+    uint64_t web_bytes = d->o.limits.web_bytes;
     d->o.limits = *limits;
+    if (web_bytes > limits->web_bytes) /* what is under way was let in by the old one */
+        d->o.limits.web_bytes = web_bytes;
     queue_limits(d->queue, limits->queue_items, limits->per_destination, limits->per_primary);
     desk_jmap_limits(d);
 }
@@ -439,11 +442,13 @@ static void init_memory(struct desk *d)
         *g = (struct gate){
             .desk = d, .number = i + 1, .uploads = map_create(), .told = map_create()};
     }
+    for (unsigned i = 0; i < DOORS_MAX; i++)
+        d->doors[i] =
+            (struct peer){.desk = d, .role = IPC_DOOR, .number = i + 1, .uploads = map_create()};
     d->courier =
         (struct peer){.desk = d, .role = IPC_COURIER, .number = 1, .uploads = map_create()};
     d->liaison =
         (struct peer){.desk = d, .role = IPC_LIAISON, .number = 1, .uploads = map_create()};
-    d->door = (struct peer){.desk = d, .role = IPC_DOOR, .number = 1, .uploads = map_create()};
     d->resolver =
         (struct peer){.desk = d, .role = IPC_RESOLVER, .number = 1, .uploads = map_create()};
 }
@@ -481,6 +486,7 @@ enum err desk_create(const struct desk_options *o, struct desk **ret, struct err
     desk_host(d, &host);
     d->admin = admin_create(&host);
     d->closed_for = reason_to_close(d);
+    desk_tells_create(d);
     desk_jmap_create(d);
     desk_find_start(d);
     d->tick = net_timer_create(o->loop, on_tick, d);
@@ -524,6 +530,18 @@ static void link_gate(struct desk *d, unsigned number, int fd)
     desk_parse_gate_up(d);
 }
 
+static void link_door(struct desk *d, unsigned number, int fd)
+{
+    if (number < 1 || number > DOORS_MAX) {
+        (void)close(fd);
+        return;
+    }
+    struct peer *door = &d->doors[number - 1];
+    if (door->link)
+        desk_door_closed(door, NULL);
+    door->link = open_link(d, fd, door, desk_door_frame, desk_door_closed);
+}
+
 void desk_link(struct desk *d, enum ipc_role peer, unsigned number, int fd)
 {
     if (peer == IPC_GATE) {
@@ -539,9 +557,7 @@ void desk_link(struct desk *d, enum ipc_role peer, unsigned number, int fd)
             desk_liaison_closed(&d->liaison, NULL);
         d->liaison.link = open_link(d, fd, &d->liaison, desk_liaison_frame, desk_liaison_closed);
     } else if (peer == IPC_DOOR) {
-        if (d->door.link)
-            desk_door_closed(&d->door, NULL);
-        d->door.link = open_link(d, fd, &d->door, desk_door_frame, desk_door_closed);
+        link_door(d, number, fd);
     } else if (peer == IPC_RESOLVER) {
         if (d->resolver.link)
             desk_resolver_closed(&d->resolver, NULL);
@@ -582,7 +598,7 @@ static void free_values(struct map **m)
 
 static void close_links(struct desk *d)
 {
-    struct peer *peers[] = {&d->courier, &d->liaison, &d->door, &d->resolver};
+    struct peer *peers[] = {&d->courier, &d->liaison, &d->resolver};
     for (size_t i = 0; i < GATES_MAX; i++) {
         struct gate *g = &d->gates[i];
         net_link_close(&g->link);
@@ -590,7 +606,10 @@ static void close_links(struct desk *d)
         map_destroy(&g->told);
         map_destroy(&g->uploads);
     }
-    desk_door_closed(&d->door, NULL);
+    for (size_t i = 0; i < DOORS_MAX; i++) {
+        desk_door_closed(&d->doors[i], NULL);
+        map_destroy(&d->doors[i].uploads);
+    }
     for (size_t i = 0; i < sizeof(peers) / sizeof(peers[0]); i++) {
         net_link_close(&peers[i]->link);
         map_destroy(&peers[i]->uploads);
@@ -627,6 +646,7 @@ void desk_destroy(struct desk **desk)
     desk_logins_stop(d);
     settle(d);
     desk_jmap_destroy(d);
+    desk_tells_destroy(d);
     store_close(&d->store);
     /* From here on it is memory only. */
     list_remove(&d->late.node);

@@ -26,6 +26,7 @@ struct desk_limits {
     uint64_t message_bytes;
     uint64_t bytes_in_flight; /* of all gates */
     uint64_t mailbox_bytes;   /* of memory for mailboxes in use; 0: 512 MiB */
+    uint64_t web_bytes;       /* of people's requests and uploads, of all doors; 0: 512 MiB */
     uint32_t queue_items, per_destination, per_primary;
 };
 

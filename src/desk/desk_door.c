@@ -8,11 +8,15 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { REQUESTS_MAX = 256, UPLOADS_MAX = 200, UPLOAD_BYTES_MAX = 256 << 20 };
+/* A door has its own ceilings, those of the settings: beyond these it is out of its mind. */
+enum { REQUESTS_MAX = 10000, UPLOADS_MAX = 100000 };
+#define UPLOAD_BYTES ((uint64_t)512 << 20) /* unless the settings say otherwise */
+#define UPLOAD_SLACK ((uint64_t)64 << 20)  /* bodies for the administration, and a fresh setting */
 
 struct request {
     struct worker_job job;
     struct desk *desk;
+    struct peer *door;
     uint32_t turn; /* of the link: a new door did not ask */
     uint64_t tag;
     struct buf body;
@@ -25,7 +29,7 @@ struct request {
 
 static void request_free(struct request *q)
 {
-    q->desk->door.n_requests--;
+    q->door->n_requests--;
     if (q->body.n) /* passwords come this way, too, and tokens go */
         login_wipe(q->body.p, q->body.n);
     buf_finish(&q->body);
@@ -36,10 +40,10 @@ static void request_free(struct request *q)
 
 static void send_answer(struct request *q, uint16_t status, const char *type, struct slice body)
 {
-    struct net_link *link = q->desk->door.link;
+    struct net_link *link = q->door->link;
     struct ipc_response response = {
         .status = status, .type = slice_str(type), .bytes = (uint32_t)body.n};
-    if (!link || q->turn != q->desk->door.turn)
+    if (!link || q->turn != q->door->turn)
         return;
     for (struct slice left = body; left.n > 0;) {
         size_t n = left.n < IPC_CONTENT_MAX ? left.n : IPC_CONTENT_MAX;
@@ -118,6 +122,7 @@ static bool take_request(struct peer *p, struct net_frame *f)
     }
     struct request *q = mem_new(sizeof(*q));
     q->desk = p->desk;
+    q->door = p;
     q->turn = p->turn;
     p->n_requests++;
     q->tag = f->tag;
@@ -137,9 +142,9 @@ static bool take_request(struct peer *p, struct net_frame *f)
 static bool take_content(struct peer *p, struct net_frame *f)
 {
     struct buf *body = map_get(p->uploads, KEY(f->tag));
+    uint64_t set = p->desk->o.limits.web_bytes, max = (set ? set : UPLOAD_BYTES) + UPLOAD_SLACK;
     if (f->payload.n == 0 || f->payload.n > IPC_CONTENT_MAX ||
-        p->bytes_uploading + f->payload.n > UPLOAD_BYTES_MAX ||
-        (!body && map_size(p->uploads) >= UPLOADS_MAX))
+        p->bytes_uploading + f->payload.n > max || (!body && map_size(p->uploads) >= UPLOADS_MAX))
         return false;
     if (!body) {
         body = mem_new(sizeof(*body));
@@ -170,6 +175,13 @@ static bool drop(struct peer *p, const struct net_frame *f)
     return f->payload.n == 0;
 }
 
+static bool take_report(const struct peer *p, const struct net_frame *f)
+{
+    char process[24];
+    snprintf(process, sizeof(process), "door/%u", p->number);
+    return desk_take_report(p->desk, process, f);
+}
+
 void desk_door_frame(void *arg, struct net_link *, struct net_frame *f)
 {
     struct peer *p = arg;
@@ -188,12 +200,12 @@ void desk_door_frame(void *arg, struct net_link *, struct net_frame *f)
     else if (is_good && f->type == IPC_T_unwatch)
         is_good = desk_jmap_unwatch(p, f->tag, f->payload);
     else if (is_good && desk_is_report(f->type))
-        is_good = desk_take_report(d, "door", f);
+        is_good = take_report(p, f);
     if (is_good)
         return;
     const char *what = ipc_type_name(f->type);
     desk_door_closed(p, NULL);
-    desk_peer_nonsense(d, IPC_DOOR, 1, what);
+    desk_peer_nonsense(d, IPC_DOOR, p->number, what);
 }
 
 void desk_door_closed(void *arg, struct net_link *)
@@ -211,7 +223,7 @@ void desk_door_closed(void *arg, struct net_link *)
     }
     map_destroy(&p->uploads);
     p->uploads = map_create();
-    desk_jmap_door_lost(p->desk);
+    desk_jmap_door_lost(p);
 }
 
 /* ---- what the administration may use ---- */

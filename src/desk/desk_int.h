@@ -18,7 +18,7 @@
 
 #include <pthread.h>
 
-enum { GATES_MAX = 8, FIGURES_MAX = 256, DESK_LINK_BYTES = 1 << 30 };
+enum { GATES_MAX = 8, DOORS_MAX = 8, FIGURES_MAX = 256, DESK_LINK_BYTES = 1 << 30 };
 
 struct gate {
     struct desk *desk;
@@ -90,8 +90,6 @@ struct worker_job {
     struct desk *desk;
 };
 
-struct change; /* of the administration, waiting its turn: desk_change.c */
-
 struct desk {
     struct desk_options o;
     struct store *store;
@@ -99,7 +97,7 @@ struct desk {
     struct queue *queue;
     struct admin *admin;
     struct gate gates[GATES_MAX];
-    struct peer courier, liaison, door, resolver;
+    struct peer courier, liaison, resolver, doors[DOORS_MAX];
     _Atomic uint64_t last_id;
     struct map *accounts;             /* person -> struct desk_account: desk_account_int.h */
     struct map *primaries;            /* id -> struct desk_primary */
@@ -152,7 +150,7 @@ struct desk {
     uint64_t n_accepting; /* messages not yet durable */
     struct list events;   /* that the disk refused: written again */
     size_t n_events;
-    struct list changes; /* struct change, one at a time */
+    struct list changes; /* struct change of desk_change.c, one at a time */
     bool is_changing;
     struct desk_alerts *alerts;
     struct desk_hooks *hooks;
@@ -163,6 +161,7 @@ struct desk {
     struct desk_submits *submits;     /* desk_submit.c */
     struct desk_fates *fates;         /* desk_submit_fate.c */
     struct desk_vacations *vacations; /* desk_vacation.c */
+    struct desk_tells *tells;         /* desk_jmap_tell.c */
     struct map *notices;              /* sender -> how many notices since then */
     utc_ms notices_since;
     bool is_retaining, is_purging;

@@ -1,5 +1,5 @@
-/* People's requests: who asks is found out, the request runs on a thread, the answer goes back; and
- * whoever watches an account hears of its changes. */
+/* People's requests: who asks is found out, the request runs on a thread, the answer goes back. Not
+ * for telling of changes: desk_jmap_tell.c. */
 #include "desk/desk_jmap_int.h"
 #include "desk/desk_login_int.h"
 #include "desk/desk_parse_int.h"
@@ -12,7 +12,6 @@ enum {
     CALLS_MAX = 512,         /* at once: waiting and running */
     CALLS_A_PERSON_MAX = 32, /* more than JMAP_CONCURRENT_REQUESTS: browsers open several pages */
     VIEWS_BYTES_USUAL = 512 << 20,
-    CHANGED_MS = 200, /* changes of so long are told together */
     ADDRESSES_MAX = 500,
     MAY_NOT_MAX = 1000,
 };
@@ -20,6 +19,7 @@ enum {
 struct call {
     struct list node;
     struct desk *desk;
+    struct peer *door;
     uint32_t turn; /* of the link */
     uint64_t tag;
     struct arena *arena;
@@ -30,17 +30,10 @@ struct call {
     struct ipc_step steps[EMAIL_BLOB_STEPS_MAX];
 };
 
-struct watched {
-    uint64_t person, tag; /* tag: of the latest call that watches */
-    bool is_dirty;
-    mono_us at; /* told no sooner */
-};
-
 struct desk_jmap {
     struct desk *desk;
     struct jmap *jmap;
     struct account_cache *accounts;
-    struct map *watched; /* person -> struct watched */
     struct map *running; /* person -> how many calls */
     unsigned n_calls;
     size_t n_bytes; /* of their bodies */
@@ -67,8 +60,8 @@ static void call_free(struct call *k)
 
 static void send_called(struct call *k)
 {
-    struct net_link *link = k->desk->door.link;
-    if (!link || k->turn != k->desk->door.turn)
+    struct net_link *link = k->door->link;
+    if (!link || k->turn != k->door->turn)
         return;
     k->answer.bytes = (uint32_t)k->out.n;
     for (struct slice left = buf_slice(&k->out); left.n > 0;) {
@@ -242,16 +235,8 @@ static bool begin_running(struct desk_jmap *j, const struct call *k)
 
 static void watch(struct call *k)
 {
-    struct desk_jmap *j = k->desk->jmap;
-    uint64_t person = k->who.person;
-    struct watched *w = map_get(j->watched, KEY(person));
-    if (!w) {
-        w = mem_new(sizeof(*w));
-        w->person = person;
-        (void)map_put(j->watched, KEY(person), w);
-    }
-    w->tag = k->tag;
-    k->answer.person = person;
+    desk_jmap_watch(k->door, k->tag, k->who.person);
+    k->answer.person = k->who.person;
     k->answer.status = 200;
     answer_call(k);
 }
@@ -340,8 +325,11 @@ static void begin(struct call *k)
 bool desk_jmap_call(struct peer *door, uint64_t tag, struct slice payload, struct buf *take_body)
 {
     struct call *k = mem_new(sizeof(*k));
-    *k = (struct call){
-        .desk = door->desk, .turn = door->turn, .tag = tag, .arena = arena_create(1 << 20)};
+    *k = (struct call){.desk = door->desk,
+                       .door = door,
+                       .turn = door->turn,
+                       .tag = tag,
+                       .arena = arena_create(1 << 20)};
     list_init(&k->node);
     k->body = take_body ? *take_body : buf_make(1);
     k->out = buf_make(STORE_MESSAGE_MAX);
@@ -355,114 +343,9 @@ bool desk_jmap_call(struct peer *door, uint64_t tag, struct slice payload, struc
     return true;
 }
 
-bool desk_jmap_unwatch(struct peer *door, uint64_t tag, struct slice payload)
+struct account_cache *desk_jmap_accounts(struct desk *d)
 {
-    SCOPED(arena_destroy) struct arena *arena = arena_create(4096);
-    struct ipc_unwatch in;
-    if (!ipc_unwatch_unpack(payload, arena, &in))
-        return false;
-    struct watched *w = map_get(door->desk->jmap->watched, KEY(in.person));
-    if (w && w->tag == tag) { /* otherwise a later one has been answered meanwhile */
-        (void)map_del(door->desk->jmap->watched, KEY(in.person));
-        mem_free(&w);
-    }
-    return true;
-}
-
-void desk_jmap_door_lost(struct desk *d)
-{
-    size_t at = 0;
-    void *value;
-    while (d->jmap && map_next(d->jmap->watched, &at, NULL, &value)) {
-        struct watched *w = value;
-        mem_free(&w);
-    }
-    if (!d->jmap)
-        return;
-    map_destroy(&d->jmap->watched);
-    d->jmap->watched = map_create();
-}
-
-/* ---- telling of changes ---- */
-
-struct telling {
-    struct worker_job job;
-    uint32_t turn;
-    uint64_t person;
-    struct buf state;
-};
-
-static void tell_work(struct worker_job *job, struct store_reader *reader)
-{
-    struct telling *t = container_of(job, struct telling, job);
-    struct account *a;
-    struct errinfo ei;
-    (void)desk_catch_up(job->desk);
-    if (!reader ||
-        account_hold(job->desk->jmap->accounts, reader, t->person, SECONDS(5), &a, &ei) != ERR_OK)
-        return; /* told with the next change */
-    jmap_state_change(t->person, a, &t->state);
-    account_let_go(&a);
-}
-
-static void tell_finish(struct worker_job *job)
-{
-    struct telling *t = container_of(job, struct telling, job);
-    struct peer *door = &job->desk->door;
-    if (door->link && door->turn == t->turn && t->state.n && !t->state.failed) {
-        struct ipc_changed c = {.person = t->person, .state = buf_slice(&t->state)};
-        SCOPED(buf_finish) struct buf b = buf_make(4096);
-        ipc_changed_pack(&b, &c);
-        (void)desk_send(door->link, IPC_T_changed, 0, &b);
-    }
-    buf_finish(&t->state);
-    mem_free(&t);
-}
-
-static void tell(struct desk *d, uint64_t person)
-{
-    struct telling *t = mem_new(sizeof(*t));
-    t->job.work = tell_work;
-    t->job.finish = tell_finish;
-    t->turn = d->door.turn;
-    t->person = person;
-    t->state = buf_make(2000);
-    desk_work(d, &t->job);
-}
-
-void desk_jmap_changed(struct desk *d, uint64_t person)
-{
-    desk_find_changed(d, person);
-    struct watched *w = d->jmap ? map_get(d->jmap->watched, KEY(person)) : NULL;
-    if (!w || w->is_dirty)
-        return;
-    w->is_dirty = true;
-    w->at = mono_now() + MILLISECONDS(CHANGED_MS);
-}
-
-void desk_jmap_log_in_ended(struct desk *d, uint64_t person)
-{
-    struct watched *w = d->jmap ? map_del(d->jmap->watched, KEY(person)) : NULL;
-    struct ipc_unwatch unwatch = {.person = person};
-    if (!w)
-        return;
-    SCOPED(buf_finish) struct buf b = buf_make(100);
-    ipc_unwatch_pack(&b, &unwatch);
-    (void)desk_send(d->door.link, IPC_T_unwatch, 0, &b);
-    mem_free(&w);
-}
-
-void desk_jmap_tick(struct desk *d, mono_us now)
-{
-    size_t at = 0;
-    void *value;
-    while (map_next(d->jmap->watched, &at, NULL, &value)) {
-        struct watched *w = value;
-        if (!w->is_dirty || w->at > now)
-            continue;
-        w->is_dirty = false;
-        tell(d, w->person);
-    }
+    return d->jmap->accounts;
 }
 
 /* ---- beginning and end ---- */
@@ -485,7 +368,6 @@ void desk_jmap_create(struct desk *d)
     desk_jmap_host(d, &host);
     j->accounts = account_cache_create(views_bytes(d));
     j->jmap = jmap_create(&host, j->accounts);
-    j->watched = map_create();
     j->running = map_create();
     list_init(&j->waiting);
     must(pthread_mutex_init(&j->lock, NULL) == 0);
@@ -528,8 +410,6 @@ void desk_jmap_destroy(struct desk *d)
     struct desk_jmap *j = d->jmap;
     if (!j)
         return;
-    desk_jmap_door_lost(d);
-    map_destroy(&j->watched);
     map_destroy(&j->running);
     for (struct list *node; (node = list_pop(&j->waiting));)
         call_free(container_of(node, struct call, node));

@@ -15,12 +15,19 @@ bool desk_jmap_is_idle(const struct desk *d);
 void desk_jmap_stop(struct desk *d);
 void desk_jmap_destroy(struct desk *d);
 void desk_turn_until(struct desk *d, _Atomic unsigned *n_alive);
-void desk_jmap_tick(struct desk *d, mono_us now);
 
 /* Frames of the door; false: nonsense. The body, taken over here, may be NULL. */
 bool desk_jmap_call(struct peer *door, uint64_t tag, struct slice payload, struct buf *take_body);
-bool desk_jmap_unwatch(struct peer *door, uint64_t tag, struct slice payload);
-void desk_jmap_door_lost(struct desk *d);
+struct account_cache *desk_jmap_accounts(struct desk *d);
+
+/* ---- desk_jmap_tell.c; loop ---- */
+void desk_tells_create(struct desk *d);
+void desk_tells_destroy(struct desk *d);
+void desk_jmap_tick(struct desk *d, mono_us now);
+/* An event stream of this person begins at that door: `tag` of the call. */
+void desk_jmap_watch(struct peer *door, uint64_t tag, uint64_t person);
+bool desk_jmap_unwatch(struct peer *door, uint64_t tag, struct slice payload); /* false: nonsense */
+void desk_jmap_door_lost(struct peer *door);
 
 /* Something of this person's account changed (or soon will, when what was submitted is applied):
  * who watches it is told. */

@@ -59,15 +59,16 @@ static const struct {
 
 void web_call_hold(struct call *c, size_t n)
 {
+    struct web_server *s = c->server;
     c->n_held += n;
-    c->server->people.n_held += n;
+    (void)web_share_total(s->share, SHARE_BYTES, s->people.n_held += n);
 }
 
 void web_call_release(struct call *c, size_t n)
 {
     must(n <= c->n_held);
     c->n_held -= n;
-    c->server->people.n_held -= n;
+    (void)web_share_total(c->server->share, SHARE_BYTES, c->server->people.n_held -= n);
 }
 
 const char *web_refusal_allow(const struct ask_route *route)

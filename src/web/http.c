@@ -105,6 +105,7 @@ static void on_completed(void *arg, struct MHD_Connection *, void **work,
     pthread_mutex_lock(&s->lock);
     must(r->phase != WAITING); /* suspended connections are not ended */
     s->n_requests -= r->is_counted;
+    (void)web_share_total(s->share, SHARE_ADMIN_REQUESTS, s->n_requests);
     s->n_bytes -= r->body.n + r->answer.n;
     r->conn->deadline = mono_now() + READ_TIME;
     pthread_mutex_unlock(&s->lock);
@@ -166,10 +167,11 @@ static uint16_t judge_head(struct request *r, const char *method)
         return 413;
     pthread_mutex_lock(&s->lock);
     unsigned max = s->o.n_requests_max ? s->o.n_requests_max : 64;
-    bool has_room = s->n_requests < max && s->n_bytes + n <= WEB_BYTES_MAX;
+    uint64_t n_wanted = web_share_total(s->share, SHARE_ADMIN_REQUESTS, s->n_requests + 1);
+    bool has_room = n_wanted <= max && s->n_bytes + n <= WEB_BYTES_MAX;
     s->n_requests += has_room;
     r->is_counted = has_room;
-    unsigned n_wanted = s->n_requests + !has_room;
+    (void)web_share_total(s->share, SHARE_ADMIN_REQUESTS, s->n_requests);
     pthread_mutex_unlock(&s->lock);
     refuse_measure(REFUSE_ADMIN_BUSY, n_wanted, slice_str(r->conn->by));
     if (has_room)

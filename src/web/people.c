@@ -39,10 +39,9 @@ static enum MHD_Result on_accept(void *arg, const struct sockaddr *a, socklen_t)
     pthread_mutex_lock(&s->lock);
     unsigned max = p->is.n_conns_max ? p->is.n_conns_max : 20000;
     unsigned max_each = p->is.n_conns_per_address ? p->is.n_conns_per_address : 1000;
-    struct peer *peer = web_peer_ref_conn(p, &from);
-    unsigned n_all = p->n_conns + 1, n_each = peer->n_conns;
+    uint64_t n_all = web_share_total(s->share, SHARE_CONNS, p->n_conns) + 1;
+    uint64_t n_each = web_share_count(web_share_of_address(s->share, SHARE_CONN, &from)) + 1;
     bool has_limit = !web_ask_is_proxy(&p->is, &from);
-    web_peer_unref(p, &peer, true);
     pthread_mutex_unlock(&s->lock);
     refuse_measure(REFUSE_WEB_CONN_TOTAL, n_all, slice_str(text));
     if (has_limit)
@@ -71,8 +70,9 @@ static void open_guest(struct web_server *s, struct MHD_Connection *http, bool h
     g->from = address_of(address ? address->client_addr : NULL);
     net_address_text(&g->from, g->base.by);
     pthread_mutex_lock(&s->lock);
-    s->people.n_conns++;
-    g->peer = web_peer_ref_conn(&s->people, &g->from);
+    g->slot = web_share_of_address(s->share, SHARE_CONN, &g->from);
+    (void)web_share_enter(s->share, g->slot);
+    (void)web_share_total(s->share, SHARE_CONNS, ++s->people.n_conns);
     web_guest_until(g, mono_now() + READ_TIME);
     pthread_mutex_unlock(&s->lock);
     *context = g;
@@ -85,8 +85,8 @@ static void close_guest(struct web_server *s, void **context)
         return;
     pthread_mutex_lock(&s->lock);
     list_remove(&g->base.node);
-    web_peer_unref(&s->people, &g->peer, true);
-    s->people.n_conns--;
+    web_share_leave(s->share, g->slot);
+    (void)web_share_total(s->share, SHARE_CONNS, --s->people.n_conns);
     pthread_mutex_unlock(&s->lock);
     mem_free(&g);
     *context = NULL;
@@ -141,8 +141,8 @@ static void uncount(struct call *c)
     if (!c->is_counted)
         return;
     c->is_counted = false;
-    c->server->people.n_requests--;
-    web_peer_unref(&c->server->people, &c->peer, false);
+    web_share_leave(c->server->share, c->slot);
+    (void)web_share_total(c->server->share, SHARE_REQUESTS, --c->server->people.n_requests);
 }
 
 static void on_completed(void *arg, struct MHD_Connection *, void **work,
@@ -234,10 +234,11 @@ static enum refusal judge_room(struct call *c, uint64_t n)
     unsigned max = p->is.n_requests_max ? p->is.n_requests_max : 1000;
     unsigned max_each = p->is.n_requests_per_address ? p->is.n_requests_per_address : 100;
     size_t max_bytes = p->is.n_bytes_max ? p->is.n_bytes_max : (size_t)512 << 20;
-    c->peer = web_peer_ref_request(p, &from);
+    c->slot = web_share_of_address(s->share, SHARE_REQUEST, &from);
     c->is_counted = true;
-    unsigned n_all = ++p->n_requests, n_each = c->peer->n_requests;
-    bool has_bytes = p->n_held + n <= max_bytes;
+    uint64_t n_each = web_share_enter(s->share, c->slot);
+    uint64_t n_all = web_share_total(s->share, SHARE_REQUESTS, ++p->n_requests);
+    bool has_bytes = web_share_total(s->share, SHARE_BYTES, p->n_held) + n <= max_bytes;
     pthread_mutex_unlock(&s->lock);
     refuse_measure(REFUSE_WEB_BUSY, n_all, slice_str(c->client));
     refuse_measure(REFUSE_WEB_ADDRESS, n_each, slice_str(c->client));
@@ -385,7 +386,7 @@ static bool keep_piece(struct call *c, struct slice piece)
     bool is_upload = c->path.route->call == IPC_CALL_UPLOAD;
     if (c->n_received + piece.n > c->path.route->body_max)
         c->refused = is_upload ? UPLOAD_TOO_BIG : BODY_TOO_BIG;
-    else if (p->n_held + piece.n > max_bytes)
+    else if (web_share_total(c->server->share, SHARE_BYTES, p->n_held) + piece.n > max_bytes)
         c->refused = NO_MEMORY;
     else if (is_upload)
         return web_call_send_piece(c, piece) || c->refused;
@@ -496,7 +497,6 @@ void web_people_init(struct web_server *s)
     struct people *p = &s->people;
     p->is = s->o.people;
     p->calls = map_create();
-    p->peers = map_create();
     p->watched = map_create();
     list_init(&p->uploads);
     for (size_t i = 0; i < WHEEL; i++)
@@ -536,7 +536,6 @@ void web_people_finish(struct web_server *s)
     net_timer_destroy(&p->pace);
     web_tls_finish(p);
     map_destroy(&p->calls);
-    map_destroy(&p->peers);
     map_destroy(&p->watched);
 }
 

@@ -44,18 +44,12 @@ enum refusal {
     REFUSAL_N
 };
 
-/* Who connects from one address. Under lock; freed when nobody does. */
-struct peer {
-    char key[17];
-    unsigned n_conns, n_requests;
-};
-
 /* A connection. `base` is first: libmicrohttpd hands out the one pointer. */
 struct guest {
     struct conn base;
     struct web_server *server;    /* set once */
     struct sockaddr_storage from; /* set once */
-    struct peer *peer;            /* under lock */
+    struct share_slot *slot;      /* set once: its address, entered */
     bool has_tls;                 /* set once */
 };
 
@@ -97,8 +91,8 @@ struct call {
     enum call_phase phase; /* under lock once it is suspended */
     struct ask_path path;
     bool is_begun, is_counted, is_options, is_sent;
-    enum refusal refused; /* found out while the body came in */
-    struct peer *peer;    /* under lock: of the client; counted there */
+    enum refusal refused;    /* found out while the body came in */
+    struct share_slot *slot; /* of the client's address; entered while is_counted */
     char client[64];
     char *uri; /* NULL: too long */
     uint64_t tag;
@@ -124,11 +118,6 @@ void web_people_close(struct web_server *s); /* loop: core is gone; all that wai
 void web_people_stop(struct web_server *s);  /* loop: nothing is suspended any more */
 void web_people_finish(struct web_server *s);
 void web_guest_until(struct guest *g, mono_us deadline); /* under lock; 0: no deadline of its own */
-
-/* ---- peer.c; under lock ---- */
-struct peer *web_peer_ref_conn(struct people *p, const struct sockaddr_storage *address);
-struct peer *web_peer_ref_request(struct people *p, const struct sockaddr_storage *address);
-void web_peer_unref(struct people *p, struct peer **peer, bool is_conn);
 
 /* ---- call.c: asking core; under lock ---- */
 /* Sends what has been gathered; the call waits and must be suspended. False: it has been refused.

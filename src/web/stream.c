@@ -133,6 +133,27 @@ static void unwatch(struct web_server *s, uint64_t person, uint64_t tag)
         (void)!net_link_send(s->link, IPC_T_unwatch, tag, buf_slice(&b), SLICE(""));
 }
 
+/* The last stream of a person at this door is gone. */
+static void forget(struct web_server *s, struct watched *w)
+{
+    unwatch(s, w->person, w->last_tag);
+    (void)!map_del(s->people.watched, KEY(w->person));
+    mem_free(&w);
+}
+
+/* May this person have one more, over all doors? Then it is counted. */
+static bool enter(struct call *c, uint64_t person)
+{
+    struct web_server *s = c->server;
+    unsigned set = s->people.is.n_streams_per_person, max = set ? set : 20;
+    struct share_slot *slot = web_share_of_person(s->share, person);
+    uint64_t n = web_share_enter(s->share, slot);
+    refuse_measure(REFUSE_WEB_STREAMS, n, slice_str(c->client));
+    if (n > max)
+        web_share_leave(s->share, slot);
+    return n <= max;
+}
+
 /* On the loop: what core tells next must find it. */
 bool web_stream_begin(struct call *c, uint64_t person)
 {
@@ -140,14 +161,15 @@ bool web_stream_begin(struct call *c, uint64_t person)
     struct people *p = &s->people;
     struct stream *st = c->stream;
     struct watched *w = find(p, person);
-    unsigned max = p->is.n_streams_per_person ? p->is.n_streams_per_person : 20;
     int64_t now = second_of(mono_now());
     char text[40];
     uint16_t chance;
     w->last_tag = c->tag;
-    refuse_measure(REFUSE_WEB_STREAMS, w->n + 1, slice_str(c->client));
-    if (w->n >= max)
+    if (!enter(c, person)) {
+        if (w->n == 0) /* all of them are at other doors */
+            forget(s, w);
         return false;
+    }
     w->n++;
     p->n_streams++;
     st->call = c;
@@ -171,11 +193,9 @@ void web_stream_end(struct call *c)
     list_remove(&st->of_person);
     if (w) {
         c->server->people.n_streams--;
-        if (--w->n == 0) {
-            unwatch(c->server, w->person, w->last_tag);
-            (void)!map_del(c->server->people.watched, KEY(w->person));
-            mem_free(&w);
-        }
+        web_share_leave(c->server->share, web_share_of_person(c->server->share, w->person));
+        if (--w->n == 0)
+            forget(c->server, w);
     }
     buf_finish(&st->pending);
     mem_free(&st->types);

@@ -60,6 +60,7 @@ enum err web_create(struct net_loop *loop, const struct web_options *o, struct w
     s->o = *o;
     list_init(&s->conns);
     s->waiting = map_create();
+    s->share = web_share_create(o->shared, o->door);
     pthread_mutex_init(&s->lock, NULL);
     s->tick = net_timer_create(loop, on_tick, s);
     net_timer_set(s->tick, MILLISECONDS(TICK_MS));
@@ -117,6 +118,7 @@ void web_destroy(struct web_server **address)
     web_people_finish(s);
     net_timer_destroy(&s->tick);
     map_destroy(&s->waiting);
+    web_share_destroy(&s->share);
     pthread_mutex_destroy(&s->lock);
     mem_free(address);
 }

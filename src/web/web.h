@@ -5,7 +5,7 @@
  *
  * The functions are loop-thread only. libmicrohttpd has threads of its own a listener; waiting
  * requests and idle event streams cost no thread. Ceilings: requests at once, connections, bytes a
- * body, bytes in memory, event streams, time. */
+ * body, bytes in memory, event streams, time. Several doors may serve the same listeners. */
 #ifndef WEB_WEB_H
 #define WEB_WEB_H
 
@@ -26,6 +26,9 @@ enum {
     WEB_ORIGINS_MAX = 8,
     WEB_PROXIES_MAX = 32,
     WEB_ORIGIN_BYTES = 264, /* "https://" and a host name of 253 bytes; terminated */
+
+    WEB_DOORS_MAX = 8,
+    WEB_SHARED_BYTES = 8 << 20,
 };
 
 /* Who is uid 1000? Read once from the list of users, before the sandbox closes. */
@@ -56,9 +59,14 @@ struct web_people {
 };
 
 struct web_options {
-    int admin_fd;                  /* listening Unix socket, the server's from now on; -1: none */
-    int metrics_fd;                /* listening TCP socket, the server's from now on; -1: none */
-    unsigned n_requests_max;       /* at once; 0: 64. More get 503 (REFUSE_ADMIN_BUSY) */
+    int admin_fd;            /* listening Unix socket, the server's from now on; -1: none */
+    int metrics_fd;          /* listening TCP socket, the server's from now on; -1: none */
+    unsigned n_requests_max; /* at once; 0: 64. More get 503 (REFUSE_ADMIN_BUSY) */
+    /* Ceilings hold over all doors on the same listeners: each counts in memory that all share,
+     * WEB_SHARED_BYTES, zero when the first of them starts; outlives the server. NULL: one of its
+     * own, for the only door. */
+    void *shared;
+    unsigned door;                 /* 0..WEB_DOORS_MAX-1; no two at the same time have the same */
     mono_us timeout;               /* of a request; 0: 30 s, then 504 */
     const struct web_names *names; /* outlives the server; may be NULL: numbers only */
     unsigned n_listeners;          /* for people */

@@ -6,6 +6,7 @@
 
 #include "base/refuse.h"
 #include "ipc/ipc.h"
+#include "web/share.h"
 #include "web/web.h"
 
 #include <microhttpd.h>
@@ -66,9 +67,9 @@ struct people {
     struct MHD_Daemon *daemons[WEB_LISTENERS_MAX];
     struct certificate *certificate;         /* under lock; the latest, older ones behind it */
     struct map *calls;                       /* under lock: tag -> struct call */
-    struct map *peers, *watched;             /* under lock */
+    struct map *watched;                     /* under lock: person -> struct watched */
     struct list uploads;                     /* under lock: bytes of theirs are with core */
-    unsigned n_conns, n_requests, n_streams; /* under lock */
+    unsigned n_conns, n_requests, n_streams; /* under lock; of this door */
     size_t n_held;            /* under lock: bytes in memory, or with core unanswered */
     uint64_t n_answered;      /* under lock; since the start */
     struct list wheel[WHEEL]; /* under lock: streams, by the second of the next look */
@@ -81,6 +82,7 @@ struct people {
 struct web_server {
     struct net_loop *loop;
     struct web_options o;
+    struct share *share;                /* set once: counts over all doors */
     struct MHD_Daemon *admin, *metrics; /* set once; loop stops them */
     struct net_timer *tick;             /* loop only */
     struct list conns;                  /* under lock */
@@ -88,7 +90,7 @@ struct web_server {
     struct net_link *link; /* under lock: opened and closed by the loop */
     struct map *waiting;   /* under lock: tag -> struct request */
     uint64_t last_tag;     /* under lock */
-    unsigned n_requests;   /* under lock */
+    unsigned n_requests;   /* under lock; of this door */
     size_t n_bytes;        /* under lock: bodies and answers in memory */
     bool is_stopping;      /* under lock */
     uint64_t n_answered;   /* under lock; since the start */

@@ -67,7 +67,8 @@ static void write_settings(const char *name, uint16_t port, const char *more)
             "node: {name: %s, data: %s/data}\n"
             "listen: [{for: smtp, at: 127.0.0.1:%u}]\n"
             "admin: {socket: %s}\n"
-            "gate: {count: 1}\n%s",
+            "gate: {count: 1}\n"
+            "door: {count: 1}\n%s",
             name, node.folder, port, node.socket, more);
     assert_int_equal(fclose(f), 0);
 }
@@ -442,7 +443,8 @@ static void who_babbles_at_the_supervisor_is_started_again(void **)
 
 static void stopping_goes_from_the_gates_to_the_resolver(void **)
 {
-    static const char *const order[] = {"gate/1", "door", "courier", "liaison", "core", "resolver"};
+    static const char *const order[] = {"gate/1",  "door/1", "courier",
+                                        "liaison", "core",   "resolver"};
     char text[1 << 16], wanted[64];
     start_node();
     assert_int_equal(access(node.socket, F_OK), 0);

@@ -187,6 +187,7 @@ static int fake_listen(void)
 }
 
 static const char *fake_certificate, *fake_key; /* PEM; NULL: plain HTTP */
+static void *fake_shared;                       /* with other doors; NULL: there is no other */
 
 static void *fake_run(void *)
 {
@@ -210,7 +211,8 @@ static inline void fake_begin(const struct web_people *people)
                                         .metrics_fd = -1,
                                         .n_listeners = 1,
                                         .listeners[0] = {fake_listen(), fake_certificate != NULL},
-                                        .nonsense = fake_nonsense};
+                                        .nonsense = fake_nonsense,
+                                        .shared = fake_shared};
     if (people)
         fake.options.people = *people;
     pthread_barrier_init(&fake.gate, NULL, 2);
@@ -227,7 +229,7 @@ static inline void fake_end(void)
 }
 
 /* On the loop. */
-static void fake_tell(void *state)
+static inline void fake_tell(void *state)
 {
     SCOPED(buf_finish) struct buf b = buf_make(4000);
     struct ipc_changed changed = {FAKE_PERSON, slice_str(state)};
