@@ -1,5 +1,9 @@
 /* What an idle event stream over TLS costs: memory of the server, time to tell all of them, its
- * processor while nothing happens. bench_web_streams [STREAMS] */
+ * processor while nothing happens.
+ *   bench_web_streams [STREAMS]
+ * Or only the clients, of another server on this machine: some warm it up, the rest come
+ * after a line of input, and stay until its end. Each TOKEN has its part of them.
+ *   bench_web_streams STREAMS PORT TOKEN... */
 #include "web/test/fake_core.h"
 #include "web/test/test_keys.h"
 
@@ -76,18 +80,24 @@ static void hear(struct client *c, const char *what)
 }
 
 /* After an ordinary request on the same connection, as browsers do it. */
-static void watch(struct client *c)
+static void watch(struct client *c, const char *token)
 {
-    static const char ask[] = "GET /jmap/session HTTP/1.1\r\nHost: mail.example.test\r\n"
-                              "Authorization: Bearer x\r\n\r\n";
-    static const char stream[] =
+    char ask[400], stream[800];
+    int n_ask = snprintf(ask, sizeof(ask),
+                         "GET /jmap/session HTTP/1.1\r\nHost: mail.example.test\r\n"
+                         "Authorization: Bearer %.200s\r\n\r\n",
+                         token);
+    int n_stream = snprintf(
+        stream, sizeof(stream),
         "GET /jmap/eventsource/?types=*&closeafter=no&ping=300 HTTP/1.1\r\n"
         "Host: mail.example.test\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n"
         "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"
-        "Cookie: __Host-staffetta=0123456789abcdef0123456789abcdef0123456789abcdef\r\n\r\n";
-    must(gnutls_record_send(c->tls, ask, sizeof(ask) - 1) > 0);
-    hear(c, "\"kind\":1");
-    must(gnutls_record_send(c->tls, stream, sizeof(stream) - 1) > 0);
+        "Authorization: Bearer %.200s\r\n"
+        "Cookie: __Host-other=0123456789abcdef0123456789abcdef0123456789abcdef\r\n\r\n",
+        token);
+    must(gnutls_record_send(c->tls, ask, (size_t)n_ask) > 0);
+    hear(c, "}");
+    must(gnutls_record_send(c->tls, stream, (size_t)n_stream) > 0);
     hear(c, "event: ping");
 }
 
@@ -129,26 +139,50 @@ static pid_t start(int *ret_tell_fd)
     return pid;
 }
 
+static void open_all(struct client *clients, size_t n, char **tokens, size_t n_tokens)
+{
+    gnutls_certificate_credentials_t credentials;
+    must(gnutls_certificate_allocate_credentials(&credentials) == 0);
+    for (size_t i = 0; i < n; i++) {
+        dial(&clients[i], credentials);
+        watch(&clients[i], tokens[i % n_tokens]);
+    }
+}
+
+static int be_clients(size_t n, char **tokens, size_t n_tokens)
+{
+    struct client *clients = mem_new((n + WARM) * sizeof(*clients));
+    open_all(clients, WARM, tokens, n_tokens);
+    puts("warm");
+    (void)fflush(stdout);
+    (void)getchar();
+    open_all(clients + WARM, n, tokens, n_tokens);
+    puts("open");
+    (void)fflush(stdout);
+    while (getchar() != EOF)
+        ;
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct rlimit files;
-    gnutls_certificate_credentials_t credentials;
+    char anybody[] = "x", *nobody[] = {anybody};
     int tell_fd;
     size_t n = argc > 1 ? (size_t)strtoul(argv[1], NULL, 10) : STREAMS;
     log_init("bench", LOG_ERROR);
     must(getrlimit(RLIMIT_NOFILE, &files) == 0);
     files.rlim_cur = files.rlim_max;
     must(setrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur > n + WARM + 100);
+    if (argc > 3) {
+        fake.port = (uint16_t)strtoul(argv[2], NULL, 10);
+        return be_clients(n, argv + 3, (size_t)argc - 3);
+    }
     pid_t pid = start(&tell_fd);
     struct client *clients = mem_new((n + WARM) * sizeof(*clients));
-    must(gnutls_certificate_allocate_credentials(&credentials) == 0);
-    long before = 0;
-    for (size_t i = 0; i < n + WARM; i++) {
-        if (i == WARM)
-            before = private_kib(pid);
-        dial(&clients[i], credentials);
-        watch(&clients[i]);
-    }
+    open_all(clients, WARM, nobody, 1);
+    long before = private_kib(pid);
+    open_all(clients + WARM, n, nobody, 1);
     usleep(300000);
     long after = private_kib(pid);
     double idle = cpu_seconds(pid);
