@@ -104,9 +104,9 @@ static void read_authorities(struct child *c, const char *path, bool is_wanted, 
                    AUTHORITIES_MAX >> 20);
 }
 
-/* Who may vouch for a receiver of webhooks or a giver of tokens: the settings' file, or the
- * system's as libcurl knows it. For the web servers of policies both: they are the world's. Without
- * the system's file none is trusted, and whoever needs one says so. */
+/* Who may vouch for a receiver of webhooks or pushes, or a giver of tokens: the settings' file, or
+ * the system's as libcurl knows it. For the web servers of policies both: they are the world's.
+ * Without the system's file none is trusted, and whoever needs one says so. */
 static void prepare_web(struct child *c)
 {
     const char *set = child_settings(c)->alerts.authorities;
@@ -115,6 +115,7 @@ static void prepare_web(struct child *c)
     read_authorities(c, set[0] ? set : system, set[0] != '\0', &pem);
     liaison_hook_prepare(buf_slice(&pem));
     liaison_token_prepare(buf_slice(&pem));
+    liaison_push_prepare(buf_slice(&pem));
     buf_addc(&pem, '\n'); /* the file may end without one */
     if (set[0])
         read_authorities(c, system, false, &pem);
@@ -159,7 +160,8 @@ static void liaison_start(struct child *c)
                  [LIAISON_MAILBOXES] = {32, limit_of(REFUSE_LOOKS), 4},
                  [LIAISON_CONTROLS] = {2, limit_of(REFUSE_CONTROLS), limit_of(REFUSE_CONTROLS)},
                  [LIAISON_HOOKS] = {8, limit_of(REFUSE_HOOKS), 2},
-                 [LIAISON_RETURNS] = {16, limit_of(REFUSE_RETURNS), 1}},
+                 [LIAISON_RETURNS] = {16, limit_of(REFUSE_RETURNS), 1},
+                 [LIAISON_PUSHES] = {16, limit_of(REFUSE_PUSHES), 8}},
         .network = s->outside.network,
         .done = on_done,
         .done_arg = s,

@@ -1,5 +1,5 @@
-/* Where webhooks, questions for tokens and fetches of policies may lead, and how webhooks are
- * signed. */
+/* Where webhooks, pushes, questions for tokens and fetches of policies may lead, and how webhooks
+ * are signed. */
 #include "liaison/hook.h"
 
 #include "base/refuse.h"
@@ -33,6 +33,14 @@ const char *liaison_hook_fault(const struct net_policy *p, const struct sockaddr
                                bool is_encrypted)
 {
     return fault_of(p, address, is_encrypted, REFUSE_HOOK_INSIDE, true);
+}
+
+const char *liaison_push_fault(const struct net_policy *p, const struct sockaddr_storage *address,
+                               bool is_encrypted)
+{
+    if (!is_encrypted)
+        return "pushes go nowhere without encryption";
+    return fault_of(p, address, true, REFUSE_PUSH_INSIDE, true);
 }
 
 /* That a node without the Internet does not look at a domain there is no refusal to anybody: nobody

@@ -17,14 +17,14 @@ enum {
 };
 
 static const struct liaison_kind *const kinds[] = {
-    &liaison_probe_kind,   &liaison_look_kind, &liaison_has_kind,
-    &liaison_control_kind, &liaison_hook_kind, &liaison_do_kind,
+    &liaison_probe_kind, &liaison_look_kind, &liaison_has_kind,  &liaison_control_kind,
+    &liaison_hook_kind,  &liaison_do_kind,   &liaison_push_kind,
 };
 
 static const enum refuse_id lane_refusals[LIAISON_LANES] = {
     [LIAISON_PROBES] = REFUSE_PROBES,     [LIAISON_MAILBOXES] = REFUSE_LOOKS,
     [LIAISON_CONTROLS] = REFUSE_CONTROLS, [LIAISON_HOOKS] = REFUSE_HOOKS,
-    [LIAISON_RETURNS] = REFUSE_RETURNS,
+    [LIAISON_RETURNS] = REFUSE_RETURNS,   [LIAISON_PUSHES] = REFUSE_PUSHES,
 };
 
 struct lane {

@@ -13,6 +13,7 @@
  *   mailbox_do    make messages of one mailbox as they shall be: append, flags, move, remove; each
  *                 is looked for first, doing it twice changes nothing.
  *   hook          call a webhook (hook.h): signed, no redirect, nobody's inside.
+ *   push          the same way to an address that a client named, encrypted for it.
  *   control       connect to hosts that have nothing to do with any primary, ask the resolver.
  * Hosts are tried in order until one is well. Secrets are wiped when their work ends and are in no
  * log and no answer. */
@@ -31,6 +32,7 @@ enum liaison_lane {
     LIAISON_CONTROLS,
     LIAISON_HOOKS, /* liaison_hook_prepare comes first */
     LIAISON_RETURNS,
+    LIAISON_PUSHES, /* liaison_push_prepare comes first */
     LIAISON_LANES
 };
 
@@ -38,8 +40,8 @@ struct liaison_options {
     struct {
         unsigned threads;     /* works at once */
         unsigned works;       /* running and waiting; more are answered as not tried */
-        unsigned per_primary; /* of one primary (hooks: one receiver) at once, so that one black
-                               * hole starves nobody */
+        unsigned per_primary; /* of one primary (hooks, pushes: one receiver) at once, so that one
+                               * black hole starves nobody */
     } lane[LIAISON_LANES];
     struct courier_network network; /* copied; what it points to must outlive the liaison */
     /* Exactly once for each work that was taken, on any thread. `answer` is packed, borrowed.

@@ -28,6 +28,7 @@ struct liaison_work {
         struct ipc_mailbox_do todo;
         struct ipc_control control;
         struct ipc_hook hook;
+        struct ipc_push push;
     };
 };
 
@@ -47,6 +48,7 @@ extern const struct liaison_kind liaison_has_kind;     /* mailbox_has.c */
 extern const struct liaison_kind liaison_do_kind;      /* give.c */
 extern const struct liaison_kind liaison_control_kind; /* liaison_control.c */
 extern const struct liaison_kind liaison_hook_kind;    /* hook_send.c */
+extern const struct liaison_kind liaison_push_kind;    /* push_send.c */
 
 /* liaison_content.c: contents that wait for their mailbox_do, by tag. */
 struct liaison_contents;

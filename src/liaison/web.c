@@ -229,6 +229,9 @@ static void judge(struct call *c, CURLcode code)
         fail(c, is_our_failure(c, code) ? WEB_OURS : WEB_FAILED, "%s", c->fault ? c->fault : words);
         return;
     }
+    curl_off_t wait = 0;
+    (void)curl_easy_getinfo(c->curl, CURLINFO_RETRY_AFTER, &wait);
+    c->a->retry_after = wait > 0 && wait <= UINT32_MAX ? (uint32_t)wait : 0;
     c->a->end = WEB_ANSWERED;
     c->a->status = status > 0 && status < 1000 ? (uint16_t)status : 0;
     web_clean(slice_str(type), c->a->type, sizeof(c->a->type));

@@ -42,6 +42,7 @@ enum { WEB_WHY_MAX = 300 };
 struct web_answer {
     enum web_end end;
     uint16_t status;           /* of HTTP, with ANSWERED */
+    uint32_t retry_after;      /* seconds, as Retry-After says; 0: it does not */
     bool is_cut;               /* the body is longer than answer_max */
     char type[100];            /* Content-Type; "" when there is none */
     char why[WEB_WHY_MAX + 1]; /* what failed, printable ASCII */

@@ -54,7 +54,7 @@ static inline void kit_start(struct kit *k, struct slice ca, unsigned works)
                       .arena = arena_create(16 << 20)};
     assert_int_equal(net_tls_client_create(ca, &k->tls, NULL), ERR_OK);
     struct liaison_options o = {
-        .lane = {{4, works, 4}, {4, works, 2}, {2, works, 2}, {1, 1, 1}, {4, works, 2}},
+        .lane = {{4, works, 4}, {4, works, 2}, {2, works, 2}, {1, 1, 1}, {4, works, 2}, {1, 1, 1}},
         .network = {.hostname = "probe.example",
                     .tls = k->tls,
                     .timeouts = courier_timeouts_usual(),

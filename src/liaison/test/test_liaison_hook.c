@@ -136,7 +136,7 @@ static struct net_tls_client *tls;
 static struct liaison *hooks(unsigned threads, unsigned max)
 {
     struct liaison_options o = {
-        .lane = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {threads, max, threads}, {1, 1, 1}},
+        .lane = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {threads, max, threads}, {1, 1, 1}, {1, 1, 1}},
         .network = {.hostname = "mx1.example",
                     .policy = &policy,
                     .resolve = resolve,

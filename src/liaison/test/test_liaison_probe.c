@@ -68,7 +68,7 @@ static struct liaison *start(struct seen *s, unsigned threads, unsigned probes)
 {
     *s = (struct seen){.lock = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER};
     struct liaison_options o = {
-        .lane = {{threads, probes, threads}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}},
+        .lane = {{threads, probes, threads}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}},
         .network = {.hostname = "probe.example",
                     .tls = tls,
                     .timeouts = courier_timeouts_usual(),
