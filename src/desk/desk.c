@@ -2,6 +2,7 @@
 #include "desk/desk_account_int.h"
 #include "desk/desk_jmap_int.h"
 #include "desk/desk_parse_int.h"
+#include "desk/desk_push_int.h"
 #include "desk/desk_login_int.h"
 #include "desk/desk_submit_int.h"
 #include "desk/desk_vacation_int.h"
@@ -240,6 +241,7 @@ static void on_tick(void *arg)
     desk_submit_tick(d);
     desk_fate_tick(d, now);
     desk_submit_purge_tick(d, now);
+    desk_pushes_tick(d, now);
     if (d->n_ticks % 5 == 0) {
         desk_state_tick(d, now);
         desk_episode_tick(d, now);
@@ -340,6 +342,8 @@ static enum err load(struct desk *d, struct errinfo *ei)
     if (err == ERR_OK)
         err = desk_vacations_load(d, reader, ei);
     if (err == ERR_OK)
+        err = desk_pushes_load(d, reader, ei);
+    if (err == ERR_OK)
         err = desk_alerts_load(d, reader, ei);
     if (err == ERR_OK)
         err = store_each_object(reader, OBJECT_STATE, check_episode, d, ei);
@@ -428,6 +432,7 @@ static void init_memory(struct desk *d)
     desk_submit_create(d);
     desk_fates_create(d);
     desk_vacations_create(d);
+    desk_pushes_create(d);
     list_init(&d->pending);
     list_init(&d->changes);
     list_init(&d->events);
@@ -672,6 +677,7 @@ void desk_destroy(struct desk **desk)
     desk_submit_clear(d);
     desk_fates_clear(d);
     desk_vacations_clear(d);
+    desk_pushes_destroy(d);
     desk_notices_forget(d);
     map_destroy(&d->notices);
     map_destroy(&d->waiting);

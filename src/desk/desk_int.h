@@ -162,6 +162,7 @@ struct desk {
     struct desk_fates *fates;         /* desk_submit_fate.c */
     struct desk_vacations *vacations; /* desk_vacation.c */
     struct desk_tells *tells;         /* desk_jmap_tell.c */
+    struct desk_pushes *pushes;       /* desk_push.c */
     struct map *notices;              /* sender -> how many notices since then */
     utc_ms notices_since;
     bool is_retaining, is_purging;

@@ -3,6 +3,7 @@
 #include "desk/desk_jmap_int.h"
 #include "desk/desk_login_int.h"
 #include "desk/desk_parse_int.h"
+#include "desk/desk_push_int.h"
 #include "desk/desk_vacation_int.h"
 
 #include <unistd.h>
@@ -220,7 +221,8 @@ static bool fill_caller(struct call *k, const struct desk_login_told *w)
                                   .has_other_answers = desk_has_other_answers(d, p),
                                   .may_not = arena_copy(k->arena, buf_slice(&may_not)),
                                   .origin = k->in.origin,
-                                  .login = w->login};
+                                  .login = w->login,
+                                  .is_login_timed = desk_push_is_timed(d, p->id, w->login)};
     return true;
 }
 

@@ -5,6 +5,7 @@
 #include "desk/desk_account_int.h"
 #include "desk/desk_jmap_int.h"
 #include "desk/desk_parse_int.h"
+#include "desk/desk_push_int.h"
 #include "desk/desk_submit_int.h"
 #include "desk/desk_state_int.h"
 #include "desk/desk_vacation_int.h"
@@ -462,6 +463,20 @@ static enum err host_withdraw(void *arg, const struct jmap_caller *, uint64_t su
     return desk_withdraw(arg, submission, ei);
 }
 
+/* ---- pushes ---- */
+
+static enum err host_may_subscribe(void *arg, const struct jmap_caller *who, size_t n_has,
+                                   struct errinfo *ei)
+{
+    return desk_may_subscribe(arg, who, n_has, ei);
+}
+
+static void host_subscribed(void *arg, const struct jmap_caller *who, uint64_t subscription,
+                            struct slice body, const struct jmap_states *now)
+{
+    desk_subscribed(arg, who->person, subscription, body, now);
+}
+
 void desk_jmap_host(struct desk *d, struct jmap_host *ret)
 {
     *ret = (struct jmap_host){.arg = d,
@@ -475,5 +490,7 @@ void desk_jmap_host(struct desk *d, struct jmap_host *ret)
                               .search = host_search,
                               .may_submit = host_may_submit,
                               .submitted = host_submitted,
-                              .withdraw = host_withdraw};
+                              .withdraw = host_withdraw,
+                              .may_subscribe = host_may_subscribe,
+                              .subscribed = host_subscribed};
 }

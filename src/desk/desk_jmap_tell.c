@@ -2,6 +2,7 @@
  * What changed is found out on a worker, a moment later, so that changes at once are told together.
  */
 #include "desk/desk_jmap_int.h"
+#include "desk/desk_push_int.h"
 
 enum { CHANGED_MS = 200 };
 
@@ -129,6 +130,7 @@ void desk_jmap_changed(struct desk *d, uint64_t person)
 {
     struct watched *w = find(d, person);
     desk_find_changed(d, person);
+    desk_push_changed(d, person);
     if (!w || w->is_dirty)
         return;
     w->is_dirty = true;
@@ -139,6 +141,7 @@ void desk_jmap_log_in_ended(struct desk *d, uint64_t person)
 {
     struct watched *w = find(d, person);
     const struct ipc_unwatch unwatch = {.person = person};
+    desk_push_log_in_ended(d, person);
     if (!w)
         return;
     SCOPED(buf_finish) struct buf b = buf_make(100);

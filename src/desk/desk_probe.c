@@ -1,5 +1,6 @@
 /* Looking at primaries through the liaison: SMTP probes, canaries, log-ins; and whether it is we
  * who see nothing. */
+#include "desk/desk_push_int.h"
 #include "desk/desk_state_int.h"
 #include "desk/desk_watch_int.h"
 
@@ -446,6 +447,8 @@ static bool take(struct desk *d, struct net_frame *f)
         return take_controlled(d, f);
     case IPC_T_domain_seen:
         return desk_watch_seen(d, f);
+    case IPC_T_pushed:
+        return desk_push_took(d, f);
     case IPC_T_hooked:
         return desk_take_hooked(d, f);
     case IPC_T_mailbox_has_told:
@@ -485,6 +488,7 @@ void desk_liaison_closed(void *arg, struct net_link *)
     void *value;
     net_link_close(&peer->link);
     desk_hooks_lost(peer->desk);
+    desk_push_liaison_lost(peer->desk);
     peer->desk->control.is_running = false;
     peer->desk->control.next = 0;
     while (map_next(peer->desk->primaries, &at, NULL, &value)) {

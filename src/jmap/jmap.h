@@ -49,7 +49,8 @@ struct jmap_caller {
     struct slice may_not;   /* if not: why, in words */
     bool has_other_answers; /* the primary lives: vacation answers are its business */
     struct slice origin;    /* "https://mail.example.test", for the URLs of the session */
-    uint64_t login; /* the log-in or app token this came with: owner of push subscriptions */
+    uint64_t login;      /* the log-in or app token this came with: owner of push subscriptions */
+    bool is_login_timed; /* it ends by itself */
 };
 
 /* New things of one account that count together: durable in one batch, or none of them. The host
@@ -68,6 +69,12 @@ struct jmap_commit {
     size_t n_mailboxes;
     struct record_item *items;
     size_t n_items;
+};
+
+/* States of the types that are pushed, in the order of a table in jmap_push.c. */
+enum { JMAP_PUSHED_TYPES = 8 };
+struct jmap_states {
+    uint64_t of[JMAP_PUSHED_TYPES];
 };
 
 struct jmap_host {
@@ -102,6 +109,16 @@ struct jmap_host {
      * ERR_CONFLICT: too late, it is being sent or was. */
     enum err (*withdraw)(void *arg, const struct jmap_caller *who, uint64_t submission,
                          struct errinfo *ei);
+    /* ---- pushes; a subscription is an item (jmap_item.h) ---- */
+    /* May somebody who has so many push subscriptions make one more now? Yes counts it as made.
+     * ERR_LIMIT: refused by the table of refusals, with words. */
+    enum err (*may_subscribe)(void *arg, const struct jmap_caller *who, size_t n_has,
+                              struct errinfo *ei);
+    /* This subscription is durable with this body; the empty one: it is destroyed. `now`: the
+     * states that the client knows when it has confirmed it just now; else NULL. Returns at once.
+     */
+    void (*subscribed)(void *arg, const struct jmap_caller *who, uint64_t subscription,
+                       struct slice body, const struct jmap_states *now);
 };
 
 struct jmap;
@@ -123,7 +140,19 @@ unsigned jmap_upload(struct jmap *j, struct store_reader *reader, const struct j
 unsigned jmap_download(struct jmap *j, struct store_reader *reader, const struct jmap_caller *who,
                        struct slice account, struct slice blob, struct email_blob *ret_steps,
                        struct buf *ret_bytes);
-/* {"@type":"StateChange", …}: of an account whose numbers changed; for event streams and pushes. */
+/* {"@type":"StateChange", …}: of an account whose numbers changed; for event streams. */
 void jmap_state_change(uint64_t person, const struct account *a, struct buf *out);
+
+/* ---- what is pushed (RFC 8620 section 7) ---- */
+void jmap_states_of(const struct account *a, struct jmap_states *ret);
+/* A bit for each type that is named; a name that nothing here has is ignored. */
+uint32_t jmap_pushed_type(struct slice name);
+#define JMAP_PUSHED_ALL ((1u << JMAP_PUSHED_TYPES) - 1)
+/* A StateChange of those of `types` whose state is not as `told` has it. False: there are none, and
+ * nothing is written. `*ret_is_mail`: new mail is among them, and was asked for by its own name. */
+bool jmap_push_state(uint64_t person, const struct jmap_states *now, const struct jmap_states *told,
+                     uint32_t types, struct buf *out, bool *ret_is_mail);
+/* A PushVerification. */
+void jmap_push_verification(uint64_t subscription, struct slice code, struct buf *out);
 
 #endif

@@ -139,14 +139,25 @@ static bool judge_ids(struct jmap_run *r, const struct jmap_call *c, const json_
     return jmap_are_few_to_get(r, c, ids ? json_array_size(ids) : count_all(r, t));
 }
 
+static void answer_get(struct getting *g, const struct jmap_call *c)
+{
+    json_t *answer = json_pack("{s:O, s:O}", "list", g->list, "notFound", g->not_found);
+    if (!g->type->has_no_account) {
+        json_object_set(answer, "accountId", json_object_get(c->args, "accountId"));
+        json_object_set_new(answer, "state", jmap_state(jmap_type_state(g->r, g->type)));
+    }
+    jmap_answer(g->r, c, c->name, answer);
+}
+
 void jmap_get(struct jmap_run *r, const struct jmap_call *c, const struct jmap_type *t)
 {
     static const char *const names[] = {"accountId", "ids", "properties", NULL};
+    const char *const *allowed = t->has_no_account ? names + 1 : names;
     const json_t *ids = json_object_get(c->args, "ids");
     struct getting g = {.r = r, .type = t};
     ids = json_is_null(ids) ? NULL : ids;
-    if (!jmap_arg_account(r, c) || !jmap_arg_names(r, c, names) || !judge_ids(r, c, ids, t) ||
-        !jmap_properties(r, c, t->properties, &g.wanted))
+    if ((!t->has_no_account && !jmap_arg_account(r, c)) || !jmap_arg_names(r, c, allowed) ||
+        !judge_ids(r, c, ids, t) || !jmap_properties(r, c, t->properties, &g.wanted))
         return;
     g.list = json_array();
     g.not_found = json_array();
@@ -161,11 +172,7 @@ void jmap_get(struct jmap_run *r, const struct jmap_call *c, const struct jmap_t
     if (jmap_is_late(r))
         jmap_refuse_err(r, c, jmap_late(&ei), &ei);
     else
-        jmap_answer(r, c, c->name,
-                    json_pack("{s:O, s:o, s:O, s:O}", "accountId",
-                              json_object_get(c->args, "accountId"), "state",
-                              jmap_state(jmap_type_state(r, t)), "list", g.list, "notFound",
-                              g.not_found));
+        answer_get(&g, c);
     json_decref(g.list);
     json_decref(g.not_found);
 }

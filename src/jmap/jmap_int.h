@@ -147,6 +147,7 @@ struct jmap_type {
     json_t *(*make)(struct jmap_run *r, uint64_t id);
     /* The next one when all are wanted: *at starts at 0; 0 at the end. NULL: all cannot be had. */
     uint64_t (*next)(struct jmap_run *r, size_t *at);
+    bool has_no_account; /* not of an account but of a log-in: no accountId, no state */
 };
 void jmap_get(struct jmap_run *r, const struct jmap_call *c, const struct jmap_type *t);
 /* `more` may add to the answer; may be NULL. */

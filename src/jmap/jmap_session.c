@@ -134,31 +134,3 @@ void jmap_core_echo(struct jmap_run *r, const struct jmap_call *c)
 {
     jmap_answer(r, c, c->name, json_incref(c->args));
 }
-
-/* ---- what is pushed (RFC 8620 section 7.1) ---- */
-
-void jmap_state_change(uint64_t person, const struct account *a, struct buf *out)
-{
-    static const struct {
-        const char *name;
-        enum account_type type;
-        enum item_kind kind;
-    } types[] = {
-        {"Email", ACCOUNT_EMAIL, 0},
-        {"Thread", ACCOUNT_THREAD, 0},
-        {"Mailbox", ACCOUNT_MAILBOX, 0},
-        {"Identity", ACCOUNT_ITEM, ITEM_IDENTITY},
-        {"EmailSubmission", ACCOUNT_ITEM, ITEM_SUBMISSION},
-        {"VacationResponse", ACCOUNT_ITEM, ITEM_VACATION},
-        {"Quota", ACCOUNT_THREAD, 0}, /* as jmap_quota.c says */
-    };
-    char id[JMAP_ID_TEXT];
-    json_t *states = json_object();
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-        json_object_set_new(states, types[i].name,
-                            jmap_state(account_state(a, types[i].type, types[i].kind)));
-    json_object_set_new(states, "EmailDelivery", jmap_state(account_delivered(a)));
-    jmap_id('A', person, id);
-    json_t *o = json_pack("{s:s, s:{s:o}}", "@type", "StateChange", "changed", id, states);
-    jmap_write(out, o);
-}

@@ -6,8 +6,8 @@
 
 enum { PATH_LOOKED_AT = 1000 }; /* bytes */
 
-static const char *const set_args[] = {"accountId", "ifInState", "create",
-                                       "update",    "destroy",   NULL};
+static const char *const set_args[] = {"create", "update", "destroy", NULL};
+static const char *const account_args[] = {"accountId", "ifInState", NULL};
 
 static bool arg_object(struct jmap_run *r, const struct jmap_call *c, const char *name,
                        json_t **ret)
@@ -36,14 +36,17 @@ static bool arg_destroy(struct jmap_run *r, const struct jmap_call *c, json_t **
     return is_good;
 }
 
-static bool judge_names(struct jmap_run *r, const struct jmap_call *c, const char *const *more)
+static bool judge_names(struct jmap_run *r, const struct jmap_call *c,
+                        const struct jmap_setter *setter)
 {
     const char *names[16];
     size_t n = 0;
     for (size_t i = 0; set_args[i]; i++)
         names[n++] = set_args[i];
-    for (size_t i = 0; more && more[i]; i++)
-        names[n++] = more[i];
+    for (size_t i = 0; !setter->type->has_no_account && account_args[i]; i++)
+        names[n++] = account_args[i];
+    for (size_t i = 0; setter->more_args && setter->more_args[i]; i++)
+        names[n++] = setter->more_args[i];
     names[n] = NULL;
     return jmap_arg_names(r, c, names);
 }
@@ -56,7 +59,7 @@ static bool begin(struct jmap_set *s, const struct jmap_setter *setter)
     char state[24];
     s->old_state = jmap_type_state(r, setter->type);
     snprintf(state, sizeof(state), "%llu", (unsigned long long)s->old_state);
-    if (!jmap_arg_account(r, c) || !judge_names(r, c, setter->more_args) ||
+    if ((!setter->type->has_no_account && !jmap_arg_account(r, c)) || !judge_names(r, c, setter) ||
         !jmap_arg_text(r, c, "ifInState", &if_in_state) ||
         !arg_object(r, c, "create", &s->create) || !arg_object(r, c, "update", &s->update) ||
         !arg_destroy(r, c, &s->destroy))
@@ -250,9 +253,12 @@ static void flush(struct jmap_set *s, const struct jmap_setter *setter, json_t *
 
 static void give_answer(struct jmap_set *s, const struct jmap_type *t)
 {
-    json_t *answer = json_pack(
-        "{s:O, s:o, s:o}", "accountId", json_object_get(s->call->args, "accountId"), "oldState",
-        jmap_state(s->old_state), "newState", jmap_state(jmap_type_state(s->r, t)));
+    json_t *answer = json_object();
+    if (!t->has_no_account) {
+        json_object_set(answer, "accountId", json_object_get(s->call->args, "accountId"));
+        json_object_set_new(answer, "oldState", jmap_state(s->old_state));
+        json_object_set_new(answer, "newState", jmap_state(jmap_type_state(s->r, t)));
+    }
     json_object_set(answer, "created", jmap_or_null(s->created));
     json_object_set(answer, "updated", jmap_or_null(s->updated));
     json_object_set(answer, "destroyed", jmap_or_null(s->destroyed));

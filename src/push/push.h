@@ -53,6 +53,8 @@ enum push_verdict {
     PUSH_LATER, /* the same again, not before *ret_wait */
     PUSH_GONE,  /* never again: they do not know it any more, or failed for three days */
 };
+/* Did nobody take it, so that sending the very same again is no second request? */
+bool push_may_repeat(uint16_t status);
 /* `chance` spreads what failed together. */
 enum push_verdict push_judge(struct push_pace *p, const struct push_answer *a, utc_ms now,
                              uint16_t chance, mono_us *ret_wait);

@@ -40,6 +40,11 @@ static enum push_verdict told(struct push_pace *p, mono_us *ret_wait)
     return PUSH_TOLD;
 }
 
+bool push_may_repeat(uint16_t status)
+{
+    return status == 0 || status == 429 || status == 503;
+}
+
 enum push_verdict push_judge(struct push_pace *p, const struct push_answer *a, utc_ms now,
                              uint16_t chance, mono_us *ret_wait)
 {

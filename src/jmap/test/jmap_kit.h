@@ -5,6 +5,7 @@
 
 #include "email/email_list.h"
 #include "jmap/jmap.h"
+#include "jmap/jmap_item.h"
 
 #include "base/mail.h"
 #include "base/test/folder.h"
@@ -35,6 +36,12 @@ struct kit {
     void (*on_read)(void);
     unsigned n_reads;
     void (*on_search)(void); /* then nothing is found; NULL: there is no index of words */
+    struct {                 /* push subscriptions: what the host heard last */
+        unsigned n, most;    /* calls; how many one may have */
+        uint64_t id;
+        struct buf body;
+        bool has_states;
+    } push;
     struct buf out;
 };
 
@@ -217,6 +224,24 @@ static inline enum err kit_search(void *arg, uint64_t, struct slice, size_t, mon
     return err_set(ei, ERR_RETRY, "no index of words here");
 }
 
+static inline enum err kit_may_subscribe(void *arg, const struct jmap_caller *, size_t n_has,
+                                         struct errinfo *ei)
+{
+    const struct kit *k = arg;
+    return n_has < k->push.most ? ERR_OK : err_set(ei, ERR_LIMIT, "too many");
+}
+
+static inline void kit_subscribed(void *arg, const struct jmap_caller *, uint64_t subscription,
+                                  struct slice body, const struct jmap_states *now)
+{
+    struct kit *k = arg;
+    k->push.n++;
+    k->push.id = subscription;
+    k->push.has_states = now != NULL;
+    buf_clear(&k->push.body);
+    buf_adds(&k->push.body, body);
+}
+
 /* ---- beginning and end ---- */
 
 static inline void kit_add_account(struct kit *k, uint64_t person, uint64_t inbox)
@@ -243,6 +268,8 @@ static inline void kit_open(struct kit *k)
     struct errinfo ei = {};
     /* As core's ids: they begin with the time. */
     *k = (struct kit){.last_id = (uint64_t)utc_now() << 20, .out = buf_make(64 << 20)};
+    k->push.most = 20;
+    k->push.body = buf_make(JMAP_ITEM_BODY_MAX);
     snprintf(k->dir, sizeof(k->dir), "/tmp/jmap-XXXXXX");
     assert_true(folder_make(&k->folder, k->dir));
     struct store_options o = {.dir = k->dir, .segment_bytes = 4 << 20, .n_pool = 1};
@@ -258,7 +285,9 @@ static inline void kit_open(struct kit *k)
                              .read = kit_read,
                              .render = kit_render,
                              .fields = kit_fields,
-                             .search = kit_search};
+                             .search = kit_search,
+                             .may_subscribe = kit_may_subscribe,
+                             .subscribed = kit_subscribed};
     k->accounts = account_cache_create(64 << 20);
     k->jmap = jmap_create(&host, k->accounts);
     k->anna = (struct jmap_caller){.person = KIT_ANNA,
@@ -281,6 +310,7 @@ static inline void kit_close(struct kit *k)
     store_close(&k->store);
     assert_true(folder_finish(&k->folder));
     buf_finish(&k->out);
+    buf_finish(&k->push.body);
 }
 
 /* ---- asking ---- */

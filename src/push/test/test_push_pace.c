@@ -85,6 +85,16 @@ static void who_asks_for_less_gets_less(void **)
     assert_int_equal(wait, SECONDS(450));
 }
 
+static void only_what_nobody_took_is_the_same_request_again(void **)
+{
+    static const uint16_t no[] = {200, 201, 301, 400, 401, 404, 410, 500, 502};
+    for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+        assert_false(push_may_repeat(no[i]));
+    assert_true(push_may_repeat(0));
+    assert_true(push_may_repeat(429));
+    assert_true(push_may_repeat(503));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -93,6 +103,7 @@ int main(void)
         cmocka_unit_test(who_does_not_know_it_any_more_is_left_alone),
         cmocka_unit_test(after_three_days_of_failures_it_is_over_unless_they_are_ours),
         cmocka_unit_test(who_asks_for_less_gets_less),
+        cmocka_unit_test(only_what_nobody_took_is_the_same_request_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
