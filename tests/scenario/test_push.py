@@ -49,6 +49,21 @@ class Device(Secure):
         return [one["id"] for one in self.push("get", ids=None)["list"]]
 
 
+class Browser(Device):
+    """The same with a cookie, for which a one-time code was given."""
+
+    def __init__(self, node, authority, code):
+        self.code = code
+        super().__init__(node, authority, None)
+
+    def _knows(self, _):
+        self.headers = {"Origin": f"https://{NAME}"}
+        login = json.dumps({"address": ALICE, "code": self.code}).encode()
+        answer = json.loads(self.http("POST", "/auth/login", login))
+        return self.headers | {"Cookie": self.last.headers["Set-Cookie"].partition(";")[0],
+                               "X-CSRF": answer["csrf"]}
+
+
 @pytest.fixture
 def inside(stage, directory):
     """(node, pushes, device): a phone of Alice's with a token, and a push service."""
@@ -82,6 +97,7 @@ def test_a_device_hears_of_mail_in_a_language_only_it_can_read(inside):
     push = pushes.wait("/phone", 2)
     assert push.is_sealed and push.said["@type"] == "StateChange"
     state = device.call("Email/get", ids=[])["state"]
+    assert all(one.is_sealed for one in pushes.at("/phone"))
     changed = push.said["changed"][device.account]
     assert set(changed) == {"Email", "Thread", "Mailbox", "Quota", "EmailDelivery"}
     assert changed["Email"] == state and len(push.said["changed"]) == 1
@@ -158,6 +174,35 @@ def test_it_ends_with_the_log_in_that_made_it(inside):
     wait_for(lambda: "push.ended" in node.log(), "the log says so")
 
 
+def test_one_of_a_session_ends_with_it(inside):
+    """A browser logs in with a cookie; what it subscribed to has no time of its own."""
+    node, pushes, device = inside
+    code = node.must("person", "code", ALICE)["code"]
+    browser = Browser(node, device.authority, code)
+    subscription = confirmed(pushes, browser, "/browser")
+    assert browser.push("get", ids=[subscription])["list"][0]["expires"] is None
+    Story(node).send("news")
+    pushes.wait("/browser", 2)
+    browser.http("POST", "/auth/logout", b"")
+    wait_for(lambda: "push.ended" in node.log(), "the log says that it is over")
+    confirmed(pushes, device)
+    Story(node).send("more")
+    pushes.wait("/phone", 2)
+    assert len(pushes.at("/browser")) == 2
+
+
+def test_nothing_is_pushed_after_its_time(inside):
+    node, pushes, device = inside
+    ends = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=4)
+    subscription = confirmed(pushes, device, expires=ends.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    confirmed(pushes, device, "/other")
+    assert subscription in device.ids()
+    wait_for(lambda: subscription not in device.ids(), "its time is over")
+    Story(node).send("news")
+    pushes.wait("/other", 2)
+    assert len(pushes.at("/phone")) == 1
+
+
 def test_it_is_there_after_everything_died(stage, inside):
     node, pushes, device = inside
     pushes.keys["/phone"] = Keys()
@@ -197,7 +242,10 @@ def test_who_makes_too_many_is_told_so(inside):
     said = device.push("set", create=many)
     assert len(said["created"]) == 20
     assert {error["type"] for error in said["notCreated"].values()} == {"rateLimit"}
-    gone = list(said["created"].values())[0]["id"]
-    assert device.push("set", destroy=[gone])["destroyed"] == [gone]
+    gone = [one["id"] for one in said["created"].values()]
+    assert device.push("set", destroy=gone)["destroyed"] == gone
+    said = device.push("set", create=many)
+    assert len(said["created"]) == 10  # more than 30 are not made in an hour
+    assert {error["type"] for error in said["notCreated"].values()} == {"rateLimit"}
     wait_for(lambda: any(row["name"] == "jmap.push-subscriptions" and row["count"] for row in
                          node.must("limits")["limits"]), "it was counted")
