@@ -61,6 +61,9 @@ static const struct {
     {"unwatch", IPC_T_unwatch, D | C, C | D},
     {"mailbox_do", IPC_T_mailbox_do, C, L},
     {"mailbox_did", IPC_T_mailbox_did, L, C},
+    {"token_new", IPC_T_token_new, L, C},
+    {"push", IPC_T_push, C, L},
+    {"pushed", IPC_T_pushed, L, C},
 };
 enum { TABLE = sizeof(table) / sizeof(table[0]) };
 
