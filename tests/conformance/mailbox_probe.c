@@ -322,13 +322,14 @@ int main(int n_args, char **args)
     for (int i = 2; i < n_args; i++)
         take_argument(&p, args[i]);
     struct net_tls_client *tls = make_tls(p.ca);
-    struct liaison_options o = {.lane = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}},
-                                .network = {.hostname = "gate.example.test",
+    struct liaison_options o = {.network = {.hostname = "gate.example.test",
                                             .tls = tls,
                                             .timeouts = courier_timeouts_usual(),
                                             .resolve = no_names},
                                 .done = on_done,
                                 .done_arg = &p};
+    for (size_t i = 0; i < LIAISON_LANES; i++)
+        o.lane[i].threads = o.lane[i].works = o.lane[i].per_primary = 1;
     struct liaison *l = liaison_create(&o);
     SCOPED(buf_finish) struct buf question = buf_make(IPC_LIST_FRAME_MAX);
     enum ipc_type type = pack(&p, args[1], &question);

@@ -56,9 +56,11 @@ class Client:
 
     def calls(self, *calls):
         """Several at once: (method, arguments); their answers' arguments, in order."""
+        # Subscriptions to pushes belong to a log-in, not to an account.
+        own = [{} if method.startswith("PushSubscription/") else {"accountId": self.account}
+               for method, _ in calls]
         body = {"using": USING, "methodCalls": [
-            [method, {"accountId": self.account, **args}, str(i)]
-            for i, (method, args) in enumerate(calls)]}
+            [method, own[i] | args, str(i)] for i, (method, args) in enumerate(calls)]}
         answer = json.loads(self.http("POST", "/jmap/api", json.dumps(body).encode()))
         return [(name, args) for name, args, _ in answer["methodResponses"]]
 

@@ -123,7 +123,7 @@ def test_index_of_an_older_version_gets_what_it_lacks(stopped):
                              "PRIMARY KEY (mailbox, uid)) WITHOUT ROWID;"
                              "INSERT INTO entry SELECT a.inbox, e.modseq, e.message, e.modseq, 0,"
                              "e.thread FROM email e JOIN account a ON a.person = e.account;"
-                             "DROP TABLE account; DROP TABLE email; DROP TABLE item;"
+                             "DROP TABLE account; DROP TABLE email; DROP TABLE item; DROP TABLE mark;"
                              "ALTER TABLE mailbox RENAME TO m; DROP INDEX mailbox_person;"
                              "CREATE TABLE mailbox (id INTEGER PRIMARY KEY,"
                              "person INTEGER NOT NULL, tenant INTEGER NOT NULL,"

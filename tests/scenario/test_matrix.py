@@ -61,11 +61,14 @@ class Person:
                 "mailFrom": {"email": self.address, "parameters": {"HOLDFOR": "3600"}},
                 "rcptTo": [{"email": STRANGER}]}}})
         self.ids["submission"] = submitted["created"]["s"]["id"]
+        pushed = call("PushSubscription/set", create={"p": {
+            "deviceClientId": "phone", "url": "https://127.0.0.1:9/push"}})
+        self.ids["push"] = pushed["created"]["p"]["id"]
 
     def everything(self):
         """All that is hers, to compare."""
         names = ("Mailbox/get", "Identity/get", "VacationResponse/get", "EmailSubmission/get",
-                 "Quota/get")
+                 "Quota/get", "PushSubscription/get")
         found = self.client.calls(*((name, {"ids": None}) for name in names))
         emails = self.client.call("Email/query")["ids"]
         found += self.client.calls(("Email/get", {"ids": emails}))
@@ -159,6 +162,10 @@ TRIES = {
         lambda i, me: {"update": {i["submission"]: {"undoStatus": "canceled"}}},
         lambda i, me: {"destroy": [i["submission"]]},
         lambda i, me: {"update": {}, "onSuccessDestroyEmail": [i["submission"]]}],
+    "PushSubscription/get": [lambda i, me: {"ids": [i["push"]]}],
+    "PushSubscription/set": [lambda i, me: {"update": {i["push"]: {"verificationCode": "x"}}},
+                             lambda i, me: {"update": {i["push"]: {"types": ["Email"]}}},
+                             lambda i, me: {"destroy": [i["push"]]}],
 }
 
 
