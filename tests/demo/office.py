@@ -174,9 +174,9 @@ class Office:
         """The colleague has it in his mailbox here, the friend in the world; signed."""
         began = time.monotonic()
         bruno = self.come_in(BRUNO)
-        found = wait_for(lambda: bruno.list(properties=("subject", "messageId", "threadId"),
-                                            subject=answer.subject) or None, "Bruno has it", 10)
-        found = [one for one in found if one["messageId"] == [answer.id]]
+        shown = ("subject", "messageId", "threadId")
+        found = wait_for(lambda: [one for one in bruno.list(properties=shown)
+                                  if one["messageId"] == [answer.id]], "Bruno has it", 10)
         talk = bruno.call("Thread/get", ids=[found[0]["threadId"]])["list"][0]["emailIds"]
         print(f"  {BRUNO} reads it {time.monotonic() - began:.1f} s later (log-in included), in a "
               f"conversation of {len(talk)}")
