@@ -119,6 +119,9 @@ bool call_tenant_filter(struct admin_call *c, uint64_t *ret);
 /* The body's "hosts" into the arena; left out: *ret stays. False: refused. */
 bool read_hosts(struct admin_call *c, uint16_t usual_port, struct dir_host **ret, uint32_t *ret_n);
 bool call_key(struct admin_call *c, struct slice address, struct slice *ret);
+/* Who has the address in the path, and that address as it is looked up (may be NULL). NULL:
+ * refused. */
+const struct directory_person *call_person(struct admin_call *c, struct slice *ret_key);
 /* The domain of a canonical address; only of ours. */
 const struct directory_domain *call_domain_of(struct admin_call *c, struct slice key);
 bool call_message(struct admin_call *c, uint64_t *ret); /* the path's {message}; worker too */

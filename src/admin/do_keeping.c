@@ -56,23 +56,9 @@ void do_keeping_set(struct admin_call *c)
 
 /* ---- a person ---- */
 
-static const struct directory_person *path_person(struct admin_call *c)
-{
-    struct slice key;
-    if (!call_key(c, c->part[0], &key))
-        return NULL;
-    const struct directory_person *p = directory_person_at(c->host->directory, key);
-    if (!p)
-        call_refuse(c, 404,
-                    "Nobody has the address %s. Nothing was changed. `staffetta person list` "
-                    "shows everybody.",
-                    log_text(key));
-    return p;
-}
-
 void do_quota_show(struct admin_call *c)
 {
-    const struct directory_person *p = path_person(c);
+    const struct directory_person *p = call_person(c, NULL);
     if (!p)
         return;
     uint64_t bytes = directory_quota(c->host->directory, p);
@@ -91,7 +77,7 @@ void do_quota_show(struct admin_call *c)
 
 void do_quota_set(struct admin_call *c)
 {
-    const struct directory_person *p = path_person(c);
+    const struct directory_person *p = call_person(c, NULL);
     if (!p)
         return;
     SCOPED(buf_finish) struct buf body = buf_make(100);
@@ -104,7 +90,7 @@ void do_quota_set(struct admin_call *c)
 
 void do_quota_remove(struct admin_call *c)
 {
-    const struct directory_person *p = path_person(c);
+    const struct directory_person *p = call_person(c, NULL);
     if (!p)
         return;
     if (!directory_own_quota(c->host->directory, p->id)) {

@@ -14,20 +14,6 @@ struct login_work {
     bool is_given; /* the password: not to be said again */
 };
 
-static const struct directory_person *login_person(struct admin_call *c)
-{
-    struct slice key;
-    if (!call_key(c, c->part[0], &key))
-        return NULL;
-    const struct directory_person *p = directory_person_at(c->host->directory, key);
-    if (!p)
-        call_refuse(c, 404,
-                    "Nobody has the address %s. Nothing was changed. `staffetta person list` "
-                    "shows everybody.",
-                    log_text(key));
-    return p;
-}
-
 /* "Lmhqbd7jzbf2aa": what lists show, and what removing takes. */
 static void token_id(uint64_t id, char ret[TOKEN_ID_TEXT])
 {
@@ -100,7 +86,7 @@ static void login_done(void *cookie, enum err err, const char *text)
 
 static struct login_work *make_work(struct admin_call *c, enum admin_login_what what)
 {
-    const struct directory_person *p = login_person(c);
+    const struct directory_person *p = call_person(c, NULL);
     if (!p)
         return NULL;
     struct login_work *w = ARENA_NEW(c->arena, struct login_work);
@@ -197,7 +183,7 @@ void do_token_list(struct admin_call *c)
     struct admin_login_token t;
     char id[TOKEN_ID_TEXT];
     size_t at = 0;
-    const struct directory_person *p = login_person(c);
+    const struct directory_person *p = call_person(c, NULL);
     if (!p)
         return;
     struct admin_login s = c->host->login_state(c->host->arg, p->id);

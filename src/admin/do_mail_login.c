@@ -142,20 +142,6 @@ void do_tokens_remove(struct admin_call *c)
 
 /* ---- the log-in of one person ---- */
 
-static const struct directory_person *login_person(struct admin_call *c)
-{
-    struct slice key;
-    if (!call_key(c, c->part[0], &key))
-        return NULL;
-    const struct directory_person *p = directory_person_at(c->host->directory, key);
-    if (!p)
-        call_refuse(c, 404,
-                    "Nobody has the address %s. Nothing was changed. `staffetta person list` "
-                    "shows everybody.",
-                    log_text(key));
-    return p;
-}
-
 static void write_login(struct admin_call *c, const struct directory_person *p)
 {
     const struct directory_mail_login *l = directory_mail_login(c->host->directory, p->id);
@@ -191,7 +177,7 @@ static void login_written(struct admin_call *c)
 
 void do_mail_login_show(struct admin_call *c)
 {
-    const struct directory_person *p = login_person(c);
+    const struct directory_person *p = call_person(c, NULL);
     if (!p)
         return;
     write_login(c, p);
@@ -200,7 +186,7 @@ void do_mail_login_show(struct admin_call *c)
 
 void do_mail_login_set(struct admin_call *c)
 {
-    const struct directory_person *p = login_person(c);
+    const struct directory_person *p = call_person(c, NULL);
     if (!p)
         return;
     const struct directory_mail_login *old = directory_mail_login(c->host->directory, p->id);
@@ -223,7 +209,7 @@ void do_mail_login_set(struct admin_call *c)
 
 void do_mail_login_remove(struct admin_call *c)
 {
-    const struct directory_person *p = login_person(c);
+    const struct directory_person *p = call_person(c, NULL);
     if (!p)
         return;
     call_remove(c, &(struct removal){OBJECT_MAILLOGIN, p->id, p->tenant, p->facts.addresses[0].text,

@@ -85,17 +85,9 @@ static void told(void *cookie, enum err err, const struct admin_mailback *m, con
 
 static void ask(struct admin_call *c, enum admin_mailback_what what)
 {
-    struct slice key;
-    if (!call_key(c, c->part[0], &key))
+    const struct directory_person *p = call_person(c, NULL);
+    if (!p)
         return;
-    const struct directory_person *p = directory_person_at(c->host->directory, key);
-    if (!p) {
-        call_refuse(c, 404,
-                    "Nobody has the address %s. Nothing was done. `staffetta person list` shows "
-                    "everybody.",
-                    log_text(key));
-        return;
-    }
     struct asking *a = ARENA_NEW(c->arena, struct asking);
     *a = (struct asking){c, arena_copy(c->arena, p->facts.addresses[0].text), what};
     struct admin_mailback_order order = {.person = p->id,

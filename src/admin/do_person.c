@@ -3,19 +3,6 @@
 
 #include <stdio.h>
 
-static const struct directory_person *path_person(struct admin_call *c, struct slice *ret_key)
-{
-    if (!call_key(c, c->part[0], ret_key))
-        return NULL;
-    const struct directory_person *p = directory_person_at(c->host->directory, *ret_key);
-    if (!p)
-        call_refuse(c, 404,
-                    "Nobody has the address %s. Nothing was changed. `staffetta person list` "
-                    "shows everybody.",
-                    log_text(*ret_key));
-    return p;
-}
-
 static void answer_person(struct admin_call *c, const struct directory_person *p)
 {
     write_person(c, &p->facts, name_of_tenant(c->host, p->tenant),
@@ -25,8 +12,7 @@ static void answer_person(struct admin_call *c, const struct directory_person *p
 
 void do_person_show(struct admin_call *c)
 {
-    struct slice key;
-    const struct directory_person *p = path_person(c, &key);
+    const struct directory_person *p = call_person(c, NULL);
     if (p)
         answer_person(c, p);
 }
@@ -89,7 +75,7 @@ void do_person_set(struct admin_call *c)
     struct slice key;
     struct dir_person f;
     struct errinfo ei = {};
-    const struct directory_person *p = path_person(c, &key);
+    const struct directory_person *p = call_person(c, &key);
     if (!p)
         return;
     key = arena_copy(c->arena, person_main(&p->facts));
@@ -105,7 +91,7 @@ void do_person_set(struct admin_call *c)
 void do_person_remove(struct admin_call *c)
 {
     struct slice key;
-    const struct directory_person *p = path_person(c, &key);
+    const struct directory_person *p = call_person(c, &key);
     if (!p)
         return;
     const struct directory_domain *owns = person_owns(c->host->directory, p);

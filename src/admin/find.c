@@ -110,6 +110,22 @@ bool call_key(struct admin_call *c, struct slice address, struct slice *ret)
     return false;
 }
 
+const struct directory_person *call_person(struct admin_call *c, struct slice *ret_key)
+{
+    struct slice key;
+    if (!call_key(c, c->part[0], &key))
+        return NULL;
+    if (ret_key)
+        *ret_key = key;
+    const struct directory_person *p = directory_person_at(c->host->directory, key);
+    if (!p)
+        call_refuse(c, 404,
+                    "Nobody has the address %s. Nothing was changed. `staffetta person list` "
+                    "shows everybody.",
+                    log_text(key));
+    return p;
+}
+
 const struct directory_domain *call_domain_of(struct admin_call *c, struct slice key)
 {
     const struct directory_domain *d = directory_domain(c->host->directory, key_domain(key));
