@@ -41,6 +41,7 @@ struct parse {
 struct desk_parses {
     struct list waiting;
     struct list asked[GATES_MAX];
+    struct list fatal;   /* two gates ended over them */
     struct map *tags;    /* tag -> struct parse that a gate has */
     struct map *poisons; /* message -> mono_us until when */
     uint64_t n_tags;
@@ -286,16 +287,29 @@ bool desk_parse_told(struct gate *g, const struct net_frame *f)
 
 /* ---- gates that end, time ----------------------------------------------------------------- */
 
-void desk_parse_gate_up(struct desk *d)
-{
-    pump(d);
-}
-
 static void give_up(struct parse *q, const char *happened)
 {
     note_poison(q, happened);
     fail(q, ERR_CORRUPT, happened);
     parse_end(q);
+}
+
+/* Gates that end because the node stops are no evidence: only when one is there again, or when it
+ * is too late for an answer, the two that ended are held against the message. */
+static void judge_fatal(struct desk_parses *p, mono_us now)
+{
+    LIST_FOREACH (node, &p->fatal) {
+        struct parse *q = container_of(node, struct parse, node);
+        if (now == 0 || now >= q->deadline)
+            give_up(q, "Two processes ended while they read this message");
+    }
+}
+
+void desk_parse_gate_up(struct desk *d)
+{
+    if (d->parses)
+        judge_fatal(d->parses, 0);
+    pump(d);
 }
 
 void desk_parse_gate_lost(struct gate *g)
@@ -307,11 +321,8 @@ void desk_parse_gate_lost(struct gate *g)
         return;
     LIST_FOREACH (node, &p->asked[g->number - 1]) {
         struct parse *q = container_of(node, struct parse, node);
-        if (q->is_suspect) { /* the second gate, and nobody stood beside it */
-            give_up(q, "Two processes ended while they read this message");
-            continue;
-        }
-        if (q->is_told) { /* its time was over, nobody wants to know */
+        bool is_second = q->is_suspect; /* and nobody stood beside it */
+        if (q->is_told && !is_second) { /* its time was over, nobody wants to know */
             parse_end(q);
             continue;
         }
@@ -320,8 +331,8 @@ void desk_parse_gate_lost(struct gate *g)
         q->is_suspect = true;
         buf_clear(&q->answer);
         list_remove(&q->node);
-        list_append(&p->waiting, &q->node);
-        is_waiting = true;
+        list_append(is_second ? &p->fatal : &p->waiting, &q->node);
+        is_waiting |= !is_second;
     }
     if (is_waiting)
         desk_post(d, pump_later, d); /* the link is being closed just now */
@@ -359,6 +370,7 @@ void desk_parse_tick(struct desk *d, mono_us now)
         if (q->is_told)
             parse_end(q);
     }
+    judge_fatal(p, now);
     for (size_t i = 0; i < GATES_MAX; i++) {
         LIST_FOREACH (node, &p->asked[i])
             tell_late(container_of(node, struct parse, node), now);
@@ -372,6 +384,7 @@ void desk_parse_create(struct desk *d)
 {
     struct desk_parses *p = mem_new(sizeof(*p));
     list_init(&p->waiting);
+    list_init(&p->fatal);
     for (size_t i = 0; i < GATES_MAX; i++)
         list_init(&p->asked[i]);
     p->tags = map_create();
@@ -396,6 +409,7 @@ void desk_parse_clear(struct desk *d)
     if (!p)
         return;
     cancel_all(&p->waiting);
+    cancel_all(&p->fatal);
     for (size_t i = 0; i < GATES_MAX; i++)
         cancel_all(&p->asked[i]);
     while (map_next(p->poisons, &at, NULL, &value))
