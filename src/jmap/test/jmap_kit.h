@@ -244,6 +244,21 @@ static inline void kit_subscribed(void *arg, const struct jmap_caller *, uint64_
 
 /* ---- beginning and end ---- */
 
+/* Everybody may send, and nothing is. */
+static inline enum err kit_may_submit(void *, const struct jmap_caller *, size_t, struct errinfo *)
+{
+    return ERR_OK;
+}
+
+static inline void kit_submitted(void *, const struct jmap_caller *, uint64_t, utc_ms)
+{
+}
+
+static inline enum err kit_withdraw(void *, const struct jmap_caller *, uint64_t, struct errinfo *)
+{
+    return ERR_OK;
+}
+
 static inline void kit_add_account(struct kit *k, uint64_t person, uint64_t inbox)
 {
     SCOPED(buf_finish) struct buf facts = buf_make(4096);
@@ -286,6 +301,9 @@ static inline void kit_open(struct kit *k)
                              .render = kit_render,
                              .fields = kit_fields,
                              .search = kit_search,
+                             .may_submit = kit_may_submit,
+                             .submitted = kit_submitted,
+                             .withdraw = kit_withdraw,
                              .may_subscribe = kit_may_subscribe,
                              .subscribed = kit_subscribed};
     k->accounts = account_cache_create(64 << 20);
