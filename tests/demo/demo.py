@@ -157,9 +157,10 @@ def story(node, primary, told, office, n_messages):
         refused.update(load.ids("refused"))
         unknown.update(load.ids("unknown"))
 
+    # First of all: what its own server is delivering when it is killed, it may deliver twice.
+    office.write("talk-1", "Preventivo", "Ci vediamo venerdì per il preventivo?")
     act("1. An ordinary day: mail passes through Staffetta to the company's own server.",
         0, per_act)
-    office.write("talk-1", "Preventivo", "Ci vediamo venerdì per il preventivo?")
     print(f"  in the company's mailboxes: {primary.count()}; waiting here: {waiting(node)}")
 
     def die():
