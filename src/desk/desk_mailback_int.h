@@ -19,9 +19,10 @@ enum {
     MAILBACK_PACKED = 1 << 20, /* … and of what is said about them */
     MAILBACK_SHOWN = 1000,     /* changes that a look tells */
     MAILBACK_EXAMINED = 20000, /* emails that a batch looks at */
-    MAILBACK_TRIES = 10,       /* of a change that has no sure answer */
-    MAILBACK_WORDS = 200,      /* bytes of a reason */
-    MAILBACK_ITEM = 1,         /* id of the item */
+    MAILBACK_TRIES = 10,     /* of a change that has no sure answer, or no message over there yet */
+    MAILBACK_SOON_TRIES = 3, /* the first ones of these come a few seconds after each other */
+    MAILBACK_WORDS = 200,    /* bytes of a reason */
+    MAILBACK_ITEM = 1,       /* id of the item */
 };
 
 /* Everything up to `modseq` is done, and of what has `part_modseq` that of messages up to

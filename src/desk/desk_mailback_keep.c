@@ -229,7 +229,9 @@ static enum mailback_why why_left(struct mailback_change *c)
     case IPC_OP_DONE:
     case IPC_OP_ALREADY:
         return MAILBACK_NOT;
-    case IPC_OP_ABSENT:
+    case IPC_OP_ABSENT: /* what it took a moment ago may not lie in the mailbox yet */
+        if (++c->n_tries < MAILBACK_TRIES)
+            return MAILBACK_LATER;
         return is_removal(&c->op) ? MAILBACK_NOT : MAILBACK_ABSENT;
     case IPC_OP_AMBIGUOUS:
         return MAILBACK_AMBIGUOUS;
@@ -291,7 +293,11 @@ bool desk_mailback_settle(struct giving *g)
     }
     for (size_t i = 0; i < g->n; i++) {
         struct mailback_change *c = &g->changes[i];
-        if (settle_one(box, c, &is_changed) || c->was_left)
+        bool is_settled = settle_one(box, c, &is_changed);
+        if (c->why == MAILBACK_LATER && c->result == IPC_OP_ABSENT &&
+            c->n_tries <= MAILBACK_SOON_TRIES)
+            desk_mailback_soon(g->desk, g->person);
+        if (is_settled || c->was_left)
             continue;
         upto = c->modseq > g->since.modseq ? (struct mailback_mark){.modseq = c->modseq - 1}
                                            : g->since;

@@ -200,7 +200,7 @@ class Office:
         """What they did lies in the company's own mailboxes, once."""
         for who in (ANNA, BRUNO):
             wait_for(lambda: self.node.must("mailbox", "show", who)["waiting"] == 0,
-                     f"nothing of {who} waits", 60)
+                     f"nothing of {who} waits", 120)
         there = self._lies_there(primary)
 
         def one(who, folder, name):
