@@ -44,8 +44,9 @@ typedef void (*token_tell_fn)(void *arg, const struct ipc_token_new *t);
 struct liaison_tokens *liaison_tokens_create(token_tell_fn tell, void *arg);
 void liaison_tokens_destroy(struct liaison_tokens **t); /* wipes; takes NULL */
 
-/* A token for `s` (n_token is 1) into `ret`, kept or asked for; of several threads that want the
- * same one only one asks. `*ret_is_kept`: it was not asked for now. False: `end`. Any thread. */
+/* A token for `s` (n_token is 1) into `ret`: one that is kept (`*ret_is_kept`), or else a new one;
+ * of several threads that want the same new one only one asks. False: `end` says why. Any thread.
+ */
 bool token_get(struct liaison_tokens *t, const struct courier_network *net, uint64_t primary,
                const struct ipc_server *s, mono_us deadline, struct buf *ret, bool *ret_is_kept,
                struct mailbox_end *end);

@@ -7,6 +7,7 @@ static const struct {
     enum refuse_id id;
     uint16_t retry_after; /* seconds; 0: trying again does not help */
     const char *type, *title, *detail;
+    const char *limit; /* of the session object (RFC 8620 section 3.6.1); or NULL */
 } rows[REFUSAL_N] = {
     [NOT_FOUND] = {404, REFUSE_WEB_REQUEST, 0, "about:blank", "Not found",
                    "There is nothing at this address. Programs begin at /.well-known/jmap."},
@@ -24,10 +25,12 @@ static const struct {
                   "done."},
     [BODY_TOO_BIG] = {413, REFUSE_WEB_BODY, 0, "urn:ietf:params:jmap:error:limit", "Too big",
                       "The body is bigger than what is taken here at once (JMAP: 8 MiB). Nothing "
-                      "was done. Send less in one request."},
+                      "was done. Send less in one request.",
+                      "maxSizeRequest"},
     [UPLOAD_TOO_BIG] = {413, REFUSE_WEB_UPLOAD, 0, "urn:ietf:params:jmap:error:limit", "Too big",
                         "The file is bigger than 50 MiB. It was not kept. Send it in another way, "
-                        "or in parts."},
+                        "or in parts.",
+                        "maxSizeUpload"},
     [HEAD_TOO_LONG] =
         {431, REFUSE_WEB_REQUEST, 0, "about:blank", "Too long",
          "The address and the headers are longer than the 7 KiB that are taken. Nothing "
@@ -35,7 +38,8 @@ static const struct {
     [TOO_MANY_FROM_YOU] = {429, REFUSE_WEB_ADDRESS, 5, "urn:ietf:params:jmap:error:limit",
                            "Too many at once",
                            "Too many requests from your address are still without an answer. This "
-                           "one was not looked at. Try again in some seconds."},
+                           "one was not looked at. Try again in some seconds.",
+                           "maxConcurrentRequests"},
     [TOO_MANY_STREAMS] = {429, REFUSE_WEB_STREAMS, 60, "about:blank", "Too many at once",
                           "Too many programs of yours wait for news already. Close one of them, or "
                           "ask for changes from time to time."},
@@ -83,12 +87,6 @@ const char *web_refusal_allow(const struct ask_route *route)
 /* The answer is ours; what there was of another goes. */
 void web_call_refuse(struct call *c, enum refusal why)
 {
-    bool is_limit = why == BODY_TOO_BIG || why == UPLOAD_TOO_BIG || why == TOO_MANY_FROM_YOU;
-    static const char *const limits[] = {
-        [BODY_TOO_BIG] = "maxSizeRequest",
-        [UPLOAD_TOO_BIG] = "maxSizeUpload",
-        [TOO_MANY_FROM_YOU] = "maxConcurrentRequests",
-    };
     must(why > NOT_REFUSED && why < REFUSAL_N);
     (void)refuse(c->server->is_stopping && why == CORE_AWAY ? REFUSE_STOPPING : rows[why].id,
                  slice_str(c->client));
@@ -97,8 +95,8 @@ void web_call_refuse(struct call *c, enum refusal why)
     c->answer = buf_make(2000);
     buf_addf(&c->answer, "{\"type\":\"%s\",\"status\":%u,\"title\":\"%s\",\"detail\":\"%s\"",
              rows[why].type, rows[why].status, rows[why].title, rows[why].detail);
-    if (is_limit)
-        buf_addf(&c->answer, ",\"limit\":\"%s\"", limits[why]);
+    if (rows[why].limit)
+        buf_addf(&c->answer, ",\"limit\":\"%s\"", rows[why].limit);
     buf_addc(&c->answer, '}');
     web_call_hold(c, c->answer.n);
     c->status = rows[why].status;

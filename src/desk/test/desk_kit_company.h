@@ -209,6 +209,20 @@ static void kit_found(struct kit_company how)
     assert_int_equal(kit_put_objects(&all, &mailboxes), ERR_OK);
 }
 
+/* The mailboxes of the company's mail system can be opened from now on, by a master user. */
+static void kit_open_mailboxes(void)
+{
+    struct kit_objects all = {.n = 0};
+    struct dir_host host = {SLICE("127.0.0.1"), 1143};
+    struct dir_access access = {.hosts = &host,
+                                .n_hosts = 1,
+                                .tls = DIR_TLS_NEVER,
+                                .master_user = SLICE("%s*admin"),
+                                .master_secret = SLICE("secret")};
+    dir_access_pack(kit_object(&all, OBJECT_ACCESS, KIT_PRIMARY, KIT_TENANT, "exchange"), &access);
+    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+}
+
 /* After kit_let_pass: what the store had put off in that time goes with the next thing that cannot
  * wait. */
 static void kit_end_of_waiting(void)

@@ -11,23 +11,10 @@ enum { BOX_DRAFTS = 200, BOX_CLIENTS, BOX_ROSSI, BOX_TRASH, DRAFT = 1000 };
 
 /* ---- the company ---- */
 
-static void let_us_in(void)
-{
-    struct kit_objects all = {.n = 0};
-    struct dir_host host = {SLICE("127.0.0.1"), 1143};
-    struct dir_access access = {.hosts = &host,
-                                .n_hosts = 1,
-                                .tls = DIR_TLS_NEVER,
-                                .master_user = SLICE("%s*admin"),
-                                .master_secret = SLICE("secret")};
-    dir_access_pack(kit_object(&all, OBJECT_ACCESS, KIT_PRIMARY, KIT_TENANT, "exchange"), &access);
-    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
-}
-
 static void found_company(void)
 {
     kit_found((struct kit_company){0});
-    let_us_in();
+    kit_open_mailboxes();
 }
 
 static uint64_t delivered(const char *rcpt, const char *id)

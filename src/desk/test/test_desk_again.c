@@ -2,25 +2,10 @@
  * what happens when no answer comes. The test plays the process that looks. */
 #include "desk_kit.h"
 
-/* ---- the company's mailboxes ---- */
-
-static void let_us_look(void)
-{
-    struct kit_objects all = {.n = 0};
-    struct dir_host host = {SLICE("127.0.0.1"), 1143};
-    struct dir_access access = {.hosts = &host,
-                                .n_hosts = 1,
-                                .tls = DIR_TLS_NEVER,
-                                .master_user = SLICE("%s*admin"),
-                                .master_secret = SLICE("secret")};
-    dir_access_pack(kit_object(&all, OBJECT_ACCESS, KIT_PRIMARY, KIT_TENANT, "exchange"), &access);
-    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
-}
-
 static void found_company(void **)
 {
     kit_found((struct kit_company){0});
-    let_us_look();
+    kit_open_mailboxes();
     kit->liaison = kit_link(IPC_LIAISON, 1);
 }
 

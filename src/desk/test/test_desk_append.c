@@ -19,16 +19,10 @@ static void found_company(void)
                                .good_for_ready = 1,
                                .is_return_append = true};
     struct dir_plans plans = {&version, 1};
-    struct dir_host host = {SLICE("127.0.0.1"), 1143};
-    struct dir_access access = {.hosts = &host,
-                                .n_hosts = 1,
-                                .tls = DIR_TLS_NEVER,
-                                .master_user = SLICE("%s*admin"),
-                                .master_secret = SLICE("secret")};
     kit_found((struct kit_company){0});
     dir_plans_pack(kit_object(&all, OBJECT_PLAN, KIT_PRIMARY, KIT_TENANT, "plan"), &plans);
-    dir_access_pack(kit_object(&all, OBJECT_ACCESS, KIT_PRIMARY, KIT_TENANT, "exchange"), &access);
     assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+    kit_open_mailboxes();
     kit->liaison = kit_link(IPC_LIAISON, 1);
     assert_int_equal(kit_decide(KIT_PRIMARY, EVIDENCE_SAY_EMERGENCY), ERR_OK);
 }

@@ -24,20 +24,6 @@ static void let_days_pass(time_t days)
     kit_let_hours_pass(24 * days + 1);
 }
 
-/* The primary's mailboxes can be opened: what people do has to be given back. Nobody does it. */
-static void let_us_in(void)
-{
-    struct kit_objects all = {.n = 0};
-    struct dir_host host = {SLICE("127.0.0.1"), 1143};
-    struct dir_access access = {.hosts = &host,
-                                .n_hosts = 1,
-                                .tls = DIR_TLS_NEVER,
-                                .master_user = SLICE("%s*admin"),
-                                .master_secret = SLICE("secret")};
-    dir_access_pack(kit_object(&all, OBJECT_ACCESS, KIT_PRIMARY, KIT_TENANT, "exchange"), &access);
-    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
-}
-
 /* One that was asked something and does not answer for hours is taken for dead. */
 static void another_gate(void)
 {
@@ -272,7 +258,7 @@ static void essential_people_keep_it_longer(void **)
 static void what_is_not_given_back_stays(void **)
 {
     found_company();
-    let_us_in();
+    kit_open_mailboxes();
     keep((struct dir_keeping){.days = 20, .own_days = 20});
     uint64_t read = delivered("anna@example.test", 0);
     uint64_t unread = delivered("anna@example.test", 0);
@@ -439,7 +425,7 @@ static void a_tombstone_goes_after_a_month_and_the_floor_rises(void **)
 static void a_tombstone_that_is_not_given_back_stays(void **)
 {
     found_company();
-    let_us_in();
+    kit_open_mailboxes();
     uint64_t old = delivered("anna@example.test", 0);
     uint64_t hosted = came("sara@hosted.test", 0);
     deed((struct deed){.message = old, .is_gone = true});

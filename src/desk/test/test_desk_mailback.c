@@ -148,7 +148,7 @@ static void nothing_goes_to_who_is_isolated_or_has_no_log_in(void **)
     assert_non_null(strstr(a.text, "access set"));
     assert_int_equal(ask(ADMIN_MAILBACK_DRY).change.err, ERR_CONFLICT);
     assert_int_equal(kit_decide(KIT_PRIMARY, EVIDENCE_SAY_ISOLATE), ERR_OK);
-    let_us_in();
+    kit_open_mailboxes();
     nothing_goes();
     assert_non_null(strstr(show().text, "isolated"));
 }
