@@ -227,8 +227,8 @@ def statement(node):
 
 def lying_there(primary):
     """What came into the company's mailboxes: {id: {ids under which Postfix took it}}, and how many
-    copies in all; whatever folder it was put into meanwhile. A letter that Postfix took once and put into the mailbox twice, because it was
-    killed between the two, was doubled by Postfix, not by us."""
+    copies in all; whatever folder it was put into meanwhile. A letter that Postfix took once and put
+    into the mailbox twice, because it was killed between the two, was doubled by Postfix, not by us."""
     taken, copies = collections.defaultdict(set), 0
     folders = [(person, folder) for person in PEOPLE for folder in primary.dovecot.mailboxes(person)]
     for mail in (mail for one in folders if one[1] != "Sent" for mail in primary.messages(*one)):
@@ -265,25 +265,45 @@ def balance(node, primary, accepted, refused, unknown):
     return is_good and sums["waiting"] == 0, last
 
 
-def stay(node, primary, office):
+def to_try(node, primary, office):
+    """What a newcomer can look at: {what: command}."""
     token = node.must("person", "token", "add", ANNA, "demo")["token"]
+    letter = node.directory / "letter.eml"
+    letter.write_text("From: you@sender.test\r\nTo: anna@example.test\r\nSubject: hello\r\n\r\nhello\r\n")
+    cli = f"{node.program} --socket {node.control}"
+    curl = f"curl -sS --fail --cacert {office.authority.pem}"
+    return {
+        "send mail": "curl -sS smtp://%s:%d/you.test --mail-from you@sender.test --mail-rcpt "
+                     "anna@example.test -T %s" % (*node.at(), letter),
+        "its state": f"{cli} status",
+        "what waits": f"{cli} queue list",
+        "the ledger": f"{cli} ledger",
+        "the statement": f"{cli} state report exchange",
+        "incidents": f"{cli} incident list",
+        "follow a message": f"{cli} trace {ANNA}",
+        "a mailbox (JMAP)": f"{curl} -H 'Authorization: Bearer {token}' {office.url}/jmap/session",
+        "a code to log in": f"{cli} person code {BRUNO}",
+        "its mailboxes": "curl -sS imap://%s:%d --user %s:secret" % (*primary.imap, ANNA),
+        "the log": f"tail {node.log_path}",
+    }
+
+
+def try_all(commands):
+    """Each of them works as it is printed."""
+    say("8. What to look at")
+    failed = []
+    for what, command in commands.items():
+        print(f"  {what:<17} {command}", flush=True)
+        done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+        if done.returncode != 0 or not (done.stdout or what == "send mail"):
+            failed.append(what)
+            print(f"  FAILED: {done.returncode} {done.stdout[-500:]} {done.stderr[-500:]}")
+    return not failed
+
+
+def stay(primary):
     say("It stays up for you. Ctrl-C ends it.")
-    host, port = node.at()
-    print(f"""
-  send mail         swaks --server {host}:{port} --to anna@example.test
-  its state         {node.program} --socket {node.control} status
-  what waits        {node.program} --socket {node.control} queue list
-  the ledger        {node.program} --socket {node.control} ledger
-  the statement     {node.program} --socket {node.control} state report exchange
-  incidents         {node.program} --socket {node.control} incident list
-  follow a message  {node.program} --socket {node.control} trace anna@example.test
-  a mailbox (JMAP)  curl --cacert {office.authority.pem} -H 'Authorization: Bearer {token}' \
-                         {office.url}/jmap/session
-  a code to log in  {node.program} --socket {node.control} person code {BRUNO}
-  kill the primary  kill -9 {' '.join(map(str, primary.pids()))}
-  its mailboxes     imap://{primary.imap[0]}:{primary.imap[1]} (anna@example.test, password secret)
-  the log           {node.log_path}
-""", flush=True)
+    print(f"  kill the primary  kill -9 {' '.join(map(str, primary.pids()))}", flush=True)
     try:
         time.sleep(KEEP_SECONDS)
     except KeyboardInterrupt:
@@ -318,11 +338,10 @@ def main():
             has_statement = statement(node)
             is_good, last = balance(node, primary, *results)
             is_good = is_good and has_statement and any(told.received)
+            is_good = try_all(to_try(node, primary, office)) and is_good
+            print(f"\n{last}", flush=True)
             if chosen.stay:
-                print(f"\n{last}")
-                stay(node, primary, office)
-            else:
-                print(f"\n{last}", flush=True)
+                stay(primary)
     return 0 if is_good else 1
 
 

@@ -159,7 +159,7 @@ class Daemon:
         # A thread that ends would take the child with it, so only the main thread's children are
         # tied to their parent's life.
         is_main = threading.current_thread() is threading.main_thread()
-        with open(self.directory / f"{self.name}.out", "ab") as out:
+        with open(self.log_path, "ab") as out:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=self.output(out), stderr=out,
                 env=self.environment(), start_new_session=True, cwd=self.directory,
@@ -184,8 +184,12 @@ class Daemon:
 
         wait_for(ready, f"{self.name} ready")
 
+    @property
+    def log_path(self):
+        return self.directory / f"{self.name}.out"
+
     def log_tail(self, n_bytes=4000):
-        path = self.directory / f"{self.name}.out"
+        path = self.log_path
         return path.read_bytes()[-n_bytes:].decode(errors="replace") if path.exists() else ""
 
     @property
