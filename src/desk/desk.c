@@ -651,6 +651,7 @@ void desk_destroy(struct desk **desk)
     desk_logins_stop(d);
     settle(d);
     desk_jmap_destroy(d);
+    desk_find_destroy(d);
     desk_tells_destroy(d);
     store_close(&d->store);
     /* From here on it is memory only. */

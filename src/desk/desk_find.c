@@ -12,8 +12,9 @@
 
 enum {
     REST_MS = 300,
-    BUSY_RECORDS = 300, /* that are written in a second: mail goes first, … */
-    BUSY_SECONDS = 5,   /* … but even then one turn in so long a time */
+    AWAITED_REST_MS = 20, /* while somebody waits: of what is not written yet, or has no gate */
+    BUSY_RECORDS = 300,   /* that are written in a second: mail goes first, … */
+    BUSY_SECONDS = 5,     /* … but even then one turn in so long a time */
     PURGE_SECONDS = 3600,
     PURGE_AFTER_MS = 86400 * 1000,
     PURGE_LATE_MS = 3 * 86400 * 1000, /* then it does not wait until all is filled */
@@ -43,11 +44,14 @@ static bool is_busy(struct finder *f)
 static enum err take_turn(struct finder *f, bool *ret_did, struct errinfo *ei)
 {
     bool is_new = false;
+    uint64_t turn = find_begin_turn(f);
     enum err err = find_compare(f, ret_did, ei);
     if (err == ERR_OK)
         err = find_fill_late(f, ret_did, ei);
     if (err == ERR_OK)
         err = find_fill(f, true, &is_new, ei);
+    if (err == ERR_OK)
+        find_end_turn(f, turn, !is_new);
     if (err == ERR_OK && !is_new)
         err = find_fill(f, false, ret_did, ei);
     *ret_did |= is_new;
@@ -105,7 +109,7 @@ static bool work_once(struct finder *f)
 {
     struct errinfo ei = {};
     bool did = false;
-    if (is_busy(f))
+    if (is_busy(f) && !find_is_awaited(f))
         return false;
     arena_reset(f->arena);
     enum err err = take_turn(f, &did, &ei);
@@ -139,7 +143,7 @@ static bool rest(struct finder *f)
 {
     struct timespec at;
     (void)clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_nsec += REST_MS * 1000000;
+    at.tv_nsec += (find_is_awaited(f) ? AWAITED_REST_MS : REST_MS) * 1000000;
     at.tv_sec += at.tv_nsec / 1000000000;
     at.tv_nsec %= 1000000000;
     pthread_mutex_lock(&f->lock);
@@ -179,6 +183,7 @@ void desk_find_start(struct desk *d)
     desk_jmap_host(d, &f->host);
     find_words_create(f);
     find_compare_create(f);
+    find_wait_create(f);
     f->told = map_create();
     must(pthread_mutex_init(&f->lock, NULL) == 0);
     must(pthread_cond_init(&f->cond, NULL) == 0);
@@ -195,13 +200,22 @@ void desk_find_stop(struct desk *d)
     pthread_mutex_lock(&f->lock);
     f->is_over = true;
     pthread_cond_signal(&f->cond);
+    pthread_cond_broadcast(&f->wait.settled);
     pthread_mutex_unlock(&f->lock);
     desk_turn_until(d, &f->n_alive);
     pthread_join(f->thread, NULL);
+}
+
+void desk_find_destroy(struct desk *d)
+{
+    struct finder *f = d->finder;
+    if (!f)
+        return;
     (void)pthread_cond_destroy(&f->cond);
     (void)pthread_mutex_destroy(&f->lock);
     find_words_destroy(f);
     find_compare_destroy(f);
+    find_wait_destroy(f);
     map_destroy(&f->told);
     arena_destroy(&f->arena);
     mem_free(&d->finder);
@@ -217,6 +231,7 @@ void desk_find_changed(struct desk *d, uint64_t person)
         return;
     pthread_mutex_lock(&f->lock); /* NOLINTNEXTLINE: a number */
     (void)map_put(f->told, KEY(person), (void *)(uintptr_t)account->modseq);
+    find_wait_changed(f, person);
     pthread_mutex_unlock(&f->lock);
 }
 

@@ -4,7 +4,8 @@
  * desk_find.c          the thread and its turns
  * desk_find_words.c    the words of one message
  * desk_find_batch.c    messages one behind the other, and those that came late
- * desk_find_compare.c  accounts: what search lacks, what it must lose */
+ * desk_find_compare.c  accounts: what search lacks, what it must lose
+ * desk_find_wait.c     questions that wait until what was changed before them is in */
 #ifndef DESK_DESK_FIND_INT_H
 #define DESK_DESK_FIND_INT_H
 
@@ -53,6 +54,11 @@ struct finder {
         struct find_late late[FIND_LATE_MAX];
         size_t n_late;
     } compare;
+    struct {               /* under lock */
+        struct map *fresh; /* person -> number of her last change that may not be in yet */
+        pthread_cond_t settled;
+        unsigned n;
+    } wait;
 };
 
 /* Of the store's index, not of the search, which is made anew for ERR_CORRUPT. */
@@ -79,5 +85,14 @@ void find_compare_again(struct finder *f);
 void find_compare_forget(struct finder *f);
 void find_compare_create(struct finder *f);
 void find_compare_destroy(struct finder *f);
+
+/* The number of a turn; all that was told before it is looked at in it. */
+uint64_t find_begin_turn(struct finder *f);
+/* Its end, with no error. `is_all`: nothing stands above the upper mark. */
+void find_end_turn(struct finder *f, uint64_t turn, bool is_all);
+bool find_is_awaited(struct finder *f);                    /* somebody searches and waits for us */
+void find_wait_changed(struct finder *f, uint64_t person); /* with the lock held */
+void find_wait_create(struct finder *f);
+void find_wait_destroy(struct finder *f);
 
 #endif

@@ -428,6 +428,7 @@ static enum err host_search(void *arg, uint64_t person, struct slice match, size
 {
     struct store_search_question q = {.account = person, .expression = match, .deadline = until};
     SCOPED(buf_finish) struct buf found = buf_make(max * sizeof(uint64_t));
+    desk_find_wait(arg, person, until);
     enum err err = search_all(arg, &q, max, &found, ei);
     if (err != ERR_OK)
         return err_set(ei, ERR_RETRY,

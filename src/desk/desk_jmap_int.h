@@ -43,10 +43,14 @@ void desk_jmap_search_close(void); /* at the end of a thread */
 
 /* ---- desk_find.c: filling the index of words behind the mail ---- */
 void desk_find_start(struct desk *d);
-void desk_find_stop(struct desk *d);
+void desk_find_stop(struct desk *d); /* nobody waits for it any more */
+void desk_find_destroy(struct desk *d);
 /* Emails of this account came, changed or went, with the numbers that it has by now: what is found
  * in it follows. */
 void desk_find_changed(struct desk *d, uint64_t person);
+/* Until what was told of this account is found, 2 s or until `until` at most (0: none); any thread
+ * but the loop's. */
+void desk_find_wait(struct desk *d, uint64_t person, mono_us until);
 void desk_find_damaged(struct desk *d); /* the index of words is unreadable; any thread */
 
 #endif

@@ -306,6 +306,52 @@ static void all_that_match_are_found_however_many(void **)
     kit_start();
 }
 
+struct question {
+    size_t n;
+    enum err err;
+};
+
+static void *ask(void *arg)
+{
+    struct question *q = arg;
+    struct arena *a = arena_create(1 << 20);
+    struct jmap_host host;
+    struct errinfo ei;
+    uint64_t *ids;
+    desk_jmap_host(kit->desk, &host);
+    q->err = host.search(host.arg, KIT_ANNA, SLICE("\"plums\""), 5, 0, a, &ids, &q->n, &ei);
+    desk_jmap_search_close();
+    arena_destroy(&a);
+    return NULL;
+}
+
+static void who_searches_finds_what_came_before(void **)
+{
+    struct question q = {0};
+    pthread_t thread;
+    kit_found((struct kit_company){0});
+    (void)kit_accept(kit->gate, &for_anna);
+    assert_int_equal(pthread_create(&thread, NULL, ask, &q), 0);
+    read_one(kit->gate, usual);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(q.err, ERR_OK);
+    assert_int_equal(q.n, 1);
+}
+
+/* The gate does not answer, and a whole index cannot be waited for. */
+static void who_searches_does_not_wait_for_ever(void **)
+{
+    struct question q = {.n = 7};
+    pthread_t thread;
+    kit_found((struct kit_company){0});
+    (void)kit_accept(kit->gate, &for_anna);
+    assert_int_equal(pthread_create(&thread, NULL, ask, &q), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(q.err, ERR_OK);
+    assert_int_equal(q.n, 0);
+    read_one(kit->gate, usual);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +359,10 @@ int main(void)
                                         kit_setup, kit_teardown),
         cmocka_unit_test_setup_teardown(a_message_with_too_many_words_does_not_stop_the_others,
                                         kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(who_searches_finds_what_came_before, kit_setup,
+                                        kit_teardown),
+        cmocka_unit_test_setup_teardown(who_searches_does_not_wait_for_ever, kit_setup,
+                                        kit_teardown),
         cmocka_unit_test_setup_teardown(what_is_destroyed_is_not_found_any_more, kit_setup,
                                         kit_teardown),
         cmocka_unit_test_setup_teardown(what_was_destroyed_before_does_not_come_in_again, kit_setup,
