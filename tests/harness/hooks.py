@@ -11,13 +11,11 @@ the next requests get (a function gets the request and answers by itself); then 
 import dataclasses
 import hashlib
 import hmac
-import http.server
 import json
-import ssl
-import threading
 import time
 
 from harness import netns
+from harness.httpd import Httpd, body_of, reply
 from harness.process import Failure, wait_for
 
 
@@ -63,7 +61,6 @@ class Hooks:
         self.answers = []
         self.status = 200
         self.server = None
-        self.thread = None
 
     @property
     def told(self):
@@ -76,35 +73,13 @@ class Hooks:
     def start(self):
         if self.server:
             raise Failure("the receiver is running")
-        receiver = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):  # pylint: disable=invalid-name
-                receiver.take(self)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer((self.address, self.port), Handler)
-        self.server.daemon_threads = True
-        if self.tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*map(str, self.tls))
-            self.server.socket = context.wrap_socket(self.server.socket, server_side=True,
-                                                     do_handshake_on_connect=False)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
-        self.thread.start()
+        self.server = Httpd(self.address, self.port, self.take, self.tls)
 
     def stop(self):
         """Nobody answers any more; start() takes the same port again."""
-        if not self.server:
-            return
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-        self.server = self.thread = None
+        if self.server:
+            self.server.stop()
+        self.server = None
 
     def __enter__(self):
         self.start()
@@ -114,7 +89,7 @@ class Hooks:
         self.stop()
 
     def take(self, request):
-        body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
+        body = body_of(request)
         answer = self.answers.pop(0) if self.answers else self.status
         if callable(answer):
             answer(request)
@@ -124,11 +99,7 @@ class Hooks:
             headers=dict(request.headers), body=json.loads(body),
             is_signed=is_signed(self.secret, request.headers.get("Staffetta-Signature", ""), body),
             status=answer, time=time.monotonic()))
-        words = b"thank you\n" if answer < 300 else b"not now\n"
-        request.send_response(answer)
-        request.send_header("Content-Length", str(len(words)))
-        request.end_headers()
-        request.wfile.write(words)
+        reply(request, answer, b"thank you\n" if answer < 300 else b"not now\n")
 
     def wait(self, wanted=lambda hook: True, seconds=20):
         """The first word that was told and is `wanted`."""

@@ -3,11 +3,8 @@
 
 import base64
 import dataclasses
-import http.server
 import json
 import os
-import ssl
-import threading
 import time
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -16,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from harness import netns
+from harness.httpd import Httpd, body_of, reply
 from harness.process import wait_for
 
 
@@ -72,41 +70,21 @@ class Pushes:
         self.address, self.port = "127.0.0.1", netns.free_port("127.0.0.1")
         self.tls = authority.issue("push", ("IP:127.0.0.1",))
         self.keys, self.received, self.answers, self.status = {}, [], [], 201
-        self.server = self.thread = None
+        self.server = None
 
     def url(self, path):
         return f"https://{self.address}:{self.port}{path}"
 
     def start(self):
-        receiver = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):  # pylint: disable=invalid-name
-                receiver.take(self)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer((self.address, self.port), Handler)
-        self.server.daemon_threads = True
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*map(str, self.tls))
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True,
-                                                 do_handshake_on_connect=False)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
-        self.thread.start()
+        self.server = Httpd(self.address, self.port, self.take, self.tls)
 
     def stop(self):
         if self.server:
-            self.server.shutdown()
-            self.server.server_close()
-            self.thread.join()
-        self.server = self.thread = None
+            self.server.stop()
+        self.server = None
 
     def take(self, request):
-        body = request.rfile.read(int(request.headers["Content-Length"]))
+        body = body_of(request)
         is_sealed = request.headers.get("Content-Encoding") == "aes128gcm"
         if is_sealed:
             body = self.keys[request.path].open(body)
@@ -114,11 +92,7 @@ class Pushes:
         status, headers = answer if isinstance(answer, tuple) else (answer, {})
         self.received.append(Push(request.path, dict(request.headers), json.loads(body), is_sealed,
                                   status, time.monotonic()))
-        request.send_response(status)
-        for name, value in headers.items():
-            request.send_header(name, value)
-        request.send_header("Content-Length", "0")
-        request.end_headers()
+        reply(request, status, headers=headers)
 
     def at(self, path):
         return [push for push in self.received if push.path == path]

@@ -7,16 +7,15 @@ HTTPS, and a place where a mail server asks whether a token is good (RFC 7662, f
 """
 
 import base64
-import http.server
+import functools
 import json
 import secrets
-import ssl
 import subprocess
-import threading
 import time
 import urllib.parse
 
 from harness import netns
+from harness.httpd import Httpd, body_of, reply
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
@@ -49,47 +48,17 @@ class Tokens:
 
     def __enter__(self):
         for port, take, tls in ((self.port, self.take, self.tls), (self.port_in, self.look, None)):
-            self.servers.append(self.listen(port, take, tls))
+            self.servers.append(Httpd(self.address, port, functools.partial(self.answer, take), tls))
         return self
 
     def __exit__(self, *_):
-        for server, thread in self.servers:
-            server.shutdown()
-            server.server_close()
-            thread.join()
+        for server in self.servers:
+            server.stop()
         self.servers = []
 
-    def listen(self, port, take, tls):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):  # pylint: disable=invalid-name
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                self.answer(*take(self.path, body))
-
-            def do_GET(self):  # pylint: disable=invalid-name
-                self.answer(*take(self.path, b""))
-
-            def answer(self, status, body):
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        server = http.server.ThreadingHTTPServer((self.address, port), Handler)
-        server.daemon_threads = True
-        if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*map(str, tls))
-            server.socket = context.wrap_socket(server.socket, server_side=True,
-                                                do_handshake_on_connect=False)
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        return server, thread
+    @staticmethod
+    def answer(take, request):
+        reply(request, *take(request.path, body_of(request)), {"Content-Type": "application/json"})
 
     # the endpoint
 
