@@ -1,0 +1,182 @@
+/* Bodies of people's requests, uploads and downloads: who may send how much, when it is let in,
+ * what is done while core is busy, and when it dies. Real sockets on both sides. */
+#include "web/test/people_kit.h"
+
+/* ---- bodies ---- */
+
+static void takes_requests_as_clients_send_them(void **)
+{
+    fake_begin(NULL);
+    expect("POST /jmap/api" CLOSING GOOD "Content-Type: application/json\r\n"
+           "Transfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n5;x=y\r\n\":1}\n\r\n0\r\n\r\n",
+           "HTTP/1.1 200", "\"bytes\":8}");
+    expect("HEAD /jmap/session" CLOSING GOOD "\r\n", "HTTP/1.1 200", "Content-Length: 20\r\n");
+    assert_null(strstr(buf_cstr(&heard), "kind"));
+    SCOPED(fd_close) int fd = dial();
+    forget();
+    say(fd, "GET /jmap/session HTTP/1.1\r\nHost: a\r\n" GOOD "\r\n"
+            "POST /jmap/api HTTP/1.1\r\nHost: a\r\n" GOOD "Content-Type: application/json\r\n"
+            "Content-Length: 2\r\n\r\n{}GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n");
+    hear(fd, "\"kind\":1,\"bytes\":0}");
+    hear(fd, "\"kind\":2,\"bytes\":2}");
+    hear(fd, "HTTP/1.1 404");
+    SCOPED(fd_close) int half = dial();
+    forget();
+    say(half, "GET /jmap/session" CLOSING GOOD "\r\n");
+    shutdown(half, SHUT_WR);
+    hear(half, "\"kind\":1");
+}
+
+static void waits_with_an_upload_until_it_may(void **)
+{
+    fake_begin(NULL);
+    SCOPED(fd_close) int fd = dial();
+    forget();
+    say(fd, "POST /jmap/upload/A1/" CLOSING GOOD "Content-Type: text/plain\r\n"
+            "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    hear(fd, "HTTP/1.1 100");
+    say(fd, "hallo");
+    hear(fd, "\"bytes\":5}");
+    assert_string_equal(fake.last.type, "text/plain");
+    assert_int_equal(atomic_load(&fake.n_of[IPC_CALL_CHECK]), 1);
+    SCOPED(fd_close) int stranger = dial();
+    forget();
+    say(stranger, "POST /jmap/upload/A1/" CLOSING "Content-Length: 5\r\n"
+                  "Expect: 100-continue\r\n\r\n");
+    hear(stranger, "HTTP/1.1 401");
+    assert_null(strstr(buf_cstr(&heard), "HTTP/1.1 100"));
+    assert_int_equal(atomic_load(&fake.n_content), 5);
+    assert_int_equal(atomic_load(&fake.n_of[IPC_CALL_UPLOAD]), 1);
+}
+
+/* Core takes nothing for a while: the client is made to wait, our memory stays small. */
+static void holds_an_upload_back_while_core_is_busy(void **)
+{
+    pthread_t sender;
+    fake_begin(NULL);
+    int fd = dial();
+    forget();
+    pthread_create(&sender, NULL, send_bytes, &fd);
+    while (atomic_load(&fake.n_content) == 0)
+        usleep(100);
+    net_loop_post(fake.loop, pause_core, NULL);
+    usleep(300000);
+    assert_true(atomic_load(&fake.n_content) < 40 << 20);
+    assert_int_equal(atomic_load(&fake.n_of[IPC_CALL_UPLOAD]), 0);
+    net_loop_post(fake.loop, go_on, NULL);
+    pthread_join(sender, NULL);
+    hear(fd, NULL);
+    close(fd);
+    expect_heard("\"bytes\":41943040}");
+    assert_int_equal(atomic_load(&fake.n_content), 40 << 20);
+}
+
+static void takes_back_what_a_client_left_half_sent(void **)
+{
+    fake_begin(NULL);
+    int fd = dial();
+    say(fd, "POST /jmap/upload/A1/" CLOSING GOOD "Content-Length: 50\r\n\r\nhalf");
+    while (atomic_load(&fake.n_content) < 4)
+        usleep(1000);
+    close(fd);
+    wait_for(&fake.n_drops, 1);
+    assert_int_equal(atomic_load(&fake.n_of[IPC_CALL_UPLOAD]), 0);
+}
+
+static void ends_an_upload_whose_core_died(void **)
+{
+    fake_begin(NULL);
+    SCOPED(fd_close) int fd = dial();
+    forget();
+    say(fd, "POST /jmap/upload/A1/" CLOSING GOOD "Content-Length: 8\r\n\r\nhalf");
+    while (atomic_load(&fake.n_content) < 4)
+        usleep(1000);
+    net_loop_post(fake.loop, fake_connect, NULL);
+    usleep(50000);
+    say(fd, "rest");
+    hear(fd, "HTTP/1.1 503");
+    assert_int_equal(atomic_load(&fake.n_of[IPC_CALL_UPLOAD]), 0);
+}
+
+static void refuses_endless_chunks(void **)
+{
+    static char chunk[65536 + 16];
+    fake_begin(NULL);
+    SCOPED(fd_close) int fd = dial();
+    int head = snprintf(chunk, sizeof(chunk), "10000\r\n");
+    memset(chunk + head, ' ', 65536);
+    memcpy(chunk + head + 65536, "\r\n", 2);
+    say(fd, "POST /jmap/api" CLOSING GOOD "Content-Type: application/json\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n");
+    size_t sent = 0;
+    while (sent < 64 << 20) {
+        ssize_t n = send(fd, chunk, (size_t)head + 65538, MSG_NOSIGNAL);
+        if (n < 0)
+            break;
+        sent += (size_t)n;
+    }
+    assert_true(sent < 24 << 20); /* hung up long before */
+    assert_int_equal(atomic_load(&fake.n_calls), 0);
+}
+
+/* ---- downloads ---- */
+
+static void cuts_downloads_out_of_messages(void **)
+{
+    struct ipc_step steps[] = {{8, 12, 'b'}, {0, 8, 'b'}};
+    fake_begin(NULL);
+    fake.answer = (struct ipc_called){.status = 200, .steps = steps, .n_steps = 2};
+    fake.body = SLICE("Header\r\nU0dGc2JHOD0=rest");
+    expect("GET /jmap/download/A1/M2/B%C3%A4r.txt?accept=text%2Fplain" CLOSING GOOD "\r\n",
+           "HTTP/1.1 200", "Content-Type: text/plain\r\n");
+    expect_heard("\r\n\r\nHallo");
+    expect_heard("Content-Length: 5\r\n");
+    expect_heard("Content-Disposition: inline; filename=\"B_r.txt\"; "
+                 "filename*=UTF-8''B%C3%A4r.txt\r\n");
+    expect_heard("Cache-Control: private, max-age=31536000, immutable\r\n");
+    expect_heard("Content-Security-Policy: sandbox; ");
+    expect("GET /jmap/download/A1/M2/x?accept=text/html" CLOSING GOOD "\r\n", "HTTP/1.1 200",
+           "Content-Disposition: attachment; ");
+    expect("GET /jmap/download/A1/M2/x?accept=a%0d%0aX:y" CLOSING GOOD "\r\n", "HTTP/1.1 200",
+           "Content-Type: application/octet-stream\r\n");
+    steps[0].bytes = 1000;
+    expect("GET /jmap/download/A1/M2/x" CLOSING GOOD "\r\n", "HTTP/1.1 502",
+           "could not be decoded");
+}
+
+static void carries_large_downloads(void **)
+{
+    size_t n = 60 << 20;
+    char *bytes = mem_new(n);
+    memset(bytes, 'x', n);
+    fake_begin(NULL);
+    fake.answer = (struct ipc_called){.status = 200};
+    fake.body = slice_of(bytes, n);
+    expect("GET /jmap/download/A1/M2/x" CLOSING GOOD "\r\n", "HTTP/1.1 200",
+           "Content-Length: 62914560\r\n");
+    assert_true(heard.n > n);
+    struct web_people small = {.n_bytes_max = 10 << 20};
+    web_people(fake.server, &small);
+    (void)n_refused(REFUSE_WEB_BYTES);
+    expect("GET /jmap/download/A1/M2/x" CLOSING GOOD "\r\n", "HTTP/1.1 503", "large requests");
+    expect_refused(REFUSE_WEB_BYTES, 1);
+    mem_free(&bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(takes_requests_as_clients_send_them, end),
+        cmocka_unit_test_teardown(waits_with_an_upload_until_it_may, end),
+        cmocka_unit_test_teardown(holds_an_upload_back_while_core_is_busy, end),
+        cmocka_unit_test_teardown(takes_back_what_a_client_left_half_sent, end),
+        cmocka_unit_test_teardown(ends_an_upload_whose_core_died, end),
+        cmocka_unit_test_teardown(refuses_endless_chunks, end),
+        cmocka_unit_test_teardown(cuts_downloads_out_of_messages, end),
+        cmocka_unit_test_teardown(carries_large_downloads, end),
+    };
+    log_init("test", LOG_ERROR);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    buf_finish(&heard);
+    return failed;
+}
