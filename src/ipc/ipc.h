@@ -80,7 +80,7 @@ enum ipc_call_kind {
     IPC_CALL_WATCH, /* an event stream: answered with the person; then `changed` comes */
     IPC_CALL_LOGIN, /* body: {"address", "password" or "code"}; sets the cookie */
     IPC_CALL_LOGOUT,
-    IPC_CALL_CHECK, /* before an upload's bytes come: is this somebody? 204, or the refusal */
+    IPC_CALL_CHECK, /* before a large body comes: is this somebody? 204, or the refusal */
     IPC_CALL_N
 };
 enum ipc_look { IPC_LOOK_LOGIN = 1, IPC_LOOK_CANARY = 2 };

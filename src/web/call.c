@@ -8,7 +8,7 @@
 
 /* ---- ending ---- */
 
-/* A check that went well is no answer yet: the upload's own comes later. */
+/* A check that went well is no answer yet: that of the call comes later. */
 static void forget_answer(struct call *c)
 {
     mem_free(&c->type);

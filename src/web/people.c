@@ -207,23 +207,23 @@ static enum refusal judge_method(struct call *c, const char *method)
     return NOT_THIS_METHOD;
 }
 
-static enum refusal judge_length(const struct call *c, uint64_t *ret)
+static enum refusal judge_length(struct call *c)
 {
     const char *length = MHD_lookup_connection_value(c->http, MHD_HEADER_KIND, "Content-Length");
     const struct ask_route *route = c->path.route;
-    *ret = 0;
-    if (length && !slice_u64(slice_str(length), UINT64_MAX, ret))
+    if (length && !slice_u64(slice_str(length), UINT64_MAX, &c->n_announced))
         return BAD_REQUEST;
     bool is_upload = route->call == IPC_CALL_UPLOAD;
-    if (*ret > 0)
-        refuse_measure(is_upload ? REFUSE_WEB_UPLOAD : REFUSE_WEB_BODY, *ret, slice_str(c->client));
-    if (*ret > (c->is_options ? 0 : route->body_max))
+    if (c->n_announced > 0)
+        refuse_measure(is_upload ? REFUSE_WEB_UPLOAD : REFUSE_WEB_BODY, c->n_announced,
+                       slice_str(c->client));
+    if (c->n_announced > (c->is_options ? 0 : route->body_max))
         return is_upload ? UPLOAD_TOO_BIG : BODY_TOO_BIG;
     return route->is_json && !c->is_options && !is_json(c) ? NOT_JSON : NOT_REFUSED;
 }
 
-/* Room for one more, with a body of `n` bytes? */
-static enum refusal judge_room(struct call *c, uint64_t n)
+/* Room for one more, with its body? */
+static enum refusal judge_room(struct call *c)
 {
     struct web_server *s = c->server;
     struct people *p = &s->people;
@@ -238,7 +238,8 @@ static enum refusal judge_room(struct call *c, uint64_t n)
     c->is_counted = true;
     uint64_t n_each = web_share_enter(s->share, c->slot);
     uint64_t n_all = web_share_total(s->share, SHARE_REQUESTS, ++p->n_requests);
-    bool has_bytes = web_share_total(s->share, SHARE_BYTES, p->n_held) + n <= max_bytes;
+    bool has_bytes =
+        web_share_total(s->share, SHARE_BYTES, p->n_held) + c->n_announced <= max_bytes;
     pthread_mutex_unlock(&s->lock);
     refuse_measure(REFUSE_WEB_BUSY, n_all, slice_str(c->client));
     refuse_measure(REFUSE_WEB_ADDRESS, n_each, slice_str(c->client));
@@ -269,7 +270,6 @@ static enum refusal judge_head(struct call *c, const char *method)
     const union MHD_ConnectionInfo *head =
         MHD_get_connection_info(c->http, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     struct slice query, path = slice_cut(slice_str(c->uri), '?', &query);
-    uint64_t n;
     if (head)
         refuse_measure(REFUSE_WEB_REQUEST, head->header_size, slice_str(c->client));
     if (!c->uri || !head || head->header_size > PEOPLE_HEADER_BYTES ||
@@ -279,9 +279,9 @@ static enum refusal judge_head(struct call *c, const char *method)
         return NOT_FOUND;
     enum refusal why = judge_method(c, method);
     if (!why)
-        why = judge_length(c, &n);
+        why = judge_length(c);
     if (!why)
-        why = judge_room(c, n);
+        why = judge_room(c);
     if (!why && c->path.route->call == IPC_CALL_WATCH && !c->is_options)
         why = judge_watch(c, query);
     return why;
@@ -314,6 +314,25 @@ static enum MHD_Result ask_and_wait(struct call *c, enum ipc_call_kind kind)
     return is_asked ? MHD_YES : answer(c, NOT_REFUSED);
 }
 
+/* The memory for bodies is everybody's, so strangers get little of it: who it is comes first. What
+ * comes in chunks may become as long as it likes, whatever Content-Length says. */
+static bool needs_check(const struct call *c)
+{
+    const struct ask_route *route = c->path.route;
+    bool is_open = MHD_lookup_connection_value(c->http, MHD_HEADER_KIND, "Transfer-Encoding");
+    if (route->call == IPC_CALL_UPLOAD)
+        return true;
+    return route->body_max > STRANGER_BYTES && (is_open || c->n_announced > STRANGER_BYTES);
+}
+
+static enum MHD_Result begin_reading(struct call *c, size_t body_max)
+{
+    c->phase = CALL_READING;
+    c->body_max = body_max;
+    c->body = buf_make(body_max ? body_max : 1);
+    return MHD_YES;
+}
+
 static enum MHD_Result take_head(struct call *c, const char *method)
 {
     enum refusal why = judge_head(c, method);
@@ -325,10 +344,9 @@ static enum MHD_Result take_head(struct call *c, const char *method)
     }
     if (c->path.route->kind == ASK_HEALTH)
         return answer_health(c);
-    c->phase = CALL_READING;
-    c->body = buf_make(c->path.route->body_max ? c->path.route->body_max : 1);
-    /* A stranger's bytes are not kept: who it is comes first. */
-    return c->path.route->call == IPC_CALL_UPLOAD ? ask_and_wait(c, IPC_CALL_CHECK) : MHD_YES;
+    size_t max = c->path.route->body_max;
+    return needs_check(c) ? ask_and_wait(c, IPC_CALL_CHECK)
+                          : begin_reading(c, max < STRANGER_BYTES ? max : STRANGER_BYTES);
 }
 
 /* ---- the body ---- */
@@ -384,7 +402,7 @@ static bool keep_piece(struct call *c, struct slice piece)
     struct people *p = &c->server->people;
     size_t max_bytes = p->is.n_bytes_max ? p->is.n_bytes_max : (size_t)512 << 20;
     bool is_upload = c->path.route->call == IPC_CALL_UPLOAD;
-    if (c->n_received + piece.n > c->path.route->body_max)
+    if (c->n_received + piece.n > c->body_max)
         c->refused = is_upload ? UPLOAD_TOO_BIG : BODY_TOO_BIG;
     else if (web_share_total(c->server->share, SHARE_BYTES, p->n_held) + piece.n > max_bytes)
         c->refused = NO_MEMORY;
@@ -431,9 +449,8 @@ static enum MHD_Result on_request(void *, struct MHD_Connection *, const char *,
     case CALL_HEAD:
         return take_head(c, method);
     case CALL_CHECKED: /* resumed: the library asks about the head once more */
-        c->phase = CALL_READING;
         c->begun_at = mono_now();
-        return MHD_YES;
+        return begin_reading(c, c->path.route->body_max);
     case CALL_READING:
         if (*n_upload > 0)
             return take_body(c, upload, n_upload);

@@ -18,6 +18,7 @@ enum {
     PACE_BYTES = 8 << 20,          /* in the link to core: uploads wait until it is less */
     STREAM_PENDING_MAX = 16 << 10, /* told and not yet taken: then the stream ends */
     RATE = 16 << 10,               /* bytes a second, at least, of bodies and answers */
+    STRANGER_BYTES = 64 << 10,     /* of a body that are kept before core knows whose it is */
 };
 #define LOOK_TIME 30 /* seconds between looks at a stream that is idle */
 #define COOKIE "__Host-staffetta"
@@ -55,7 +56,7 @@ struct guest {
 
 enum call_phase {
     CALL_HEAD,     /* HTTP thread only */
-    CALL_CHECKING, /* an upload: core is asked who it is; suspended */
+    CALL_CHECKING, /* a large body is to come: core is asked who it is; suspended */
     CALL_CHECKED,  /* HTTP thread goes on with the head */
     CALL_READING,  /* the body comes in */
     CALL_PAUSED,   /* an upload waits for the link to core; suspended */
@@ -97,6 +98,8 @@ struct call {
     char *uri; /* NULL: too long */
     uint64_t tag;
     mono_us begun_at, deadline;             /* under lock */
+    uint64_t n_announced;                   /* of the body; 0: not known, or there is none */
+    size_t body_max;                        /* of what may be kept of it */
     size_t n_received, n_discarded, n_held; /* n_held: of it the server's n_held; under lock */
     struct list upload;                     /* under lock: in the server's uploads */
     struct buf body;

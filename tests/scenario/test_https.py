@@ -112,6 +112,24 @@ def test_who_is_nobody_gets_nothing(inside):
     assert json.loads(client.http("GET", "/health")) == {"status": "ok"}
 
 
+def test_who_is_nobody_cannot_make_us_keep_much(inside):
+    """The answer comes before the body, which is never sent; who is somebody may send as much."""
+    node, _, authority = inside
+    client = Secure(node, authority)
+    long = {"using": ["urn:ietf:params:jmap:core"],
+            "methodCalls": [["Core/echo", {"text": "x" * (1 << 20)}, "0"]]}
+    answer = json.loads(client.http("POST", "/jmap/api", json.dumps(long).encode()))
+    assert answer["methodResponses"] == long["methodCalls"]
+    for name, value in (("Content-Length", "65537"), ("Transfer-Encoding", "chunked")):
+        connection = client.connect()
+        connection.putrequest("POST", "/jmap/api")
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader(name, value)
+        connection.endheaders()
+        assert connection.getresponse().status == 401
+        connection.close()
+
+
 def test_a_cookie_is_given_used_and_taken_away(inside):
     node, _, authority = inside
     client = Secure(node, authority)

@@ -49,6 +49,59 @@ static void waits_with_an_upload_until_it_may(void **)
     assert_int_equal(atomic_load(&fake.n_of[IPC_CALL_UPLOAD]), 1);
 }
 
+/* A request to /jmap/api with a body of `n` bytes; `how` are headers. */
+static void ask_at_length(const char *how, size_t n, const char *status, const char *part)
+{
+    SCOPED(buf_finish) struct buf b = buf_make(1 << 20);
+    bool is_chunked = strstr(how, "chunked") != NULL;
+    buf_addf(&b, "POST /jmap/api" CLOSING "%sContent-Type: application/json\r\n", how);
+    buf_addf(&b, is_chunked ? "\r\n%zx\r\n" : "Content-Length: %zu\r\n\r\n", n);
+    memset(buf_room(&b, n), ' ', n);
+    buf_adds(&b, is_chunked ? SLICE("\r\n0\r\n\r\n") : SLICE(""));
+    expect(buf_cstr(&b), status, part);
+}
+
+static void asks_whose_a_long_request_is_before_it_is_kept(void **)
+{
+    static const struct {
+        const char *how;
+        size_t n;
+        unsigned n_checks;
+        const char *part;
+    } rows[] = {
+        {GOOD, 65536, 0, "\"kind\":2,\"bytes\":65536}"},
+        {GOOD, 65537, 1, "\"kind\":2,\"bytes\":65537}"},
+        {GOOD "Transfer-Encoding: chunked\r\n", 2, 1, "\"kind\":2,\"bytes\":2}"},
+        {GOOD "Transfer-Encoding: chunked\r\n", 100000, 1, "\"kind\":2,\"bytes\":100000}"},
+    };
+    fake_begin(NULL);
+    for (size_t i = 0; i < N(rows); i++) {
+        atomic_store(&fake.n_of[IPC_CALL_CHECK], 0);
+        ask_at_length(rows[i].how, rows[i].n, "HTTP/1.1 200", rows[i].part);
+        assert_int_equal(atomic_load(&fake.n_of[IPC_CALL_CHECK]), rows[i].n_checks);
+    }
+}
+
+/* None of them sends its body: the answer comes without it. */
+static void keeps_no_long_request_of_a_stranger(void **)
+{
+    static const char *const lengths[] = {
+        "Content-Length: 65537\r\n",
+        "Content-Length: 8388608\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+    };
+    fake_begin(NULL);
+    for (size_t i = 0; i < N(lengths); i++) {
+        char request[400];
+        snprintf(request, sizeof(request),
+                 "POST /jmap/api" CLOSING "Content-Type: application/json\r\n%s\r\n", lengths[i]);
+        expect(request, "HTTP/1.1 401", "WWW-Authenticate: ");
+        assert_int_equal(atomic_load(&fake.n_of[IPC_CALL_CHECK]), i + 1);
+    }
+    assert_int_equal(atomic_load(&fake.n_of[IPC_CALL_API]), 0);
+}
+
 /* Core takes nothing for a while: the client is made to wait, our memory stays small. */
 static void holds_an_upload_back_while_core_is_busy(void **)
 {
@@ -116,7 +169,7 @@ static void refuses_endless_chunks(void **)
         sent += (size_t)n;
     }
     assert_true(sent < 24 << 20); /* hung up long before */
-    assert_int_equal(atomic_load(&fake.n_calls), 0);
+    assert_int_equal(atomic_load(&fake.n_of[IPC_CALL_API]), 0);
 }
 
 /* ---- downloads ---- */
@@ -168,6 +221,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(takes_requests_as_clients_send_them, end),
         cmocka_unit_test_teardown(waits_with_an_upload_until_it_may, end),
+        cmocka_unit_test_teardown(asks_whose_a_long_request_is_before_it_is_kept, end),
+        cmocka_unit_test_teardown(keeps_no_long_request_of_a_stranger, end),
         cmocka_unit_test_teardown(holds_an_upload_back_while_core_is_busy, end),
         cmocka_unit_test_teardown(takes_back_what_a_client_left_half_sent, end),
         cmocka_unit_test_teardown(ends_an_upload_whose_core_died, end),
