@@ -91,7 +91,7 @@ struct slice child_file(const struct child *c, enum child_file file);
 
 /* Memory of CHILD_SHARED_BYTES that all processes of this role share, zero at the node's start and
  * kept when a process dies: what is found there may be half written, or hostile. */
-enum { CHILD_SHARED_BYTES = 8 << 20 };
+enum { CHILD_SHARED_BYTES = 9 << 20 };
 void *child_shared(const struct child *c);
 
 #endif

@@ -40,6 +40,7 @@ static const struct {
     {REFUSE_WEB_BUSY, "https.requests"},
     {REFUSE_WEB_ADDRESS, "https.requests_per_address"},
     {REFUSE_WEB_BYTES, "https.bytes"},
+    {REFUSE_WEB_BYTES_ADDRESS, "https.bytes_per_address"},
     {REFUSE_WEB_STREAMS, "https.streams_per_person"},
 };
 

@@ -125,6 +125,7 @@ struct settings {
         uint64_t requests;
         uint64_t requests_per_address;
         uint64_t bytes;
+        uint64_t bytes_per_address;
         uint64_t streams_per_person;
         uint64_t mailbox_memory;
     } https;

@@ -404,6 +404,11 @@ static void check_together(struct reading *r)
                              "fit: raise it, or lower limits.message or gate.count.",
                              "limits.bytes_in_flight is smaller than limits.message times "
                              "gate.count");
+    if (s->https.bytes_per_address >= s->https.bytes)
+        settings_problem_add(r->problems, settings_line(s, "https.bytes_per_address"),
+                             "One address could take what there is for all: lower it, or raise "
+                             "https.bytes.",
+                             "https.bytes_per_address is not below https.bytes");
     if (strlen(s->admin.socket) > 107)
         settings_problem_add(r->problems, settings_line(s, "admin.socket"),
                              "The names of Unix sockets have at most 107 bytes.",

@@ -35,6 +35,7 @@ static struct web_people people_of(const struct settings *s)
         .n_requests_per_address = (unsigned)s->https.requests_per_address,
         .n_streams_per_person = (unsigned)s->https.streams_per_person,
         .n_bytes_max = s->https.bytes,
+        .n_bytes_per_address = s->https.bytes_per_address,
     };
     memcpy(p.url, s->https.url, sizeof(p.url));
     memcpy(p.origins, s->https.origins.list, sizeof(p.origins));

@@ -184,14 +184,11 @@ bool web_call_send_piece(struct call *c, struct slice bytes)
 /* False: nonsense. */
 static bool take_content(struct call *c, struct slice bytes)
 {
-    const struct people *p = &c->server->people;
-    size_t max = p->is.n_bytes_max ? p->is.n_bytes_max : (size_t)512 << 20;
     if (bytes.n == 0 || bytes.n > IPC_CONTENT_MAX || c->answer.n + bytes.n > WEB_DOWNLOAD_MAX)
         return false;
-    uint64_t n_held = web_share_total(c->server->share, SHARE_BYTES, p->n_held) + bytes.n;
-    refuse_measure(REFUSE_WEB_BYTES, n_held, slice_str(c->client));
-    if (n_held > max) {
-        refuse_waiting(c, NO_MEMORY); /* what is still to come is for nobody */
+    enum refusal why = web_call_room(c, bytes.n);
+    if (why) {
+        refuse_waiting(c, why); /* what is still to come is for nobody */
         return true;
     }
     if (!c->answer.max)

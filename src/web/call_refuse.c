@@ -40,6 +40,11 @@ static const struct {
                            "Too many requests from your address are still without an answer. This "
                            "one was not looked at. Try again in some seconds.",
                            "maxConcurrentRequests"},
+    [TOO_MUCH_FROM_YOU] =
+        {429, REFUSE_WEB_BYTES_ADDRESS, 10, "about:blank", "Too much at once",
+         "Too many bytes of uploads, downloads and requests from your address are "
+         "on their way. If this was a change, look whether it was made, then try "
+         "again when the others are through."},
     [TOO_MANY_STREAMS] = {429, REFUSE_WEB_STREAMS, 60, "about:blank", "Too many at once",
                           "Too many programs of yours wait for news already. Close one of them, or "
                           "ask for changes from time to time."},
@@ -61,18 +66,51 @@ static const struct {
                   "downloaded."},
 };
 
-void web_call_hold(struct call *c, size_t n)
+/* The last eighth of all is for small ones: people log in and read on while others move files. So
+ * they do at an address which has its part. */
+enum refusal web_call_room(const struct call *c, uint64_t n)
+{
+    const struct web_server *s = c->server;
+    const struct web_people *is = &s->people.is;
+    size_t max = is->n_bytes_max ? is->n_bytes_max : (size_t)512 << 20;
+    size_t max_each = is->n_bytes_per_address ? is->n_bytes_per_address : (size_t)128 << 20;
+    bool is_small = c->n_held + n <= SMALL_BYTES;
+    uint64_t n_all = web_share_total(s->share, SHARE_BYTES, s->people.n_held) + n;
+    uint64_t n_each = web_share_count(c->kib) * 1024 + n;
+    if (!is_small) {
+        n_all += max / 8;
+        refuse_measure(REFUSE_WEB_BYTES_ADDRESS, n_each, slice_str(c->client));
+    }
+    refuse_measure(REFUSE_WEB_BYTES, n_all, slice_str(c->client));
+    if (!is_small && n_each > max_each)
+        return TOO_MUCH_FROM_YOU;
+    return n_all > max ? NO_MEMORY : NOT_REFUSED;
+}
+
+static uint32_t kib_of(size_t n)
+{
+    return (uint32_t)((n + 1023) / 1024);
+}
+
+static void set_held(struct call *c, size_t n)
 {
     struct web_server *s = c->server;
-    c->n_held += n;
-    (void)web_share_total(s->share, SHARE_BYTES, s->people.n_held += n);
+    s->people.n_held += n - c->n_held;
+    (void)web_share_total(s->share, SHARE_BYTES, s->people.n_held);
+    if (c->kib)
+        web_share_move(s->share, c->kib, kib_of(c->n_held), kib_of(n));
+    c->n_held = n;
+}
+
+void web_call_hold(struct call *c, size_t n)
+{
+    set_held(c, c->n_held + n);
 }
 
 void web_call_release(struct call *c, size_t n)
 {
     must(n <= c->n_held);
-    c->n_held -= n;
-    (void)web_share_total(c->server->share, SHARE_BYTES, c->server->people.n_held -= n);
+    set_held(c, c->n_held - n);
 }
 
 const char *web_refusal_allow(const struct ask_route *route)

@@ -233,13 +233,12 @@ static enum refusal judge_room(struct call *c)
     net_address_text(&from, c->client);
     unsigned max = p->is.n_requests_max ? p->is.n_requests_max : 1000;
     unsigned max_each = p->is.n_requests_per_address ? p->is.n_requests_per_address : 100;
-    size_t max_bytes = p->is.n_bytes_max ? p->is.n_bytes_max : (size_t)512 << 20;
     c->slot = web_share_of_address(s->share, SHARE_REQUEST, &from);
+    c->kib = web_share_of_address(s->share, SHARE_KIB, &from);
     c->is_counted = true;
     uint64_t n_each = web_share_enter(s->share, c->slot);
     uint64_t n_all = web_share_total(s->share, SHARE_REQUESTS, ++p->n_requests);
-    bool has_bytes =
-        web_share_total(s->share, SHARE_BYTES, p->n_held) + c->n_announced <= max_bytes;
+    enum refusal why = web_call_room(c, c->n_announced);
     pthread_mutex_unlock(&s->lock);
     refuse_measure(REFUSE_WEB_BUSY, n_all, slice_str(c->client));
     refuse_measure(REFUSE_WEB_ADDRESS, n_each, slice_str(c->client));
@@ -247,7 +246,7 @@ static enum refusal judge_room(struct call *c)
         return TOO_MANY_FROM_YOU;
     if (n_all > max)
         return TOO_BUSY;
-    return has_bytes ? NOT_REFUSED : NO_MEMORY;
+    return why;
 }
 
 static enum refusal judge_watch(struct call *c, struct slice query)
@@ -322,7 +321,7 @@ static bool needs_check(const struct call *c)
     bool is_open = MHD_lookup_connection_value(c->http, MHD_HEADER_KIND, "Transfer-Encoding");
     if (route->call == IPC_CALL_UPLOAD)
         return true;
-    return route->body_max > STRANGER_BYTES && (is_open || c->n_announced > STRANGER_BYTES);
+    return route->body_max > SMALL_BYTES && (is_open || c->n_announced > SMALL_BYTES);
 }
 
 static enum MHD_Result begin_reading(struct call *c, size_t body_max)
@@ -346,7 +345,7 @@ static enum MHD_Result take_head(struct call *c, const char *method)
         return answer_health(c);
     size_t max = c->path.route->body_max;
     return needs_check(c) ? ask_and_wait(c, IPC_CALL_CHECK)
-                          : begin_reading(c, max < STRANGER_BYTES ? max : STRANGER_BYTES);
+                          : begin_reading(c, max < SMALL_BYTES ? max : SMALL_BYTES);
 }
 
 /* ---- the body ---- */
@@ -399,17 +398,15 @@ static void on_pace_time(void *arg)
 /* Under lock. False: it stays with the library until the link has room. */
 static bool keep_piece(struct call *c, struct slice piece)
 {
-    struct people *p = &c->server->people;
-    size_t max_bytes = p->is.n_bytes_max ? p->is.n_bytes_max : (size_t)512 << 20;
     bool is_upload = c->path.route->call == IPC_CALL_UPLOAD;
     if (c->n_received + piece.n > c->body_max)
         c->refused = is_upload ? UPLOAD_TOO_BIG : BODY_TOO_BIG;
-    else if (web_share_total(c->server->share, SHARE_BYTES, p->n_held) + piece.n > max_bytes)
-        c->refused = NO_MEMORY;
-    else if (is_upload)
-        return web_call_send_piece(c, piece) || c->refused;
+    else
+        c->refused = web_call_room(c, piece.n);
     if (c->refused)
         return true;
+    if (is_upload)
+        return web_call_send_piece(c, piece) || c->refused;
     buf_adds(&c->body, piece);
     c->n_received += piece.n;
     web_call_hold(c, piece.n);

@@ -18,7 +18,7 @@ enum {
     PACE_BYTES = 8 << 20,          /* in the link to core: uploads wait until it is less */
     STREAM_PENDING_MAX = 16 << 10, /* told and not yet taken: then the stream ends */
     RATE = 16 << 10,               /* bytes a second, at least, of bodies and answers */
-    STRANGER_BYTES = 64 << 10,     /* of a body that are kept before core knows whose it is */
+    SMALL_BYTES = 64 << 10,        /* of one call: it is let in where a larger one has to wait */
 };
 #define LOOK_TIME 30 /* seconds between looks at a stream that is idle */
 #define COOKIE "__Host-staffetta"
@@ -36,6 +36,7 @@ enum refusal {
     UPLOAD_TOO_BIG,
     HEAD_TOO_LONG,
     TOO_MANY_FROM_YOU,
+    TOO_MUCH_FROM_YOU,
     TOO_MANY_STREAMS,
     TOO_BUSY,
     NO_MEMORY,
@@ -94,6 +95,7 @@ struct call {
     bool is_begun, is_counted, is_options, is_sent;
     enum refusal refused;    /* found out while the body came in */
     struct share_slot *slot; /* of the client's address; entered while is_counted */
+    struct share_slot *kib;  /* the same: it has n_held, rounded up; NULL: not yet known who */
     char client[64];
     char *uri; /* NULL: too long */
     uint64_t tag;
@@ -138,7 +140,9 @@ void web_call_close_all(struct web_server *s);
 /* ---- call_refuse.c ---- */
 void web_call_refuse(struct call *c, enum refusal why);       /* under lock */
 const char *web_refusal_allow(const struct ask_route *route); /* for Allow */
-void web_call_hold(struct call *c, size_t n);                 /* under lock: bytes kept more */
+/* Under lock. May `n` more bytes of this client, and of all, be kept? */
+enum refusal web_call_room(const struct call *c, uint64_t n);
+void web_call_hold(struct call *c, size_t n); /* under lock: bytes kept more */
 void web_call_release(struct call *c, size_t n);
 
 /* ---- call_answer.c: HTTP threads ---- */

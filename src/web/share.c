@@ -110,3 +110,8 @@ void web_share_leave(struct share *s, struct share_slot *slot)
 {
     atomic_fetch_sub_explicit(&slot->n[s->door], 1, memory_order_relaxed);
 }
+
+void web_share_move(struct share *s, struct share_slot *slot, uint32_t before, uint32_t after)
+{
+    atomic_fetch_add_explicit(&slot->n[s->door], after - before, memory_order_relaxed);
+}

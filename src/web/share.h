@@ -19,7 +19,7 @@ enum share_total {
     SHARE_ADMIN_REQUESTS, /* of the administration */
     SHARE_TOTALS
 };
-enum share_kind { SHARE_CONN, SHARE_REQUEST, SHARE_STREAM, SHARE_KINDS };
+enum share_kind { SHARE_CONN, SHARE_REQUEST, SHARE_STREAM, SHARE_KIB, SHARE_KINDS };
 
 struct share;
 struct share_slot;
@@ -39,5 +39,7 @@ uint64_t web_share_count(const struct share_slot *slot); /* of all doors */
 /* One more; returns the count of all doors with it. Pairs with leave. */
 uint64_t web_share_enter(struct share *s, struct share_slot *slot);
 void web_share_leave(struct share *s, struct share_slot *slot);
+/* What this door has in there was `before` for one thing, and is `after` now. */
+void web_share_move(struct share *s, struct share_slot *slot, uint32_t before, uint32_t after);
 
 #endif

@@ -28,7 +28,7 @@ enum {
     WEB_ORIGIN_BYTES = 264, /* "https://" and a host name of 253 bytes; terminated */
 
     WEB_DOORS_MAX = 8,
-    WEB_SHARED_BYTES = 8 << 20,
+    WEB_SHARED_BYTES = 9 << 20,
 };
 
 /* Who is uid 1000? Read once from the list of users, before the sandbox closes. */
@@ -55,6 +55,7 @@ struct web_people {
     unsigned n_requests_per_address; /* the same of one client; 0: 100; more get 429 */
     unsigned n_streams_per_person;   /* 0: 20; more get 429 */
     size_t n_bytes_max;              /* bodies and answers in memory; 0: 512 MiB; beyond it 503 */
+    size_t n_bytes_per_address;      /* the same of one client; 0: 128 MiB; beyond it 429 */
     mono_us timeout;                 /* of core's answer; 0: 60 s, then 504 */
 };
 

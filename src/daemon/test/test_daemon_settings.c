@@ -163,6 +163,8 @@ static void wrong_files_are_told_with_line_and_reason(void **)
         {GOOD "limits: {message: 1 KiB}\n", 3, "too small", "from 64 KiB to 64 MiB"},
         {GOOD "limits: {message: 40 MiB, bytes_in_flight: 79 MiB}\n", 3, "times gate.count",
          "raise it, or lower limits.message or gate.count"},
+        {GOOD "https: {bytes: 128 MiB}\n", 0, "https.bytes_per_address is not below", "lower it"},
+        {GOOD "https: {bytes_per_address: 512 MiB}\n", 3, "is not below https.bytes", "lower it"},
         {GOOD "limits: {message: 65 MiB}\n", 3, "too large", "from 64 KiB to 64 MiB"},
         {GOOD "limits: {message: 99999999999 GiB}\n", 3, "too large", "from 64 KiB to 64 MiB"},
         {GOOD "limits: {time_data: 30}\n", 3, "has no unit", "30 s"},

@@ -216,6 +216,38 @@ static void carries_large_downloads(void **)
     mem_free(&bytes);
 }
 
+static void leaves_room_for_others_beside_one_address(void **)
+{
+    size_t n = 6 << 20;
+    char *bytes = mem_new(n);
+    struct web_people people = {.n_bytes_per_address = 10 << 20, .n_proxies = 1};
+    memset(bytes, 'x', n);
+    assert_true(net_network_parse(SLICE("127.0.0.0/8"), &people.proxies[0]));
+    fake_begin(&people);
+    SCOPED(fd_close) int slow = dial(); /* and never takes it */
+    assert_int_equal(setsockopt(slow, SOL_SOCKET, SO_RCVBUF, &(int){4096}, sizeof(int)), 0);
+    fake.answer = (struct ipc_called){.status = 200};
+    fake.body = slice_of(bytes, n);
+    say(slow, "GET /jmap/download/A1/M2/x" CLOSING GOOD "X-Forwarded-For: 192.0.2.1\r\n\r\n");
+    forget();
+    hear(slow, "HTTP/1.1 200");
+    (void)n_refused(REFUSE_WEB_BYTES_ADDRESS);
+    expect("GET /jmap/download/A1/M2/x" CLOSING GOOD "X-Forwarded-For: 192.0.2.1\r\n\r\n",
+           "HTTP/1.1 429", "from your address");
+    expect_heard("Retry-After: 10\r\n");
+    expect("POST /jmap/upload/A1/" CLOSING GOOD "X-Forwarded-For: 192.0.2.1\r\n"
+           "Content-Length: 5000000\r\n\r\n",
+           "HTTP/1.1 429", "from your address");
+    expect_refused(REFUSE_WEB_BYTES_ADDRESS, 2);
+    for (int i = 0; i < 3; i++) /* what was taken counts no more */
+        expect("GET /jmap/download/A1/M2/x" CLOSING GOOD "X-Forwarded-For: 192.0.2.2\r\n\r\n",
+               "HTTP/1.1 200", "xxx");
+    fake.body = SLICE("small");
+    expect("GET /jmap/session" CLOSING GOOD "X-Forwarded-For: 192.0.2.1\r\n\r\n", "HTTP/1.1 200",
+           "small");
+    mem_free(&bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +261,7 @@ int main(void)
         cmocka_unit_test_teardown(refuses_endless_chunks, end),
         cmocka_unit_test_teardown(cuts_downloads_out_of_messages, end),
         cmocka_unit_test_teardown(carries_large_downloads, end),
+        cmocka_unit_test_teardown(leaves_room_for_others_beside_one_address, end),
     };
     log_init("test", LOG_ERROR);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,6 +155,39 @@ static void a_door_judges_by_what_all_doors_have(void **)
     web_share_destroy(&other);
 }
 
+#define UPLOAD                                                                                     \
+    "POST /jmap/upload/A1/ HTTP/1.1\r\nHost: mail.example.test\r\nAuthorization: Bearer x\r\n"     \
+    "Expect: 100-continue\r\nContent-Length: 70000\r\n\r\n"
+
+static void small_ones_find_room_where_large_ones_have_to_wait(void **)
+{
+    const struct web_people people = {.n_bytes_max = 80 << 20, .n_bytes_per_address = 60 << 20};
+    const struct sockaddr_storage we = address("127.0.0.1");
+    fake_shared = mem_new(WEB_SHARED_BYTES);
+    struct share *other = web_share_create(fake_shared, 1);
+    struct share_slot *ours = web_share_of_address(other, SHARE_KIB, &we);
+    fake_begin(&people);
+    static const struct {
+        uint32_t n_all, n_ours; /* KiB that another door has */
+        int upload, session;
+    } rows[] = {
+        {0, 0, 100, 200},
+        {69 << 10, 59 << 10, 100, 200},
+        {70 << 10, 59 << 10, 503, 200},
+        {69 << 10, 60 << 10, 429, 200},
+        {80 << 10, 59 << 10, 503, 503},
+    };
+    uint32_t before = 0;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        (void)web_share_total(other, SHARE_BYTES, (uint64_t)rows[i].n_all * 1024);
+        web_share_move(other, ours, before, rows[i].n_ours);
+        before = rows[i].n_ours;
+        assert_int_equal(ask_once(UPLOAD), rows[i].upload);
+        assert_int_equal(ask_once(GET("/jmap/session")), rows[i].session);
+    }
+    web_share_destroy(&other);
+}
+
 static int end(void **)
 {
     fake_end();
@@ -169,6 +202,7 @@ int main(void)
         cmocka_unit_test(a_door_that_starts_again_has_nothing_and_the_others_keep_theirs),
         cmocka_unit_test(addresses_are_told_apart_as_subscribers),
         cmocka_unit_test_teardown(a_door_judges_by_what_all_doors_have, end),
+        cmocka_unit_test_teardown(small_ones_find_room_where_large_ones_have_to_wait, end),
     };
     log_init("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
