@@ -222,14 +222,30 @@ static enum refusal judge_length(struct call *c)
     return route->is_json && !c->is_options && !is_json(c) ? NOT_JSON : NOT_REFUSED;
 }
 
+static enum MHD_Result add_forwarded(void *arg, enum MHD_ValueKind, const char *name,
+                                     const char *value)
+{
+    struct buf *all = arg;
+    if (!slice_ieq(slice_str(name), SLICE("X-Forwarded-For")))
+        return MHD_YES;
+    if (all->n > 0)
+        buf_adds(all, SLICE(", "));
+    buf_adds(all, slice_str(value));
+    return MHD_YES;
+}
+
 /* Room for one more, with its body? */
 static enum refusal judge_room(struct call *c)
 {
     struct web_server *s = c->server;
     struct people *p = &s->people;
+    /* One list, however many lines it has (RFC 9110 section 5.3): a proxy may add a line of its own
+     * behind those that the client made up. */
+    SCOPED(buf_finish) struct buf forwarded = buf_make(PEOPLE_HEADER_BYTES);
+    (void)MHD_get_connection_values(c->http, MHD_HEADER_KIND, add_forwarded, &forwarded);
+    must(!forwarded.failed); /* the head as a whole is shorter */
     pthread_mutex_lock(&s->lock);
-    struct sockaddr_storage from =
-        web_ask_client(&p->is, header(c, "X-Forwarded-For"), &c->guest->from);
+    struct sockaddr_storage from = web_ask_client(&p->is, buf_slice(&forwarded), &c->guest->from);
     net_address_text(&from, c->client);
     unsigned max = p->is.n_requests_max ? p->is.n_requests_max : 1000;
     unsigned max_each = p->is.n_requests_per_address ? p->is.n_requests_per_address : 100;

@@ -65,6 +65,45 @@ static void believes_a_listed_proxy(void **)
     assert_string_equal(fake.last.origin, "https://post.example.test");
 }
 
+static void believes_the_last_line_of_who_was_forwarded(void **)
+{
+    struct web_people people = {.n_proxies = 1};
+    static const struct {
+        const char *lines, *client;
+    } rows[] = {
+        {"X-Forwarded-For: 198.51.100.9\r\nX-Forwarded-For: 192.0.2.1\r\n", "192.0.2.1"},
+        {"X-Forwarded-For: 198.51.100.9\r\nx-forwarded-for: 192.0.2.1\r\n", "192.0.2.1"},
+        {"X-Forwarded-For: 198.51.100.9\r\nX-Other: 1\r\nX-Forwarded-For: 192.0.2.1, 127.0.0.2\r\n"
+         "X-Forwarded-For: 127.0.0.3\r\n",
+         "192.0.2.1"},
+        {"X-Forwarded-For:\r\nX-Forwarded-For: 192.0.2.1\r\n", "192.0.2.1"},
+        {"X-Forwarded-For: 198.51.100.9\r\nX-Forwarded-For: 192.0.2.1 x\r\n", "127.0.0.1"},
+    };
+    assert_true(net_network_parse(SLICE("127.0.0.0/8"), &people.proxies[0]));
+    fake_begin(&people);
+    for (size_t i = 0; i < N(rows); i++) {
+        char request[400];
+        snprintf(request, sizeof(request), "GET /jmap/session" CLOSING GOOD "%s\r\n",
+                 rows[i].lines);
+        expect(request, "HTTP/1.1 200", "");
+        assert_string_equal(fake.last.client, rows[i].client);
+    }
+}
+
+static void takes_as_many_lines_of_who_was_forwarded_as_fit(void **)
+{
+    struct web_people people = {.n_proxies = 1};
+    SCOPED(buf_finish) struct buf b = buf_make(8000);
+    assert_true(net_network_parse(SLICE("127.0.0.0/8"), &people.proxies[0]));
+    fake_begin(&people);
+    buf_adds(&b, SLICE("GET /jmap/session" CLOSING GOOD));
+    while (b.n < 6000)
+        buf_addf(&b, "X-Forwarded-For: %090d\r\n", 1);
+    buf_adds(&b, SLICE("X-Forwarded-For: 192.0.2.1\r\n\r\n"));
+    expect(buf_cstr(&b), "HTTP/1.1 200", "");
+    assert_string_equal(fake.last.client, "192.0.2.1");
+}
+
 static void gives_its_own_name_where_the_settings_say_one(void **)
 {
     const struct web_people people = {.url = "https://mail.example.test"};
@@ -451,6 +490,8 @@ int main(void)
         cmocka_unit_test_teardown(gives_each_route_its_call, end),
         cmocka_unit_test_teardown(passes_on_who_asks_from_where, end),
         cmocka_unit_test_teardown(believes_a_listed_proxy, end),
+        cmocka_unit_test_teardown(believes_the_last_line_of_who_was_forwarded, end),
+        cmocka_unit_test_teardown(takes_as_many_lines_of_who_was_forwarded_as_fit, end),
         cmocka_unit_test_teardown(gives_its_own_name_where_the_settings_say_one, end),
         cmocka_unit_test_teardown(refuses_in_json_and_counts_it, end),
         cmocka_unit_test_teardown(refuses_heads_that_are_too_long, end),
