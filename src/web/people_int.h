@@ -69,7 +69,7 @@ enum call_phase {
 /* One person's streams. Under lock; freed with the last one. */
 struct watched {
     uint64_t person;
-    uint64_t last_tag; /* of the latest WATCH whose answer came */
+    uint64_t last_tag; /* of the WATCH whose answer came last */
     unsigned n;
     struct list streams;
 };

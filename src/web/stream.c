@@ -202,13 +202,15 @@ void web_stream_end(struct call *c)
     mem_free(&c->stream);
 }
 
+/* Core knows the watch by the call it came to last: its answers tell the order, tags do not, since
+ * a log-in may take longer than the next one. */
 void web_stream_late(struct web_server *s, uint64_t person, uint64_t tag)
 {
     struct watched *w = map_get(s->people.watched, KEY(person));
-    if (!w)
-        unwatch(s, person, tag);
-    else if (w->last_tag < tag)
+    if (w)
         w->last_tag = tag;
+    else
+        unwatch(s, person, tag);
 }
 
 /* ---- what core tells ---- */

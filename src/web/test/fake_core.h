@@ -39,6 +39,7 @@ static struct fake {
     _Atomic size_t n_content; /* bytes that are with core, of all tags */
     _Atomic uint64_t refused[REFUSE_N];
     _Atomic uint64_t unwatched_tag, watch_tag;
+    uint64_t silent_tag; /* loop only: of the last call that FAKE_SILENT left without an answer */
     struct fake_call last;
     struct ipc_called answer; /* for what is asked next; status 0: by its kind */
     struct slice body;        /* of that answer */
@@ -122,6 +123,7 @@ static void fake_on_call(uint64_t tag, const struct ipc_call *q)
         net_link_close(&fake.core);
         break;
     case FAKE_SILENT:
+        fake.silent_tag = tag;
         break;
     }
 }
@@ -235,6 +237,14 @@ static inline void fake_tell(void *state)
     struct ipc_changed changed = {FAKE_PERSON, slice_str(state)};
     ipc_changed_pack(&b, &changed);
     (void)!net_link_send(fake.core, IPC_T_changed, 0, buf_slice(&b), SLICE(""));
+}
+
+/* On the loop. That call was a WATCH, and is answered after all. */
+static inline void fake_watch_late(void *)
+{
+    atomic_store(&fake.watch_tag, fake.silent_tag);
+    fake_answer(fake.silent_tag, (struct ipc_called){.status = 200, .person = FAKE_PERSON},
+                SLICE(""));
 }
 
 static inline void fake_unwatch(void *)

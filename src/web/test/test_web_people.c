@@ -354,6 +354,22 @@ static void ends_streams_of_who_was_logged_out(void **)
     wait_for(&fake.n_unwatched, 1);
 }
 
+static void ends_the_watch_that_core_began_last(void **)
+{
+    const struct web_people hasty = {.timeout = MILLISECONDS(200)}, usual = {};
+    fake_begin(&hasty);
+    atomic_store(&fake.habit, FAKE_SILENT);
+    expect("GET /jmap/eventsource/" CLOSING GOOD "\r\n", "HTTP/1.1 504", "");
+    web_people(fake.server, &usual);
+    atomic_store(&fake.habit, FAKE_ANSWERS);
+    SCOPED(fd_close) int fd = watch("GET /jmap/eventsource/" WATCHING);
+    net_loop_post(fake.loop, fake_watch_late, NULL);
+    net_loop_post(fake.loop, fake_unwatch, NULL);
+    hear(fd, "\r\n0\r\n\r\n");
+    wait_for(&fake.n_unwatched, 1);
+    assert_int_equal(atomic_load(&fake.unwatched_tag), atomic_load(&fake.watch_tag));
+}
+
 static void ends_streams_when_core_dies(void **)
 {
     fake_begin(NULL);
@@ -505,6 +521,7 @@ int main(void)
         cmocka_unit_test_teardown(tells_what_changed_to_those_who_want_it, end),
         cmocka_unit_test_teardown(pings_and_says_how_often, end),
         cmocka_unit_test_teardown(ends_streams_of_who_was_logged_out, end),
+        cmocka_unit_test_teardown(ends_the_watch_that_core_began_last, end),
         cmocka_unit_test_teardown(ends_streams_when_core_dies, end),
         cmocka_unit_test_teardown(limits_the_streams_of_one_person, end),
         cmocka_unit_test_teardown(gives_up_a_stream_that_takes_nothing, end),
