@@ -125,6 +125,10 @@ bool web_call_ask(struct call *c, enum ipc_call_kind kind)
 {
     struct web_server *s = c->server;
     SCOPED(buf_finish) struct buf b = buf_make(16 << 10);
+    if (c->refused) { /* while its body came in; or the core that has half of it is gone since */
+        web_call_refuse(c, c->refused);
+        return false;
+    }
     if (!pack(c, kind, &b)) {
         web_call_refuse(c, BAD_HOST);
         return false;

@@ -467,8 +467,6 @@ static enum MHD_Result on_request(void *, struct MHD_Connection *, const char *,
     case CALL_READING:
         if (*n_upload > 0)
             return take_body(c, upload, n_upload);
-        if (c->refused)
-            return answer(c, c->refused);
         return ask_and_wait(c, c->path.route->call);
     case CALL_ANSWERED:
         if (c->stream && c->stream->watched) {

@@ -93,7 +93,7 @@ struct call {
     enum call_phase phase; /* under lock once it is suspended */
     struct ask_path path;
     bool is_begun, is_counted, is_options, is_sent;
-    enum refusal refused;    /* found out while the body came in */
+    enum refusal refused;    /* found out while the body came in; under lock */
     struct share_slot *slot; /* of the client's address; entered while is_counted */
     struct share_slot *kib;  /* the same: it has n_held, rounded up; NULL: not yet known who */
     char client[64];

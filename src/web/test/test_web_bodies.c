@@ -1,5 +1,6 @@
 /* Bodies of people's requests, uploads and downloads: who may send how much, when it is let in,
  * what is done while core is busy, and when it dies. Real sockets on both sides. */
+#include "web/people_int.h"
 #include "web/test/people_kit.h"
 
 /* ---- bodies ---- */
@@ -151,6 +152,25 @@ static void ends_an_upload_whose_core_died(void **)
     assert_int_equal(atomic_load(&fake.n_of[IPC_CALL_UPLOAD]), 0);
 }
 
+/* The last that the client says comes while core goes and another one takes its place: the HTTP
+ * thread waits for the lock with what it knew before. */
+static void asks_no_new_core_for_half_an_upload(void **)
+{
+    fake_begin(NULL);
+    SCOPED(fd_close) int fd = dial();
+    forget();
+    say(fd, "POST /jmap/upload/A1/" CLOSING GOOD "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");
+    while (atomic_load(&fake.n_content) < 4)
+        usleep(1000);
+    pthread_mutex_lock(&fake.server->lock);
+    say(fd, "0\r\n\r\n");
+    usleep(50000);
+    web_call_close_all(fake.server);
+    pthread_mutex_unlock(&fake.server->lock);
+    hear(fd, "HTTP/1.1 503");
+    assert_int_equal(atomic_load(&fake.n_of[IPC_CALL_UPLOAD]), 0);
+}
+
 static void refuses_endless_chunks(void **)
 {
     static char chunk[65536 + 16];
@@ -258,6 +278,7 @@ int main(void)
         cmocka_unit_test_teardown(holds_an_upload_back_while_core_is_busy, end),
         cmocka_unit_test_teardown(takes_back_what_a_client_left_half_sent, end),
         cmocka_unit_test_teardown(ends_an_upload_whose_core_died, end),
+        cmocka_unit_test_teardown(asks_no_new_core_for_half_an_upload, end),
         cmocka_unit_test_teardown(refuses_endless_chunks, end),
         cmocka_unit_test_teardown(cuts_downloads_out_of_messages, end),
         cmocka_unit_test_teardown(carries_large_downloads, end),
