@@ -183,6 +183,16 @@ bool web_call_send_piece(struct call *c, struct slice bytes)
     return true;
 }
 
+/* The pause was ours: it is no time of the client's. */
+void web_call_go_on(struct call *c)
+{
+    mono_us now = mono_now();
+    c->phase = CALL_READING;
+    c->begun_at += now - c->paused_at;
+    web_guest_until(c->guest, now + READ_TIME);
+    MHD_resume_connection(c->http);
+}
+
 /* ---- answers ---- */
 
 /* False: nonsense. */
@@ -297,9 +307,7 @@ void web_call_close_all(struct web_server *s)
         struct call *c = container_of(node, struct call, upload);
         c->refused = CORE_AWAY;
         list_remove(&c->upload);
-        if (c->phase == CALL_PAUSED) {
-            c->phase = CALL_READING;
-            MHD_resume_connection(c->http);
-        }
+        if (c->phase == CALL_PAUSED)
+            web_call_go_on(c);
     }
 }

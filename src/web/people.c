@@ -380,6 +380,7 @@ static void pause_upload(struct call *c)
 {
     struct web_server *s = c->server;
     c->phase = CALL_PAUSED;
+    c->paused_at = mono_now();
     web_guest_until(c->guest, 0);
     if (list_empty(&c->upload)) { /* nothing of it was sent; it waits with the others */
         c->tag = ++s->last_tag;
@@ -400,11 +401,8 @@ static void on_pace_time(void *arg)
     s->people.is_pacing = !has_room;
     LIST_FOREACH (node, &s->people.uploads) {
         struct call *c = container_of(node, struct call, upload);
-        if (!has_room || c->phase != CALL_PAUSED)
-            continue;
-        c->phase = CALL_READING;
-        web_guest_until(c->guest, mono_now() + READ_TIME);
-        MHD_resume_connection(c->http);
+        if (has_room && c->phase == CALL_PAUSED)
+            web_call_go_on(c);
     }
     if (!has_room)
         net_timer_set(s->people.pace, PACE_TIME);

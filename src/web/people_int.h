@@ -99,7 +99,7 @@ struct call {
     char client[64];
     char *uri; /* NULL: too long */
     uint64_t tag;
-    mono_us begun_at, deadline;             /* under lock */
+    mono_us begun_at, deadline, paused_at;  /* under lock */
     uint64_t n_announced;                   /* of the body; 0: not known, or there is none */
     size_t body_max;                        /* of what may be kept of it */
     size_t n_received, n_discarded, n_held; /* n_held: of it the server's n_held; under lock */
@@ -130,6 +130,7 @@ void web_guest_until(struct guest *g, mono_us deadline); /* under lock; 0: no de
 bool web_call_ask(struct call *c, enum ipc_call_kind kind);
 /* A piece of an upload. False: the link takes no more at this moment, or is gone (then refused). */
 bool web_call_send_piece(struct call *c, struct slice bytes);
+void web_call_go_on(struct call *c);  /* after CALL_PAUSED */
 void web_call_finish(struct call *c); /* answered: out of the map, resumed */
 void web_call_drop(struct call *c);   /* out of all lists; what core has of it is for nobody */
 bool web_call_take(struct call *c, const struct net_frame *f);

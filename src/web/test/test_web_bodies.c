@@ -125,6 +125,54 @@ static void holds_an_upload_back_while_core_is_busy(void **)
     assert_int_equal(atomic_load(&fake.n_content), 40 << 20);
 }
 
+/* Uploads that are held back are made to have been so for an hour; those of which core has
+ * something already, or those of which it has nothing. False: there is none. */
+static bool make_wait_long(bool is_begun)
+{
+    bool is_found = false;
+    pthread_mutex_lock(&fake.server->lock);
+    LIST_FOREACH (node, &fake.server->people.uploads) {
+        struct call *c = container_of(node, struct call, upload);
+        if (c->phase != CALL_PAUSED || (c->n_received > 0) != is_begun)
+            continue;
+        c->begun_at -= SECONDS(3600);
+        c->paused_at -= SECONDS(3600);
+        is_found = true;
+    }
+    pthread_mutex_unlock(&fake.server->lock);
+    return is_found;
+}
+
+static void charges_no_client_for_the_time_that_core_was_busy(void **)
+{
+    pthread_t sender;
+    fake_begin(NULL);
+    int large = dial();
+    SCOPED(fd_close) int small = dial();
+    say(small, "POST /jmap/upload/A1/" CLOSING GOOD "Content-Length: 8\r\n\r\n");
+    wait_for(&fake.n_of[IPC_CALL_CHECK], 1);
+    pthread_create(&sender, NULL, send_bytes, &large);
+    while (atomic_load(&fake.n_content) == 0)
+        usleep(100);
+    net_loop_post(fake.loop, pause_core, NULL);
+    while (!make_wait_long(true))
+        usleep(1000);
+    say(small, "half");
+    while (!make_wait_long(false))
+        usleep(1000);
+    net_loop_post(fake.loop, go_on, NULL);
+    while (atomic_load(&fake.n_content) < (40 << 20) + 4)
+        usleep(1000);
+    usleep(600000); /* two looks at who is too slow */
+    say(small, "rest");
+    forget();
+    hear(small, "\"bytes\":8}");
+    pthread_join(sender, NULL);
+    forget();
+    hear(large, "\"bytes\":41943040}");
+    close(large);
+}
+
 static void takes_back_what_a_client_left_half_sent(void **)
 {
     fake_begin(NULL);
@@ -276,6 +324,7 @@ int main(void)
         cmocka_unit_test_teardown(asks_whose_a_long_request_is_before_it_is_kept, end),
         cmocka_unit_test_teardown(keeps_no_long_request_of_a_stranger, end),
         cmocka_unit_test_teardown(holds_an_upload_back_while_core_is_busy, end),
+        cmocka_unit_test_teardown(charges_no_client_for_the_time_that_core_was_busy, end),
         cmocka_unit_test_teardown(takes_back_what_a_client_left_half_sent, end),
         cmocka_unit_test_teardown(ends_an_upload_whose_core_died, end),
         cmocka_unit_test_teardown(asks_no_new_core_for_half_an_upload, end),
