@@ -112,10 +112,13 @@ static void on_tls_conn(void *arg, struct MHD_Connection *http, void **context,
 
 /* ---- a request's beginning and end ---- */
 
-static void set_busy(struct call *c, bool is_busy)
+/* The time to stay idle is over; that of the request begins. */
+static void begin(struct call *c)
 {
     pthread_mutex_lock(&c->server->lock);
-    c->guest->base.is_busy = is_busy;
+    c->begun_at = mono_now();
+    c->guest->base.is_busy = true;
+    web_guest_until(c->guest, c->begun_at + READ_TIME);
     pthread_mutex_unlock(&c->server->lock);
 }
 
@@ -128,10 +131,9 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *http)
     c->http = http;
     c->guest = context->socket_context;
     c->uri = strlen(uri) <= PATH_BYTES + QUERY_BYTES ? mem_str(uri) : NULL;
-    c->begun_at = mono_now();
     list_init(&c->upload);
     net_address_text(&c->guest->from, c->client);
-    set_busy(c, true);
+    begin(c);
     return c;
 }
 

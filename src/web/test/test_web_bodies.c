@@ -28,6 +28,37 @@ static void takes_requests_as_clients_send_them(void **)
     hear(half, "\"kind\":1");
 }
 
+/* The one connection has been idle for nearly as long as it may. False: it is not idle yet. */
+static bool is_almost_over(void)
+{
+    bool is_found = false;
+    pthread_mutex_lock(&fake.server->lock);
+    LIST_FOREACH (node, &fake.server->conns) {
+        struct conn *k = container_of(node, struct conn, node);
+        is_found = !k->is_busy;
+        if (is_found)
+            k->deadline = mono_now() + MILLISECONDS(500);
+    }
+    pthread_mutex_unlock(&fake.server->lock);
+    return is_found;
+}
+
+static void gives_a_request_its_time_after_an_idle_one(void **)
+{
+    fake_begin(NULL);
+    SCOPED(fd_close) int fd = dial();
+    forget();
+    say(fd, "GET /jmap/session HTTP/1.1\r\nHost: a\r\n" GOOD "\r\n");
+    hear(fd, "\"kind\":1,\"bytes\":0}");
+    while (!is_almost_over())
+        usleep(1000);
+    say(fd, "POST /jmap/api HTTP/1.1\r\nHost: a\r\n" GOOD "Content-Type: application/json\r\n"
+            "Content-Length: 2\r\n\r\n");
+    usleep(1000000); /* looks at who is too slow */
+    say(fd, "{}");
+    hear(fd, "\"kind\":2,\"bytes\":2}");
+}
+
 static void waits_with_an_upload_until_it_may(void **)
 {
     fake_begin(NULL);
@@ -320,6 +351,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(takes_requests_as_clients_send_them, end),
+        cmocka_unit_test_teardown(gives_a_request_its_time_after_an_idle_one, end),
         cmocka_unit_test_teardown(waits_with_an_upload_until_it_may, end),
         cmocka_unit_test_teardown(asks_whose_a_long_request_is_before_it_is_kept, end),
         cmocka_unit_test_teardown(keeps_no_long_request_of_a_stranger, end),
