@@ -28,7 +28,7 @@ enum {
     JMAP_UPLOADS_MAX = 2000,
     JMAP_UPLOADS_BYTES = 500 << 20,
     JMAP_DEPTH_MAX = 64,          /* of JSON in JSON */
-    JMAP_VALUES_MAX = 1000000,    /* in a request, and in what gates make for its answers */
+    JMAP_VALUES_MAX = 1000000,    /* in a request, in what it refers to, in what gates make of it */
     JMAP_ANSWER_MAX = 40 << 20,   /* of all method responses together */
     JMAP_ENVELOPE_MAX = 24 << 20, /* what stands around them: call ids, creation ids, errors */
     JMAP_MAILBOXES_PER_EMAIL_MAX = 100,

@@ -34,7 +34,8 @@ struct jmap_run {
     struct arena *scratch; /* for one object */
     struct arena *whole;   /* while `arena` is that one: the call's; otherwise NULL */
     size_t n_bytes;        /* of what was made from messages for the answers */
-    size_t n_values;       /* of JSON: in the request and in what was made from messages */
+    size_t n_values;       /* of JSON: in the request, in what was made from messages, in results
+                            * that were referred to */
     json_t *answers;       /* of all calls so far: [name, arguments, call id] */
     json_t *created;       /* creation id -> id */
     unsigned using;        /* enum jmap_capability bits */
@@ -256,8 +257,9 @@ void jmap_query_changes(struct jmap_run *r, const struct jmap_call *c, const str
 #undef JMAP_METHOD
 
 /* ---- jmap_ref.c ---- */
-/* Arguments whose names begin with '#' are replaced (RFC 8620 3.7). NULL, or an error type. */
-const char *jmap_resolve(const struct jmap_run *r, json_t *args);
+/* Arguments whose names begin with '#' are replaced (RFC 8620 3.7). NULL, or an error type. When
+ * the request's time is over, the rest stays as it is. */
+const char *jmap_resolve(struct jmap_run *r, json_t *args);
 /* A step of a JSON pointer with ~1 and ~0 undone (RFC 6901), terminated: raw.n + 1 bytes. */
 bool jmap_pointer_step(struct slice raw, char *ret);
 

@@ -36,33 +36,39 @@ bool jmap_pointer_step(struct slice raw, char *ret)
     return true;
 }
 
-static json_t *follow(json_t *from, struct slice path, int depth);
+static json_t *follow(struct jmap_run *r, json_t *from, struct slice path, int depth);
 
-/* "*": what the rest of the path gives for each, in one flat array. */
-static json_t *follow_all(json_t *array, struct slice rest, int depth)
+/* "*": what the rest of the path gives for each, in one flat array. Each array is a new one, and
+ * stays until the call is answered: all that a request's references look at and take counts among
+ * its values. */
+static json_t *follow_all(struct jmap_run *r, json_t *array, struct slice rest, int depth)
 {
     json_t *all = json_array(), *one;
     size_t i;
     json_array_foreach(array, i, one)
     {
-        json_t *found = follow(one, rest, depth);
-        if (found && json_is_array(found))
-            json_array_extend(all, found);
-        else if (found)
-            json_array_append(all, found);
-        json_decref(found);
-        if (json_array_size(all) > RESULT_MAX)
-            (void)refuse(REFUSE_JMAP_SHAPE, SLICE("values of a result reference"));
-        if (!found || json_array_size(all) > RESULT_MAX) {
+        json_t *found = follow(r, one, rest, depth);
+        r->n_values += 1 + json_array_size(found);
+        bool is_much = json_array_size(all) + json_array_size(found) >= RESULT_MAX ||
+                       r->n_values > JMAP_VALUES_MAX;
+        if (is_much)
+            jmap_count(REFUSE_JMAP_SHAPE, "values of result references", r->who);
+        if (!found || is_much) {
+            json_decref(found);
             json_decref(all);
             return NULL;
         }
+        if (json_is_array(found))
+            json_array_extend(all, found);
+        else
+            json_array_append(all, found);
+        json_decref(found);
     }
     return all;
 }
 
 /* `path`: "" or "/step…". A new reference, or NULL. */
-static json_t *follow(json_t *from, struct slice path, int depth)
+static json_t *follow(struct jmap_run *r, json_t *from, struct slice path, int depth)
 {
     struct slice rest;
     char step[POINTER_MAX];
@@ -75,7 +81,7 @@ static json_t *follow(json_t *from, struct slice path, int depth)
     bool is_last = path.n == raw.n + 1;
     rest = is_last ? slice_of("", 0) : slice_skip(path, raw.n + 1);
     if (json_is_array(from) && slice_eq(raw, SLICE("*")))
-        return follow_all(from, rest, depth + 1);
+        return follow_all(r, from, rest, depth + 1);
     if (raw.n >= POINTER_MAX || !jmap_pointer_step(raw, step))
         return NULL;
     json_t *next = NULL;
@@ -84,10 +90,10 @@ static json_t *follow(json_t *from, struct slice path, int depth)
     else if (json_is_array(from) && slice_u64(raw, RESULT_MAX, &index) &&
              (raw.n == 1 || raw.p[0] != '0'))
         next = json_array_get(from, (size_t)index);
-    return next ? follow(next, rest, depth + 1) : NULL;
+    return next ? follow(r, next, rest, depth + 1) : NULL;
 }
 
-static const char *resolve_one(const struct jmap_run *r, json_t *args, const char *name,
+static const char *resolve_one(struct jmap_run *r, json_t *args, const char *name,
                                const json_t *ref)
 {
     const char *call = json_string_value(json_object_get(ref, "resultOf"));
@@ -96,7 +102,7 @@ static const char *resolve_one(const struct jmap_run *r, json_t *args, const cha
     if (json_object_get(args, name + 1) || !call || !method || !path)
         return "invalidArguments";
     json_t *answer = strlen(path) < POINTER_MAX ? answer_of(r, call, method) : NULL;
-    json_t *value = answer ? follow(answer, slice_str(path), 0) : NULL;
+    json_t *value = answer ? follow(r, answer, slice_str(path), 0) : NULL;
     if (!value)
         return "invalidResultReference";
     json_object_set_new(args, name + 1, value);
@@ -104,7 +110,7 @@ static const char *resolve_one(const struct jmap_run *r, json_t *args, const cha
     return NULL;
 }
 
-const char *jmap_resolve(const struct jmap_run *r, json_t *args)
+const char *jmap_resolve(struct jmap_run *r, json_t *args)
 {
     const char *name;
     json_t *value;
@@ -112,7 +118,7 @@ const char *jmap_resolve(const struct jmap_run *r, json_t *args)
     const char *error = NULL;
     json_object_foreach_safe(args, next, name, value)
     {
-        if (name[0] != '#' || error)
+        if (name[0] != '#' || error || jmap_is_late(r)) /* then the call is refused */
             continue;
         char *key = mem_str(name); /* the deletion frees the other one */
         json_t *ref = json_incref(value);

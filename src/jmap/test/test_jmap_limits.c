@@ -492,6 +492,34 @@ static void answers_that_grow_by_references_end_at_the_ceiling(void **state)
     json_decref(a);
 }
 
+/* Every "*" makes an array of its own: a small request could fill the memory with copies. */
+static void references_take_no_more_values_than_a_request(void **state)
+{
+    enum { N = 50000 };
+    static const struct {
+        const char *one, *path;
+        unsigned n_refs;
+        const char *name; /* of the answer */
+    } rows[] = {{"0", "/l/*", JMAP_VALUES_MAX / N / 2, "Core/echo"},
+                {"0", "/l/*", JMAP_VALUES_MAX / N + 1, "error"},
+                {"[]", "/l/*/*", JMAP_VALUES_MAX / N + 1, "error"}};
+    struct kit *k = *state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        SCOPED(buf_finish) struct buf b = buf_make(1 << 20);
+        char one[100];
+        repeat(&b, "{" USING ",'methodCalls':[['Core/echo',{'l':[", rows[i].one, N, "]},'0']");
+        snprintf(one, sizeof(one), "'#a@':{'resultOf':'0','name':'Core/echo','path':'%s'}",
+                 rows[i].path);
+        repeat(&b, ",['Core/echo',{", one, rows[i].n_refs, "},'1']]}");
+        forget_counts();
+        json_t *a = kit_ask_as(k, &k->anna, buf_cstr(&b), NULL);
+        assert_text(a, "methodResponses.1.0", rows[i].name);
+        json_decref(a);
+        if (strcmp(rows[i].name, "error") == 0)
+            assert_counted(REFUSE_JMAP_SHAPE);
+    }
+}
+
 static void a_request_of_very_many_values_is_not_read(void **state)
 {
     struct kit *k = *state;
@@ -570,6 +598,7 @@ int main(void)
         cmocka_unit_test(what_is_left_when_time_is_over_is_not_done),
         cmocka_unit_test(many_submissions_in_many_calls_share_no_memory),
         cmocka_unit_test(answers_that_grow_by_references_end_at_the_ceiling),
+        cmocka_unit_test(references_take_no_more_values_than_a_request),
         cmocka_unit_test(a_request_of_very_many_values_is_not_read),
         cmocka_unit_test(what_one_call_makes_is_not_held_without_end),
         cmocka_unit_test(conditions_that_find_too_much_are_refused),
