@@ -176,6 +176,7 @@ void jmap_blob_upload(struct jmap_run *r, const struct jmap_call *c)
     if (!jmap_are_few_to_set(r, c, json_object_size(create)))
         return;
     json_t *created = json_object(), *not_created = json_object();
+    struct errinfo ei;
     json_object_foreach(create, key, one)
     {
         json_t *made = NULL, *error = upload_one(r, one, &made);
@@ -183,10 +184,15 @@ void jmap_blob_upload(struct jmap_run *r, const struct jmap_call *c)
         if (made)
             json_object_set(r->created, key, json_object_get(made, "id"));
     }
-    jmap_answer(r, c, c->name,
-                json_pack("{s:O, s:n, s:O, s:O}", "accountId",
-                          json_object_get(c->args, "accountId"), "oldState", "created",
-                          jmap_or_null(created), "notCreated", jmap_or_null(not_created)));
+    /* Uploads have numbers as well: a /set behind this call is not to take them for others'. */
+    enum err err = account_catch_up(r->account, r->reader, &ei);
+    if (err != ERR_OK)
+        jmap_refuse_err(r, c, err, &ei);
+    else
+        jmap_answer(r, c, c->name,
+                    json_pack("{s:O, s:n, s:O, s:O}", "accountId",
+                              json_object_get(c->args, "accountId"), "oldState", "created",
+                              jmap_or_null(created), "notCreated", jmap_or_null(not_created)));
     json_decref(created);
     json_decref(not_created);
 }

@@ -458,14 +458,15 @@ void jmap_email_import(struct jmap_run *r, const struct jmap_call *c)
     const json_t *emails = json_object_get(c->args, "emails");
     if (!judge_import(r, c, emails))
         return;
-    uint64_t before = jmap_type_state(r, &jmap_email_type);
+    uint64_t before = jmap_begin_changes(r, &jmap_email_type);
     m.created = json_object();
     m.not_created = json_object();
     import_all(&m, emails);
     jmap_answer(r, c, c->name,
                 json_pack("{s:O, s:o, s:o, s:O, s:O}", "accountId",
-                          json_object_get(c->args, "accountId"), "oldState", jmap_state(before),
-                          "newState", jmap_state(jmap_type_state(r, &jmap_email_type)), "created",
+                          json_object_get(c->args, "accountId"), "oldState",
+                          jmap_old_state(r, before), "newState",
+                          jmap_state(jmap_type_state(r, &jmap_email_type)), "created",
                           jmap_or_null(m.created), "notCreated", jmap_or_null(m.not_created)));
     json_decref(m.created);
     json_decref(m.not_created);

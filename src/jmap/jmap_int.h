@@ -38,6 +38,7 @@ struct jmap_run {
                             * that were referred to */
     json_t *answers;       /* of all calls so far: [name, arguments, call id] */
     json_t *created;       /* creation id -> id */
+    bool has_foreign;      /* with what this call wrote, changes of others were taken up */
     unsigned using;        /* enum jmap_capability bits */
     size_t out_begin;      /* where the answers begin in the document */
     mono_us until;
@@ -207,6 +208,11 @@ const char *jmap_take_all(const struct jmap_property *known, size_t n, void *arg
                           const json_t *object, const json_t *now);
 /* Of what was made, leaves what the client did not say, or said in other words. */
 void jmap_leave_untold(json_t *made, const json_t *asked);
+/* Before a call changes things: the state of the type, and nothing of others came along. */
+uint64_t jmap_begin_changes(struct jmap_run *r, const struct jmap_type *t);
+/* `oldState` of that call, when it is done: null if changes of others came along. newState covers
+ * them, and a client that took that one for its next would never hear of them (RFC 8620 5.3). */
+json_t *jmap_old_state(const struct jmap_run *r, uint64_t before);
 /* Durable, applied and seen by this request; or an error. */
 enum err jmap_commit_now(struct jmap_run *r, struct jmap_commit *c, struct errinfo *ei);
 

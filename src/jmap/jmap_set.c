@@ -57,7 +57,7 @@ static bool begin(struct jmap_set *s, const struct jmap_setter *setter)
     const struct jmap_call *c = s->call;
     const char *if_in_state = NULL;
     char state[24];
-    s->old_state = jmap_type_state(r, setter->type);
+    s->old_state = jmap_begin_changes(r, setter->type);
     snprintf(state, sizeof(state), "%llu", (unsigned long long)s->old_state);
     if ((!setter->type->has_no_account && !jmap_arg_account(r, c)) || !judge_names(r, c, setter) ||
         !jmap_arg_text(r, c, "ifInState", &if_in_state) ||
@@ -256,7 +256,7 @@ static void give_answer(struct jmap_set *s, const struct jmap_type *t)
     json_t *answer = json_object();
     if (!t->has_no_account) {
         json_object_set(answer, "accountId", json_object_get(s->call->args, "accountId"));
-        json_object_set_new(answer, "oldState", jmap_state(s->old_state));
+        json_object_set_new(answer, "oldState", jmap_old_state(s->r, s->old_state));
         json_object_set_new(answer, "newState", jmap_state(jmap_type_state(s->r, t)));
     }
     json_object_set(answer, "created", jmap_or_null(s->created));
@@ -307,10 +307,26 @@ void jmap_set_end(struct jmap_set *s)
     *s = (struct jmap_set){};
 }
 
+uint64_t jmap_begin_changes(struct jmap_run *r, const struct jmap_type *t)
+{
+    r->has_foreign = false;
+    return jmap_type_state(r, t);
+}
+
+json_t *jmap_old_state(const struct jmap_run *r, uint64_t before)
+{
+    return r->has_foreign ? json_null() : jmap_state(before);
+}
+
 enum err jmap_commit_now(struct jmap_run *r, struct jmap_commit *c, struct errinfo *ei)
 {
+    uint64_t before = account_modseq(r->account);
     enum err err = r->host->commit(r->host->arg, r->who, c, ei);
-    return err == ERR_OK ? account_catch_up(r->account, r->reader, ei) : err;
+    if (err == ERR_OK)
+        err = account_catch_up(r->account, r->reader, ei);
+    uint64_t n_own = c->n_mailboxes + c->n_emails + c->n_items; /* each has a number of its own */
+    r->has_foreign |= err == ERR_OK && account_modseq(r->account) != before + n_own;
+    return err;
 }
 
 const char *jmap_take_all(const struct jmap_property *known, size_t n, void *arg,
