@@ -253,7 +253,7 @@ static enum err write_commit(struct desk *d, const struct jmap_caller *who, stru
     if (err != ERR_OK)
         return err;
     if (store_wait_applied(d->store, k.w.pos, SECONDS(APPLY_SECONDS)) != ERR_OK)
-        return err_set(ei, ERR_RETRY, "it is written, but the index is behind; look again soon");
+        return err_set(ei, ERR_EXISTS, "it is written, but the index is behind; look again soon");
     return ERR_OK;
 }
 

@@ -82,7 +82,8 @@ struct jmap_host {
     const char *node, *version;
     /* All of these from worker threads; they block, with deadlines of their own. */
     uint64_t (*next_id)(void *arg);
-    /* Durable and applied when it returns ERR_OK. ERR_FULL, ERR_IO: nothing was changed. */
+    /* Durable and applied when it returns ERR_OK. ERR_EXISTS: durable, but the index does not show
+     * it yet: it is not to be done again. Otherwise nothing was changed. */
     enum err (*commit)(void *arg, const struct jmap_caller *who, struct jmap_commit *c,
                        struct errinfo *ei);
     /* The bytes of a message (of this account: checked before). ERR_GONE: given up. */

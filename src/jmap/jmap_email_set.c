@@ -348,7 +348,7 @@ void jmap_email_set(struct jmap_run *r, const struct jmap_call *c)
                                        .flush = write_all,
                                        .is_gathered = true,
                                        .arg = &x};
-    (void)jmap_set_run(r, c, &setter, NULL);
+    (void)jmap_set_run(r, c, &setter);
     drop_bodies(&x);
     mem_free(&x.bodies);
     jmap_email_batch_finish(&x.batch);
@@ -415,6 +415,8 @@ static void import_all(struct importing *m, const json_t *emails)
     json_object_foreach(o, key, one)
     {
         uint64_t id = 0;
+        if (r->is_behind)
+            break;
         jmap_scratch_begin(r);
         json_t *error = import_one(m, one, &id);
         enum err err = error ? ERR_OK : jmap_email_batch_write(&m->x.batch, &ei);
@@ -456,18 +458,19 @@ void jmap_email_import(struct jmap_run *r, const struct jmap_call *c)
 {
     struct importing m = {.x.batch.r = r};
     const json_t *emails = json_object_get(c->args, "emails");
-    if (!judge_import(r, c, emails))
+    uint64_t before;
+    if (!jmap_changes_begin(r, c, &jmap_email_type, &before) || !judge_import(r, c, emails))
         return;
-    uint64_t before = jmap_begin_changes(r, &jmap_email_type);
     m.created = json_object();
     m.not_created = json_object();
     import_all(&m, emails);
-    jmap_answer(r, c, c->name,
-                json_pack("{s:O, s:o, s:o, s:O, s:O}", "accountId",
-                          json_object_get(c->args, "accountId"), "oldState",
-                          jmap_old_state(r, before), "newState",
-                          jmap_state(jmap_type_state(r, &jmap_email_type)), "created",
-                          jmap_or_null(m.created), "notCreated", jmap_or_null(m.not_created)));
+    if (jmap_changes_end(r, c))
+        jmap_answer(r, c, c->name,
+                    json_pack("{s:O, s:o, s:o, s:O, s:O}", "accountId",
+                              json_object_get(c->args, "accountId"), "oldState",
+                              jmap_old_state(r, before), "newState",
+                              jmap_state(jmap_type_state(r, &jmap_email_type)), "created",
+                              jmap_or_null(m.created), "notCreated", jmap_or_null(m.not_created)));
     json_decref(m.created);
     json_decref(m.not_created);
     mem_free(&m.x.bodies);

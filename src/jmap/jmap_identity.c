@@ -297,7 +297,7 @@ void jmap_identity_set(struct jmap_run *r, const struct jmap_call *c)
 {
     static const struct jmap_setter setter = {
         .type = &identity, .create = create, .update = update, .destroy = destroy};
-    (void)jmap_set_run(r, c, &setter, NULL);
+    (void)jmap_set_run(r, c, &setter);
 }
 
 /* ---- the one that everybody has ---- */

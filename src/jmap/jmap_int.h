@@ -39,6 +39,7 @@ struct jmap_run {
     json_t *answers;       /* of all calls so far: [name, arguments, call id] */
     json_t *created;       /* creation id -> id */
     bool has_foreign;      /* with what this call wrote, changes of others were taken up */
+    bool is_behind;        /* something was written that the view does not show */
     unsigned using;        /* enum jmap_capability bits */
     size_t out_begin;      /* where the answers begin in the document */
     mono_us until;
@@ -189,11 +190,8 @@ struct jmap_setter {
     bool is_gathered; /* what is created is written by `flush`, and not to be referred to before */
     void *arg;
 };
-/* False: the call was refused. Otherwise the answer is given; `ret` (may be NULL) has what became
- * of each until jmap_set_end. */
-bool jmap_set_run(struct jmap_run *r, const struct jmap_call *c, const struct jmap_setter *setter,
-                  struct jmap_set *ret);
-void jmap_set_end(struct jmap_set *s);
+/* False: the call was refused. Otherwise the answer is given. */
+bool jmap_set_run(struct jmap_run *r, const struct jmap_call *c, const struct jmap_setter *setter);
 
 /* A PatchObject put upon `object` (RFC 8620 5.3). NULL, or a SetError invalidPatch. */
 json_t *jmap_patch(json_t *object, const json_t *patch);
@@ -208,13 +206,23 @@ const char *jmap_take_all(const struct jmap_property *known, size_t n, void *arg
                           const json_t *object, const json_t *now);
 /* Of what was made, leaves what the client did not say, or said in other words. */
 void jmap_leave_untold(json_t *made, const json_t *asked);
-/* Before a call changes things: the state of the type, and nothing of others came along. */
-uint64_t jmap_begin_changes(struct jmap_run *r, const struct jmap_type *t);
-/* `oldState` of that call, when it is done: null if changes of others came along. newState covers
- * them, and a client that took that one for its next would never hear of them (RFC 8620 5.3). */
+/* A call that changes things of this type begins; the state before goes to *ret. False: refused,
+ * since the view lacks what an earlier call wrote. */
+bool jmap_changes_begin(struct jmap_run *r, const struct jmap_call *c, const struct jmap_type *t,
+                        uint64_t *ret);
+/* It ends. False: refused (serverPartialFail), since something of it was written that is not to be
+ * seen yet: a client is to look again, and not to do it again. */
+bool jmap_changes_end(struct jmap_run *r, const struct jmap_call *c);
+/* `oldState` of it: null if changes of others came along. newState covers them, and a client that
+ * took that one for its next would never hear of them (RFC 8620 5.3). */
 json_t *jmap_old_state(const struct jmap_run *r, uint64_t before);
-/* Durable, applied and seen by this request; or an error. */
+/* Durable, applied and seen by this request; or an error. ERR_EXISTS: durable, but not seen; from
+ * then on this request writes nothing more. */
 enum err jmap_commit_now(struct jmap_run *r, struct jmap_commit *c, struct errinfo *ei);
+static inline bool jmap_is_durable(enum err of_commit)
+{
+    return of_commit == ERR_OK || of_commit == ERR_EXISTS;
+}
 
 /* ---- jmap_item.c ---- */
 /* Puts an item of the caller's (jmap_item.def), or a tombstone of it (`body` NULL). */

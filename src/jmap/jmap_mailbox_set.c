@@ -457,7 +457,7 @@ void jmap_mailbox_set(struct jmap_run *r, const struct jmap_call *c)
                                        .flush = flush,
                                        .arg = &x};
     if (jmap_arg_bool(r, c, "onDestroyRemoveEmails", &x.remove_emails))
-        (void)jmap_set_run(r, c, &setter, NULL);
+        (void)jmap_set_run(r, c, &setter);
 }
 
 /* ---- those that everybody has ---- */

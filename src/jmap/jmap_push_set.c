@@ -232,10 +232,10 @@ static json_t *write(struct wanted *w, uint64_t id)
     jmap_item_push_pack(&body, &w->p);
     jmap_states_of(r->account, &now);
     enum err err = jmap_item_put(r, ITEM_PUSH, id, &body, &ei);
-    if (err != ERR_OK)
-        return jmap_set_err(err, &ei);
-    r->host->subscribed(r->host->arg, r->who, id, buf_slice(&body), w->is_confirmed ? &now : NULL);
-    return NULL;
+    if (jmap_is_durable(err))
+        r->host->subscribed(r->host->arg, r->who, id, buf_slice(&body),
+                            w->is_confirmed ? &now : NULL);
+    return err == ERR_OK ? NULL : jmap_set_err(err, &ei);
 }
 
 /* Of all log-ins of this person. */
@@ -340,15 +340,14 @@ static json_t *destroy(struct jmap_set *s, uint64_t id)
     if (!read_own(r, id, &p))
         return jmap_set_error("notFound", NULL, "there is no such subscription of this log-in");
     enum err err = jmap_item_put(r, ITEM_PUSH, id, NULL, &ei);
-    if (err != ERR_OK)
-        return jmap_set_err(err, &ei);
-    r->host->subscribed(r->host->arg, r->who, id, SLICE(""), NULL);
-    return NULL;
+    if (jmap_is_durable(err))
+        r->host->subscribed(r->host->arg, r->who, id, SLICE(""), NULL);
+    return err == ERR_OK ? NULL : jmap_set_err(err, &ei);
 }
 
 void jmap_push_set(struct jmap_run *r, const struct jmap_call *c)
 {
     static const struct jmap_setter setter = {
         .type = &subscription, .create = create, .update = update, .destroy = destroy};
-    (void)jmap_set_run(r, c, &setter, NULL);
+    (void)jmap_set_run(r, c, &setter);
 }

@@ -57,7 +57,8 @@ static bool begin(struct jmap_set *s, const struct jmap_setter *setter)
     const struct jmap_call *c = s->call;
     const char *if_in_state = NULL;
     char state[24];
-    s->old_state = jmap_begin_changes(r, setter->type);
+    if (!jmap_changes_begin(r, c, setter->type, &s->old_state))
+        return false;
     snprintf(state, sizeof(state), "%llu", (unsigned long long)s->old_state);
     if ((!setter->type->has_no_account && !jmap_arg_account(r, c)) || !judge_names(r, c, setter) ||
         !jmap_arg_text(r, c, "ifInState", &if_in_state) ||
@@ -268,8 +269,17 @@ static void give_answer(struct jmap_set *s, const struct jmap_type *t)
     jmap_answer(s->r, s->call, s->call->name, answer);
 }
 
-bool jmap_set_run(struct jmap_run *r, const struct jmap_call *c, const struct jmap_setter *setter,
-                  struct jmap_set *ret)
+static void end(struct jmap_set *s)
+{
+    json_decref(s->created);
+    json_decref(s->updated);
+    json_decref(s->destroyed);
+    json_decref(s->not_created);
+    json_decref(s->not_updated);
+    json_decref(s->not_destroyed);
+}
+
+bool jmap_set_run(struct jmap_run *r, const struct jmap_call *c, const struct jmap_setter *setter)
 {
     struct jmap_set s = {.r = r, .call = c};
     if (!begin(&s, setter))
@@ -288,29 +298,44 @@ bool jmap_set_run(struct jmap_run *r, const struct jmap_call *c, const struct jm
     flush(&s, setter, s.updated, s.not_updated);
     destroy_all(&s, setter);
     flush(&s, setter, s.destroyed, s.not_destroyed);
-    give_answer(&s, setter->type);
-    if (ret)
-        *ret = s;
-    else
-        jmap_set_end(&s);
+    bool is_seen = jmap_changes_end(r, c);
+    if (is_seen)
+        give_answer(&s, setter->type);
+    end(&s);
+    return is_seen;
+}
+
+/* ---- what is written, and what is seen of it ---- */
+
+/* What is decided by the view would undo what it lacks. */
+static enum err behind(struct errinfo *ei)
+{
+    return err_set(ei, ERR_RETRY,
+                   "what this request has written before is not to be seen yet; try again in a few "
+                   "seconds");
+}
+
+bool jmap_changes_begin(struct jmap_run *r, const struct jmap_call *c, const struct jmap_type *t,
+                        uint64_t *ret)
+{
+    struct errinfo ei;
+    if (r->is_behind) {
+        jmap_refuse_err(r, c, behind(&ei), &ei);
+        return false;
+    }
+    r->has_foreign = false;
+    *ret = jmap_type_state(r, t);
     return true;
 }
 
-void jmap_set_end(struct jmap_set *s)
+bool jmap_changes_end(struct jmap_run *r, const struct jmap_call *c)
 {
-    json_decref(s->created);
-    json_decref(s->updated);
-    json_decref(s->destroyed);
-    json_decref(s->not_created);
-    json_decref(s->not_updated);
-    json_decref(s->not_destroyed);
-    *s = (struct jmap_set){};
-}
-
-uint64_t jmap_begin_changes(struct jmap_run *r, const struct jmap_type *t)
-{
-    r->has_foreign = false;
-    return jmap_type_state(r, t);
+    if (r->is_behind)
+        jmap_refuse_limit(
+            r, c, REFUSE_JMAP_BUSY, "serverPartialFail",
+            "this is written, all or a part of it, but not to be seen yet; look again "
+            "in a few seconds, and do not repeat it before");
+    return !r->is_behind;
 }
 
 json_t *jmap_old_state(const struct jmap_run *r, uint64_t before)
@@ -320,12 +345,15 @@ json_t *jmap_old_state(const struct jmap_run *r, uint64_t before)
 
 enum err jmap_commit_now(struct jmap_run *r, struct jmap_commit *c, struct errinfo *ei)
 {
+    if (r->is_behind)
+        return behind(ei);
     uint64_t before = account_modseq(r->account);
     enum err err = r->host->commit(r->host->arg, r->who, c, ei);
-    if (err == ERR_OK)
-        err = account_catch_up(r->account, r->reader, ei);
+    if (err == ERR_OK && account_catch_up(r->account, r->reader, ei) != ERR_OK)
+        err = ERR_EXISTS;
     uint64_t n_own = c->n_mailboxes + c->n_emails + c->n_items; /* each has a number of its own */
     r->has_foreign |= err == ERR_OK && account_modseq(r->account) != before + n_own;
+    r->is_behind = err == ERR_EXISTS;
     return err;
 }
 

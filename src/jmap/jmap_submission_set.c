@@ -115,6 +115,8 @@ static json_t *write_new(struct jmap_run *r, uint64_t id, struct jmap_item_submi
         {.account = r->who->person, .kind = ITEM_SUBMISSION, .id = id, .body = buf_slice(&body)}};
     struct jmap_commit c = {.messages = &message, .n_messages = 1, .items = items, .n_items = 2};
     err = jmap_commit_now(r, &c, &ei);
+    if (jmap_is_durable(err)) /* whether it is seen here or not: after a start it would be sent */
+        r->host->submitted(r->host->arg, r->who, id, s->send_at);
     return err == ERR_OK ? NULL : jmap_set_err(err, &ei);
 }
 
@@ -149,7 +151,6 @@ static json_t *create(struct jmap_set *set, json_t *object, uint64_t *ret_id, js
     json_t *error = create_one(r, object, id, &s);
     if (error)
         return error;
-    r->host->submitted(r->host->arg, r->who, id, s.send_at);
     *ret_id = id;
     *ret_set = jmap_submission_make(r, id);
     if (*ret_set)
@@ -189,10 +190,9 @@ static json_t *cancel(struct jmap_run *r, uint64_t id, struct jmap_item_submissi
     struct jmap_commit c = {.items = items, .n_items = 2};
     err = body.failed ? err_set(&ei, ERR_LIMIT, "larger than can be kept")
                       : jmap_commit_now(r, &c, &ei);
-    if (err == ERR_OK)
-        return NULL;
-    r->host->submitted(r->host->arg, r->who, id, s->send_at); /* nothing was said about it */
-    return jmap_set_err(err, &ei);
+    if (!jmap_is_durable(err)) /* nothing was said about it */
+        r->host->submitted(r->host->arg, r->who, id, s->send_at);
+    return err == ERR_OK ? NULL : jmap_set_err(err, &ei);
 }
 
 static json_t *update(struct jmap_set *set, uint64_t id, json_t *patch, json_t **)
@@ -343,7 +343,7 @@ void jmap_submission_set(struct jmap_run *r, const struct jmap_call *c)
     if (!judge_success(r, c, to_update, to_destroy))
         return;
     x.emails = json_object();
-    if (jmap_set_run(r, c, &setter, NULL))
+    if (jmap_set_run(r, c, &setter))
         set_emails(&x, r, c, to_update, to_destroy);
     json_decref(x.emails);
 }

@@ -14,7 +14,7 @@ static unsigned not_found(struct buf *out)
 static unsigned failed(struct buf *out, const struct jmap_caller *who, enum err err,
                        const struct errinfo *ei)
 {
-    bool is_full = err == ERR_FULL || err == ERR_RETRY || err == ERR_CANCELED;
+    bool is_full = err == ERR_FULL || err == ERR_RETRY || err == ERR_CANCELED || err == ERR_EXISTS;
     unsigned status = is_full ? 503 : err == ERR_LIMIT || err == ERR_DENIED ? 413 : 500;
     if (status != 500)
         jmap_count(status == 503 ? REFUSE_JMAP_BUSY : REFUSE_JMAP_SIZE, "bytes", who);
@@ -102,6 +102,8 @@ static enum err make_room(const struct jmap_host *host, struct store_reader *rea
     struct jmap_commit c = {.items = gone, .n_items = n_forget};
     if (n_forget > 0)
         err = host->commit(host->arg, who, &c, ei);
+    if (err == ERR_EXISTS) /* that they go is all that is wanted here */
+        err = ERR_OK;
     mem_free(&gone);
     mem_free(&k.uploads);
     return err;

@@ -169,5 +169,5 @@ void jmap_vacation_set(struct jmap_run *r, const struct jmap_call *c)
 {
     static const struct jmap_setter setter = {
         .type = &vacation, .create = create, .update = update, .destroy = destroy};
-    (void)jmap_set_run(r, c, &setter, NULL);
+    (void)jmap_set_run(r, c, &setter);
 }

@@ -32,6 +32,7 @@ struct kit {
     struct slice address;
     struct jmap_caller anna, luca;
     enum err commit_fails;   /* not ERR_OK: the next commit does */
+    bool commit_lags;        /* the next one is durable, and not to be seen yet */
     void (*on_commit)(void); /* these may be NULL */
     void (*on_read)(void);
     unsigned n_reads;
@@ -186,7 +187,9 @@ static inline enum err kit_commit(void *arg, const struct jmap_caller *who, stru
     record_items_pack(&facts, &items);
     if (c->n_items)
         kit_write(k, RECORD_ITEM, 0, &facts, SLICE(""));
-    return ERR_OK;
+    bool lags = k->commit_lags;
+    k->commit_lags = false;
+    return lags ? err_set(ei, ERR_EXISTS, "the index is behind") : ERR_OK;
 }
 
 static inline enum err kit_read(void *arg, struct store_reader *reader, uint64_t message,

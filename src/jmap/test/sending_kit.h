@@ -39,6 +39,7 @@ static struct kit {
     /* sending */
     enum err may;       /* what may_submit says */
     enum err withdrawn; /* what withdraw says */
+    bool commit_lags;   /* what is committed is durable, and not to be seen yet */
     unsigned n_submitted;
     uint64_t submitted;
     utc_ms send_at;
@@ -107,7 +108,7 @@ static void kit_number(struct record_email *e)
 }
 
 static enum err kit_commit(void *, const struct jmap_caller *, struct jmap_commit *c,
-                           struct errinfo *)
+                           struct errinfo *ei)
 {
     SCOPED(buf_finish) struct buf facts = buf_make(STORE_RECORD_MAX);
     struct record_mailboxes mailboxes = {c->mailboxes, (uint32_t)c->n_mailboxes};
@@ -135,7 +136,7 @@ static enum err kit_commit(void *, const struct jmap_caller *, struct jmap_commi
     record_items_pack(&facts, &items);
     if (c->n_items && err == ERR_OK)
         err = kit_write(RECORD_ITEM, 0, &facts, SLICE(""));
-    return err;
+    return err == ERR_OK && kit.commit_lags ? err_set(ei, ERR_EXISTS, "the index is behind") : err;
 }
 
 static enum err kit_read(void *, struct store_reader *reader, uint64_t message, struct buf *ret,

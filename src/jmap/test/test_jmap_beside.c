@@ -1,5 +1,8 @@
-/* What happens beside a call that changes things: mail that comes meanwhile. */
+/* What happens beside a call that changes things: mail that comes meanwhile, an index that is
+ * behind what is written. */
 #include "jmap_calls.h"
+
+#include "base/refuse.h"
 
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -60,7 +63,7 @@ static json_t *ask_named(const char *before, const char *call)
 
 /* Every call that tells the state before and after. */
 static const char *const sets[] = {
-    "['Mailbox/set',{@@,'create':{'a':{'name':'a'}}},'s']",
+    "['Mailbox/set',{@@,'create':{'a':{'name':'one'}}},'s']",
     "['Email/set',{@@,'create':{'d':{'mailboxIds':{'$B':true},'subject':'d'}}},'s']",
     "['Email/import',{@@,'emails':{'i':{'blobId':'$U','mailboxIds':{'$B':true}}}},'s']",
     "['Identity/set',{@@,'create':{'i':{'name':'n','email':'anna@example.test'}}},'s']",
@@ -109,12 +112,58 @@ static void what_came_is_counted_once(void **)
     json_decref(a);
 }
 
+/* ---- written, but not to be seen yet ---- */
+
+/* A client that heard "not done" would do it again. */
+static void what_is_written_but_not_seen_is_not_said_to_be_refused(void **)
+{
+    struct refuse_count counts[REFUSE_N];
+    find_names();
+    for (size_t i = 0; i < N_OF(sets); i++) {
+        (void)refuse_take_counts(counts);
+        kit.commit_lags = true;
+        json_t *a = ask_named("", sets[i]);
+        if (strcmp(kit_text(a, "0.0"), "error") != 0)
+            fail_msg("%s: %s", sets[i], json_dumps(a, 0));
+        assert_text(a, "0.1.type", "serverPartialFail");
+        assert_true(refuse_take_counts(counts) && counts[REFUSE_JMAP_BUSY].n == 1);
+        json_decref(a);
+    }
+    json_t *a = ask("[['Mailbox/query',{@@,'filter':{'name':'one'}},'0'],['Email/query',{@@},'1'],"
+                    "['Identity/get',{@@},'2'],['VacationResponse/get',{@@},'3']]");
+    assert_int_equal(json_array_size(kit_at(a, "0.1.ids")), 1);
+    assert_int_equal(json_array_size(kit_at(a, "1.1.ids")), 2);
+    assert_int_equal(json_array_size(kit_at(a, "2.1.list")), 2);
+    assert_text(a, "3.1.list.0.subject", "away");
+    json_decref(a);
+}
+
+/* It would be decided by what was so before. */
+static void nothing_more_is_written_by_a_request_that_does_not_see_what_it_wrote(void **)
+{
+    find_names(); /* and with that the mailboxes that everybody has */
+    kit.commit_lags = true;
+    json_t *a = ask("[['Mailbox/set',{@@,'create':{'d':{'name':'xxd'},'e':{'name':'xxe'}}},'0'],"
+                    "['Mailbox/set',{@@,'create':{'f':{'name':'xxf'}}},'1'],"
+                    "['Email/import',{@@,'emails':{}},'2'],['Mailbox/get',{@@},'3']]");
+    assert_text(a, "0.1.type", "serverPartialFail");
+    assert_text(a, "1.1.type", "serverUnavailable");
+    assert_text(a, "2.1.type", "serverUnavailable");
+    assert_text(a, "3.0", "Mailbox/get");
+    json_decref(a);
+    a = ask("[['Mailbox/query',{@@,'filter':{'name':'xx'}},'0']]");
+    assert_int_equal(json_array_size(kit_at(a, "0.1.ids")), 1);
+    json_decref(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(no_old_state_is_told_when_newer_things_came_along),
         TEST(an_old_state_is_told_when_the_call_alone_changed_things),
         TEST(what_came_is_counted_once),
+        TEST(what_is_written_but_not_seen_is_not_said_to_be_refused),
+        TEST(nothing_more_is_written_by_a_request_that_does_not_see_what_it_wrote),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

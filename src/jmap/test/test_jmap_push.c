@@ -300,6 +300,17 @@ static void there_are_so_many_and_no_more(void **)
     json_decref(no);
 }
 
+static void what_is_durable_but_not_seen_is_pushed_to_all_the_same(void **)
+{
+    json_decref(ask("PushSubscription/get", "'ids':null")); /* the account is whole */
+    kit.commit_lags = true;
+    json_t *a = ask("PushSubscription/set", "'create':{'a':{" DEVICE "}}");
+    assert_string_equal(kit_text(a, "type"), "serverPartialFail");
+    assert_int_equal(kit.push.n, 1);
+    assert_true(kit.push.body.n > 0);
+    json_decref(a);
+}
+
 static void only_what_changed_and_is_wanted_is_pushed(void **)
 {
     const struct jmap_states now = {{5, 5, 6, 1, 1, 1, 1, 5}}, told = {{4, 5, 4, 1, 1, 1, 1, 4}};
@@ -338,6 +349,7 @@ int main(void)
         TEST(it_ends_within_a_week_unless_its_log_in_ends_by_itself),
         TEST(one_that_is_destroyed_is_gone_and_told_so),
         TEST(there_are_so_many_and_no_more),
+        TEST(what_is_durable_but_not_seen_is_pushed_to_all_the_same),
         TEST(only_what_changed_and_is_wanted_is_pushed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

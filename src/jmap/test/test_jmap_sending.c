@@ -270,6 +270,37 @@ static void what_is_held_can_be_canceled(void **)
     assert_true(item.is_gone); /* its bytes are nobody's */
 }
 
+/* After a start it would be found and sent: so it is sent now, and not said to have failed. */
+static void what_is_durable_but_not_seen_is_sent_and_not_done_again(void **)
+{
+    char email[32], calls[300];
+    draft(GOOD, email);
+    json_decref(kit_ask("[]")); /* the account is whole */
+    kit.commit_lags = true;
+    json_t *a = submit(email,
+                       ",'envelope':{'mailFrom':{'email':'anna@example.test','parameters':{"
+                       "'HOLDFOR':'30'}},'rcptTo':[{'email':'q@y.test'}]}",
+                       ",'onSuccessDestroyEmail':['#s']");
+    kit_expect(a, "0.1.type", "'serverPartialFail'");
+    kit_expect(a, "1.0", "'EmailSubmission/get'");
+    json_decref(a);
+    assert_int_equal(kit.n_submitted, 1);
+    kit.commit_lags = false;
+    a = kit_ask("[['EmailSubmission/query', {'accountId':@@}, 'a']]");
+    assert_int_equal(json_array_size(kit_at(a, "0.1.ids")), 1);
+    snprintf(calls, sizeof(calls),
+             "[['EmailSubmission/set', {'accountId':@@,'update':{'%s':{'undoStatus':'canceled'}}},"
+             "'b']]",
+             kit_text(a, "0.1.ids.0"));
+    json_decref(a);
+    kit.commit_lags = true;
+    a = kit_ask(calls);
+    kit_expect(a, "0.1.type", "'serverPartialFail'");
+    assert_int_equal(kit.n_submitted, 1); /* that it is canceled is durable */
+    kit.commit_lags = false;
+    json_decref(a);
+}
+
 static void what_cannot_be_sent_says_why(void **)
 {
     static const struct {
@@ -489,6 +520,7 @@ int main(void)
         TEST(the_envelope_comes_out_of_the_header_and_blind_copies_do_not_go),
         TEST(date_and_message_id_are_put_in_where_they_lack),
         TEST(what_is_held_can_be_canceled),
+        TEST(what_is_durable_but_not_seen_is_sent_and_not_done_again),
         TEST(what_cannot_be_sent_says_why),
         TEST(who_may_not_send_now_is_told),
         TEST(the_email_is_changed_when_sending_succeeds),
