@@ -82,7 +82,10 @@ struct email_properties {
 struct email_want {
     struct email_properties properties, body;
     bool has_text_values, has_html_values, has_all_values; /* fetch…BodyValues */
-    uint64_t value_bytes_max;                              /* 0: no bound of the client's */
+    /* No bodyProperties were named: those of `body`, and the parts of what has any. The usual list
+     * has no subParts, but bodyStructure is "the full MIME structure" (section 4.1.4). */
+    bool has_usual_body;
+    uint64_t value_bytes_max; /* 0: no bound of the client's */
 };
 
 enum email_call { EMAIL_CALL_GET, EMAIL_CALL_PARSE }; /* they differ in the usual properties */

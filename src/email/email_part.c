@@ -246,6 +246,10 @@ void email_put_part(struct render *r, size_t part)
         else
             must(put_simple(r, part, &p, w->field));
     }
+    if (r->want->has_usual_body && r->more[part].is_branch) {
+        email_put_key(r->ret, SLICE("subParts"));
+        put_sub_parts(r, part);
+    }
     buf_addc(r->ret, '}');
 }
 

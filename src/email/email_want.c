@@ -299,6 +299,7 @@ enum err email_want_parse(const json_t *args, enum email_call call, struct arena
         return err;
     if (!is_given)
         usual_properties(call, &want.properties);
+    want.has_usual_body = !is_body_given;
     if (!is_body_given)
         usual_body_properties(&want.body);
     *ret = want;
@@ -323,7 +324,7 @@ bool email_wants_bytes(const struct email_want *want)
 
 /* ---- on the way -------------------------------------------------------------------------- */
 
-enum { HAS_TEXT = 1, HAS_HTML = 2, HAS_ALL = 4 };
+enum { HAS_TEXT = 1, HAS_HTML = 2, HAS_ALL = 4, HAS_USUAL_BODY = 8, HAS_BITS = 15 };
 
 static void pack_list(struct buf *b, const struct email_properties *list)
 {
@@ -334,9 +335,10 @@ static void pack_list(struct buf *b, const struct email_properties *list)
 
 void email_want_pack(struct buf *b, const struct email_want *want)
 {
-    buf_u8(b, (uint8_t)((want->has_text_values ? HAS_TEXT : 0) |
-                        (want->has_html_values ? HAS_HTML : 0) |
-                        (want->has_all_values ? HAS_ALL : 0)));
+    buf_u8(b,
+           (uint8_t)((want->has_text_values ? HAS_TEXT : 0) |
+                     (want->has_html_values ? HAS_HTML : 0) | (want->has_all_values ? HAS_ALL : 0) |
+                     (want->has_usual_body ? HAS_USUAL_BODY : 0)));
     buf_u64(b, want->value_bytes_max);
     pack_list(b, &want->properties);
     pack_list(b, &want->body);
@@ -361,10 +363,11 @@ bool email_want_unpack(struct slice s, struct arena *a, struct email_want *ret)
     uint8_t flags = read_u8(&r);
     struct email_want want = {.has_text_values = flags & HAS_TEXT,
                               .has_html_values = flags & HAS_HTML,
-                              .has_all_values = flags & HAS_ALL};
+                              .has_all_values = flags & HAS_ALL,
+                              .has_usual_body = flags & HAS_USUAL_BODY};
     want.value_bytes_max = read_u64(&r);
     if (!unpack_list(&r, a, false, &want.properties) || !unpack_list(&r, a, true, &want.body) ||
-        r.failed || r.rest.n > 0 || flags > (HAS_TEXT | HAS_HTML | HAS_ALL))
+        r.failed || r.rest.n > 0 || flags > HAS_BITS)
         return false;
     *ret = want;
     return true;

@@ -153,6 +153,27 @@ static void the_structure_nests_and_messages_are_leaves(void **)
     json_decref(got);
 }
 
+/* The usual properties of a part do not have subParts; without them there would be no structure. */
+static void the_structure_is_whole_when_no_properties_of_parts_are_named(void **)
+{
+    static const char MESSAGE[] = "Content-Type: multipart/mixed; boundary=1\n\n"
+                                  "--1\nContent-Type: multipart/alternative; boundary=2\n\n"
+                                  "--2\nContent-Type: text/plain\n\na\n--2--\n"
+                                  "--1\nContent-Type: message/rfc822\n\nSubject: j\n\nj\n--1--\n";
+    json_t *got = render(MESSAGE, "{'properties':['bodyStructure','textBody']}");
+    json_t *top = json_object_get(got, "bodyStructure"), *parts = json_object_get(top, "subParts");
+    assert_int_equal(json_object_size(top), 11);
+    assert_int_equal(json_array_size(parts), 2);
+    json_t *inner = json_object_get(json_array_get(parts, 0), "subParts");
+    check_json(json_object_get(json_array_get(inner, 0), "partId"), "'3'", "partId");
+    assert_int_equal(json_object_size(json_array_get(inner, 0)), 10);
+    assert_int_equal(json_object_size(json_array_get(parts, 1)), 10);
+    json_decref(got);
+    got = render(MESSAGE, "{'properties':['bodyStructure'],'bodyProperties':['type']}");
+    check_json(json_object_get(got, "bodyStructure"), "{'type':'multipart/mixed'}", "named");
+    json_decref(got);
+}
+
 static void lists_follow_the_algorithm_in_its_corners(void **)
 {
     static const struct {
@@ -401,6 +422,7 @@ int main(void)
         cmocka_unit_test(nul_and_control_characters_make_no_broken_json),
         cmocka_unit_test(the_example_of_the_rfc_has_its_lists),
         cmocka_unit_test(the_structure_nests_and_messages_are_leaves),
+        cmocka_unit_test(the_structure_is_whole_when_no_properties_of_parts_are_named),
         cmocka_unit_test(lists_follow_the_algorithm_in_its_corners),
         cmocka_unit_test(a_part_has_its_properties),
         cmocka_unit_test(blob_ids_lead_to_the_bytes_of_their_part),

@@ -134,6 +134,7 @@ static void what_is_asked_for_travels_unchanged(void **)
     assert_int_equal(again.body.v[0].field, EMAIL_CID);
     assert_true(again.has_html_values && !again.has_text_values && !again.has_all_values);
     assert_int_equal(again.value_bytes_max, 77);
+    assert_false(again.has_usual_body);
     for (size_t n = 0; n < packed.n; n++)
         assert_false(email_want_unpack(slice_of(packed.p, n), a, &again));
     buf_addc(&packed, 'x');
@@ -148,6 +149,7 @@ static void the_usual_properties_differ_by_call(void **)
     assert_int_equal(parse("{}", EMAIL_CALL_GET, &want, a, &ei), ERR_OK);
     assert_int_equal(want.properties.n, 24);
     assert_int_equal(want.body.n, 10);
+    assert_true(want.has_usual_body);
     assert_true(email_wants(&want, EMAIL_KEYWORDS) && email_wants_bytes(&want));
     assert_int_equal(parse("{'properties':null}", EMAIL_CALL_PARSE, &want, a, &ei), ERR_OK);
     assert_int_equal(want.properties.n, 17);
