@@ -244,15 +244,18 @@ static void list_removed(const struct map *touched, uint64_t since, struct arena
     }
 }
 
+/* Whatever stays untouched keeps its order: in front of such an email, and of it alone, a client
+ * knows all the others. One that may have moved itself says nothing (RFC 8620 section 5.6). */
 static void list_added(const struct map *touched, const struct results *r, uint64_t up_to_id,
                        struct arena *arena, struct account_query_changes *ret)
 {
+    bool is_bound = up_to_id && !map_get(touched, KEY(up_to_id));
     ret->added = ARENA_ARRAY(arena, struct account_added, map_size(touched) + 1);
     for (size_t i = 0; i < r->n; i++) {
         uint64_t id = r->v[i]->e.message;
         if (map_get(touched, KEY(id)))
             ret->added[ret->n_added++] = (struct account_added){id, i};
-        if (id == up_to_id)
+        if (is_bound && id == up_to_id)
             break;
     }
 }
