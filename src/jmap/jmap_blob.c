@@ -18,10 +18,17 @@ static bool is_mine(struct jmap_run *r, const struct email_blob *b)
            !item.is_gone;
 }
 
+const char *jmap_blob_id(const struct jmap_run *r, const char *id)
+{
+    const char *created =
+        id[0] == '#' ? json_string_value(json_object_get(r->created, id + 1)) : NULL;
+    return created ? created : id;
+}
+
 enum err jmap_blob_read(struct jmap_run *r, const char *id, struct buf *ret, struct errinfo *ei)
 {
     struct email_blob b;
-    if (!email_blob_parse(slice_str(id), &b) || !is_mine(r, &b))
+    if (!email_blob_parse(slice_str(jmap_blob_id(r, id)), &b) || !is_mine(r, &b))
         return err_set(ei, ERR_GONE, "there is no such blob");
     if (b.n_steps == 0)
         return r->host->read(r->host->arg, r->reader, b.id, ret, ei);

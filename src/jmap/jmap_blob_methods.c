@@ -121,9 +121,7 @@ static json_t *add_source(struct jmap_run *r, struct buf *b, const json_t *sourc
     if (!blob)
         return NULL;
     SCOPED(buf_finish) struct buf whole = buf_make(STORE_MESSAGE_MAX);
-    struct slice rest = slice_str(blob);
-    json_t *created = rest.n && rest.p[0] == '#' ? json_object_get(r->created, blob + 1) : NULL;
-    enum err err = jmap_blob_read(r, created ? json_string_value(created) : blob, &whole, &ei);
+    enum err err = jmap_blob_read(r, blob, &whole, &ei);
     if (err == ERR_GONE)
         return jmap_set_error("blobNotFound", NULL, "there is no blob %.80s", blob);
     return err == ERR_OK ? add_range(b, source, buf_slice(&whole)) : jmap_set_err(err, &ei);
@@ -283,17 +281,19 @@ void jmap_blob_get(struct jmap_run *r, const struct jmap_call *c)
     size_t i;
     if (!judge_get(&g, c))
         return;
-    json_t *list = json_array(), *missing = json_array();
+    json_t *list = json_array(), *missing = json_array(), *seen = json_object();
     json_array_foreach(json_object_get(c->args, "ids"), i, one)
     {
+        const char *id = jmap_blob_id(r, json_string_value(one));
         SCOPED(buf_finish) struct buf whole = buf_make(STORE_MESSAGE_MAX);
-        err = jmap_is_late(r) ? jmap_late(&ei)
-                              : jmap_blob_read(r, json_string_value(one), &whole, &ei);
+        if (json_object_get(seen, id))
+            continue;
+        json_object_set_new(seen, id, json_true());
+        err = jmap_is_late(r) ? jmap_late(&ei) : jmap_blob_read(r, id, &whole, &ei);
         if (err == ERR_GONE)
-            json_array_append(missing, (json_t *)(uintptr_t)one);
+            json_array_append_new(missing, json_string(id));
         else if (err == ERR_OK)
-            json_array_append_new(
-                list, make(&g, json_string_value(one), whole.n ? buf_slice(&whole) : SLICE("")));
+            json_array_append_new(list, make(&g, id, whole.n ? buf_slice(&whole) : SLICE("")));
         if (r->n_bytes > JMAP_ANSWER_MAX)
             err = err_set(&ei, ERR_LIMIT, "the answer would be larger than this server gives");
         if (err != ERR_OK && err != ERR_GONE)
@@ -308,6 +308,7 @@ void jmap_blob_get(struct jmap_run *r, const struct jmap_call *c)
                               "list", list, "notFound", missing));
     json_decref(list);
     json_decref(missing);
+    json_decref(seen);
 }
 
 /* ---- Blob/lookup: which things are made of these bytes? ---- */
@@ -367,7 +368,7 @@ void jmap_blob_lookup(struct jmap_run *r, const struct jmap_call *c)
     json_array_foreach(ids, i, one)
     {
         struct email_blob b;
-        const char *id = json_string_value(one);
+        const char *id = jmap_blob_id(r, json_string_value(one));
         json_t *matched = json_object();
         /* One that is not there is answered like one that nothing is made of: whether somebody else
          * has it is not told (RFC 9404 section 4.3). */
@@ -377,7 +378,7 @@ void jmap_blob_lookup(struct jmap_run *r, const struct jmap_call *c)
         if (is_id)
             json_array_append_new(list, json_pack("{s:s, s:O}", "id", id, "matchedIds", matched));
         else
-            json_array_append(missing, (json_t *)(uintptr_t)one);
+            json_array_append_new(missing, json_string(id));
         json_decref(matched);
     }
     jmap_answer(r, c, c->name,

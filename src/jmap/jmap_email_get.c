@@ -375,7 +375,7 @@ void jmap_email_parse(struct jmap_run *r, const struct jmap_call *c)
     p.not_parsable = json_array();
     p.not_found = json_array();
     json_array_foreach(ids, i, one) if (err == ERR_OK) err =
-        parse_one(&p, json_string_value(one), &ei);
+        parse_one(&p, jmap_blob_id(r, json_string_value(one)), &ei);
     if (err != ERR_OK)
         jmap_refuse_err(r, c, err, &ei);
     else

@@ -7,7 +7,10 @@
 extern const struct jmap_type jmap_email_type;
 
 /* ---- jmap_blob.c ---- */
-/* The bytes of a blob of this account. ERR_GONE: there is none, or it is somebody else's. */
+/* What "#" and a creation id of this request stands for; anything else is itself. */
+const char *jmap_blob_id(const struct jmap_run *r, const char *id);
+/* The bytes of a blob of this account, which may be named by its creation id. ERR_GONE: there is
+ * none, or it is somebody else's. */
 enum err jmap_blob_read(struct jmap_run *r, const char *id, struct buf *ret, struct errinfo *ei);
 bool jmap_blob_is_message(struct slice bytes); /* do they begin with a header field? */
 

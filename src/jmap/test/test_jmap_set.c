@@ -55,6 +55,40 @@ static void a_creation_id_that_is_used_again_means_the_latest(void **)
     json_decref(a);
 }
 
+/* RFC 9404 section 4.1.2 reads its upload by "#cat". */
+static void creation_ids_stand_for_blobs_too(void **)
+{
+    json_t *boxes = ask("[['Mailbox/query',{@@,'filter':{'role':'drafts'}},'0']]");
+    char calls[1500];
+    snprintf(calls, sizeof(calls),
+             "[['Blob/upload',{@@,'create':{'cat':{'data':[{'data:asText':"
+             "'Subject: cat\\r\\n\\r\\nmeow'}]}}},'0'],"
+             "['Blob/get',{@@,'ids':['#cat','#cat','#dog']},'1'],"
+             "['Email/parse',{@@,'blobIds':['#cat'],'properties':['subject','blobId']},'2'],"
+             "['Email/import',{@@,'emails':{'i':{'blobId':'#cat','mailboxIds':{'%s':true}}}},'3'],"
+             "['Email/set',{@@,'create':{'d':{'mailboxIds':{'%s':true},'attachments':["
+             "{'blobId':'#cat','type':'message/rfc822'}]}}},'4'],"
+             "['Blob/lookup',{@@,'typeNames':['Email'],'ids':['#i']},'5']]",
+             kit_text(boxes, "0.1.ids.0"), kit_text(boxes, "0.1.ids.0"));
+    json_t *a = ask(calls);
+    const char *cat = kit_text(a, "0.1.created.cat.id"), *email = kit_text(a, "3.1.created.i.id");
+    char path[80];
+    assert_int_equal(json_array_size(kit_at(a, "1.1.list")), 1);
+    assert_text(a, "1.1.list.0.id", cat);
+    assert_text(a, "1.1.list.0.data:asText", "Subject: cat\r\n\r\nmeow");
+    assert_text(a, "1.1.notFound.0", "#dog");
+    snprintf(path, sizeof(path), "2.1.parsed.%s.subject", cat);
+    assert_text(a, path, "cat");
+    snprintf(path, sizeof(path), "2.1.parsed.%s.blobId", cat);
+    assert_text(a, path, cat);
+    assert_int_equal(email[0], 'M');
+    assert_non_null(kit_at(a, "4.1.created.d.attachments.0.blobId"));
+    assert_text(a, "5.1.list.0.id", email);
+    assert_text(a, "5.1.list.0.matchedIds.Email.0", email);
+    json_decref(a);
+    json_decref(boxes);
+}
+
 static void what_was_not_written_has_no_creation_id(void **)
 {
     char text[800];
@@ -374,6 +408,7 @@ int main(void)
         TEST(creates_wait_for_those_that_they_refer_to),
         TEST(creation_ids_stand_for_ids_in_the_same_call),
         TEST(a_creation_id_that_is_used_again_means_the_latest),
+        TEST(creation_ids_stand_for_blobs_too),
         TEST(what_was_not_written_has_no_creation_id),
         TEST(one_that_is_refused_does_not_stop_the_others),
         TEST(the_oldest_uploads_go_when_there_is_no_room),
