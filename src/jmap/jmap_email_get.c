@@ -76,7 +76,7 @@ static json_t *field_property(const struct record_fields *f, const struct email_
     if (p->field == EMAIL_PREVIEW)
         return jmap_text(f->preview);
     if (slice_eq(p->text, SLICE("subject")))
-        return f->subject.n ? jmap_text(f->subject) : json_null();
+        return jmap_text(f->subject);
     if (slice_eq(p->text, SLICE("from")))
         return json_pack("[o]", address(f->from_name, f->from_address));
     if (slice_eq(p->text, SLICE("to")))
@@ -95,14 +95,17 @@ struct getting {
     size_t next;      /* where the next answer of the index belongs */
 };
 
-/* Else it is made from the bytes. */
+/* Else it is made from the bytes: what is empty there may be missing or empty in the message. */
 static bool are_fields_exact(const struct record_fields *f, const struct email_want *want)
 {
     struct slice packed = f->to, name, email;
     bool has_to = email_list_to_next(&packed, &name, &email);
-    for (size_t i = 0; i < want->properties.n && !has_to; i++)
-        if (slice_eq(want->properties.v[i].text, SLICE("to")))
+    for (size_t i = 0; i < want->properties.n; i++) {
+        struct slice wanted = want->properties.v[i].text;
+        if ((!has_to && slice_eq(wanted, SLICE("to"))) ||
+            (f->subject.n == 0 && slice_eq(wanted, SLICE("subject"))))
             return false;
+    }
     return f->from_address.n && !(f->odd & EMAIL_LIST_NOT_EXACT);
 }
 

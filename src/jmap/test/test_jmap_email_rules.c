@@ -85,6 +85,29 @@ static void a_header_field_is_called_what_the_client_called_it(void **)
     check("Email/get", args, "list.0", expected);
 }
 
+/* Whatever else is asked for: what lists show comes from the index, or from the bytes. */
+static void an_empty_subject_is_none_only_where_the_field_is_missing(void **)
+{
+    static const struct {
+        const char *field, *subject;
+    } rows[] = {{"Subject: x\\r\\n", "'x'"},
+                {"Subject:\\r\\n", "''"},
+                {"Subject: \\r\\n", "''"},
+                {"", "null"}};
+    keep_box("BOX", "inbox");
+    for (size_t i = 0; i < N_OF(rows); i++) {
+        char text[200];
+        snprintf(text, sizeof(text), "From: a@b.test\\r\\n%s\\r\\nx\\r\\n", rows[i].field);
+        keep_blob("BLOB", text);
+        keep("E", "Email/import", "'emails':{'i':{'blobId':'$BLOB','mailboxIds':{'$BOX':true}}}",
+             "created.i.id");
+        check("Email/get", "'ids':['$E'],'properties':['subject']", "list.0.subject",
+              rows[i].subject);
+        check("Email/get", "'ids':['$E'],'properties':['subject','cc']", "list.0.subject",
+              rows[i].subject);
+    }
+}
+
 static void values_are_cut_between_characters(void **)
 {
     static const struct {
@@ -427,6 +450,7 @@ int main(void)
         TEST(without_properties_the_usual_ones_come),
         TEST(a_form_that_a_field_may_not_have_is_refused),
         TEST(a_header_field_is_called_what_the_client_called_it),
+        TEST(an_empty_subject_is_none_only_where_the_field_is_missing),
         TEST(values_are_cut_between_characters),
         TEST(what_is_parsed_has_no_place_in_the_store),
         TEST(headers_of_other_letters_are_read),
