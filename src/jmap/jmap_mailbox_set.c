@@ -67,7 +67,6 @@ static void take_parent(struct wanted *w, const json_t *value)
 static void take_role(struct wanted *w, const json_t *value)
 {
     const char *role = json_is_null(value) ? "" : json_string_value(value);
-    const struct account_mailbox *other;
     bool is_known = role && !role[0];
     for (size_t i = 0; role && roles[i]; i++)
         is_known |= strcmp(role, roles[i]) == 0;
@@ -75,9 +74,6 @@ static void take_role(struct wanted *w, const json_t *value)
         wrong(w, "role", "this server knows no such role");
         return;
     }
-    other = role[0] ? account_mailbox_by_role(w->s->r->account, slice_str(role)) : NULL;
-    if (other && other->id != w->m.id)
-        wrong(w, "role", "another mailbox has this role");
     /* Where new mail goes is not decided here: nobody else is told of it. */
     if (slice_eq(w->m.role, SLICE("inbox")) != (strcmp(role, "inbox") == 0))
         wrong(w, "role", "the inbox stays the inbox");
@@ -186,7 +182,20 @@ static const struct account_mailbox *namesake(const struct account *a,
     return NULL;
 }
 
-static json_t *is_taken(uint64_t by)
+/* The other mailbox that has its role; NULL: none. */
+static const struct account_mailbox *role_holder(const struct account *a,
+                                                 const struct record_mailbox *of)
+{
+    const struct account_mailbox *m = of->role.n ? account_mailbox_by_role(a, of->role) : NULL;
+    return m && m->id != of->id ? m : NULL;
+}
+
+static json_t *role_is_taken(void)
+{
+    return jmap_set_error("invalidProperties", "role", "another mailbox has this role");
+}
+
+static json_t *name_is_taken(uint64_t by)
 {
     json_t *error =
         jmap_set_error("alreadyExists", "name", "there is a mailbox with this name at this place");
@@ -199,7 +208,9 @@ static void judge_place(struct wanted *w)
     judge_depth(w);
     const struct account_mailbox *other = namesake(w->s->r->account, &w->m);
     if (other && !w->error)
-        w->error = is_taken(other->id);
+        w->error = name_is_taken(other->id);
+    if (role_holder(w->s->r->account, &w->m) && !w->error)
+        w->error = role_is_taken();
 }
 
 static json_t *write(struct jmap_set *s, struct record_mailbox *m)
@@ -259,10 +270,11 @@ static void as_it_is(const struct account_mailbox *m, const struct jmap_caller *
                                    .created = m->created};
 }
 
-/* ---- names that change hands ---- */
+/* ---- names and roles that change hands ---- */
 
-/* Of one call. A mailbox may take the name of a sibling that gets another one in the same call
- * (RFC 8620 section 5.3: the final state has to be valid): those wait until all were looked at. */
+/* Of one call. A mailbox may take the name of a sibling, or the role of another one, that gets
+ * another one in the same call (RFC 8620 section 5.3: the final state has to be valid): those wait
+ * until all were looked at. */
 struct setting {
     bool remove_emails;
     uint64_t *gone; /* destroyed before their turn */
@@ -279,21 +291,25 @@ static struct record_mailbox *find_waiting(const struct setting *x, uint64_t id)
     return NULL;
 }
 
-/* It keeps its place, and the sibling is updated as well. */
-static bool may_wait(const struct wanted *w, const struct account_mailbox *now)
+static bool is_updated(const struct jmap_set *s, const struct account_mailbox *m)
 {
-    const struct jmap_set *s = w->s;
-    const struct account_mailbox *other = namesake(s->r->account, &w->m);
     const char *key;
     json_t *value;
-    if (w->error || now->parent != w->m.parent)
-        return false;
     json_object_foreach(s->update, key, value)
     {
-        if (other && jmap_type_id_or_created(s->r, &jmap_mailbox_type, key) == other->id)
+        if (jmap_type_id_or_created(s->r, &jmap_mailbox_type, key) == m->id)
             return true;
     }
     return false;
+}
+
+/* It keeps its place, and whoever has its name or role is updated as well. */
+static bool may_wait(const struct wanted *w, const struct account_mailbox *now)
+{
+    const struct account_mailbox *sibling = namesake(w->s->r->account, &w->m);
+    const struct account_mailbox *holder = role_holder(w->s->r->account, &w->m);
+    return !w->error && now->parent == w->m.parent && (sibling || holder) &&
+           (!sibling || is_updated(w->s, sibling)) && (!holder || is_updated(w->s, holder));
 }
 
 static void let_wait(struct setting *x, struct jmap_run *r, const struct record_mailbox *m)
@@ -308,19 +324,22 @@ static void let_wait(struct setting *x, struct jmap_run *r, const struct record_
     x->waiting = all;
 }
 
-/* Whose name it would have in the end; 0: nobody's. */
-static uint64_t still_taken_by(const struct setting *x, const struct account *a,
-                               const struct record_mailbox *of)
+/* In the end its name or role would be another one's, too: why it is refused; NULL: it is not. */
+static json_t *still_taken(const struct setting *x, const struct account *a,
+                           const struct record_mailbox *of)
 {
     const struct account_mailbox *m;
     size_t at = 0;
     while ((m = account_next_mailbox(a, &at))) {
         const struct record_mailbox *then = find_waiting(x, m->id);
-        if (!m->is_gone && m->id != of->id && m->parent == of->parent &&
-            slice_eq(then ? then->name : m->name, of->name))
-            return m->id;
+        if (m->is_gone || m->id == of->id)
+            continue;
+        if (m->parent == of->parent && slice_eq(then ? then->name : m->name, of->name))
+            return name_is_taken(m->id);
+        if (of->role.n && slice_eq(then ? then->role : m->role, of->role))
+            return role_is_taken();
     }
-    return 0;
+    return NULL;
 }
 
 static void refuse_waiting(struct setting *x, size_t i, json_t *done, json_t *not_done,
@@ -333,16 +352,17 @@ static void refuse_waiting(struct setting *x, size_t i, json_t *done, json_t *no
     x->waiting[i] = x->waiting[--x->n_waiting];
 }
 
-/* One that is refused keeps its name, which another one may have wanted: all are judged anew. */
+/* One that is refused keeps its name and role, which another one may have wanted: all are judged
+ * anew. */
 static void flush(struct jmap_set *s, json_t *done, json_t *not_done)
 {
     struct setting *x = s->arg;
     struct errinfo ei;
     for (size_t i = 0; i < x->n_waiting;) {
-        uint64_t by = still_taken_by(x, s->r->account, &x->waiting[i]);
-        if (by)
-            refuse_waiting(x, i, done, not_done, is_taken(by));
-        i = by ? 0 : i + 1;
+        json_t *error = still_taken(x, s->r->account, &x->waiting[i]);
+        if (error)
+            refuse_waiting(x, i, done, not_done, error);
+        i = error ? 0 : i + 1;
     }
     struct jmap_commit c = {.mailboxes = x->waiting, .n_mailboxes = x->n_waiting};
     enum err err = x->n_waiting ? jmap_commit_now(s->r, &c, &ei) : ERR_OK;

@@ -93,6 +93,49 @@ static void limits_of_mailboxes_are_kept_as_announced(void **)
     json_decref(a);
 }
 
+/* Whatever the order in which the mailboxes are named. */
+static void a_role_changes_hands_in_one_call(void **)
+{
+    static const struct {
+        const char *update, *of_a, *of_b, *of_c, *refused;
+    } rows[] = {
+        {"'$B':{'role':'all'},'$A':{'role':null}", "null", "'all'", "null", "null"},
+        {"'$B':{'role':null},'$A':{'role':'all'}", "'all'", "null", "null", "null"},
+        {"'$B':{'role':'flagged'}", "'all'", "'flagged'", "null", "null"},
+        {"'$A':{'role':'flagged'},'$B':{'role':'all'}", "'flagged'", "'all'", "null", "null"},
+        {"'$A':{'role':'all','name':'b'},'$B':{'role':'flagged','name':'a'}", "'all'", "'flagged'",
+         "null", "null"},
+        {"'$C':{'role':'all'},'$B':{'role':'all'},'$A':{'role':null}", "null", "'all'", "null",
+         "['$C']"},
+        {"'$C':{'role':'all'},'$B':{'sortOrder':4}", "null", "'all'", "null", "['$C']"},
+        {"'$C':{'role':'all'}", "null", "'all'", "null", "['$C']"},
+    };
+    keep("A", "Mailbox/set", "'create':{'k':{'name':'a','role':'all'}}", "created.k.id");
+    keep("B", "Mailbox/set", "'create':{'k':{'name':'b'}}", "created.k.id");
+    keep("C", "Mailbox/set", "'create':{'k':{'name':'c'}}", "created.k.id");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char args[300];
+        snprintf(args, sizeof(args), "'update':{%s}", rows[i].update);
+        json_t *a = ask("Mailbox/set", args), *names = json_array();
+        const char *key;
+        json_t *error, *refused = (json_t *)(uintptr_t)kit_at(a, "notUpdated");
+        json_object_foreach(refused, key, error)
+        {
+            assert_text(error, "properties.0", "role");
+            json_array_append_new(names, json_string(key));
+        }
+        json_object_set_new(a, "names", json_array_size(names) ? json_incref(names) : json_null());
+        expect(a, "names", rows[i].refused);
+        json_decref(names);
+        json_decref(a);
+        a = ask("Mailbox/get", "'ids':['$A','$B','$C'],'properties':['role']");
+        expect(a, "list.0.role", rows[i].of_a);
+        expect(a, "list.1.role", rows[i].of_b);
+        expect(a, "list.2.role", rows[i].of_c);
+        json_decref(a);
+    }
+}
+
 static void a_mailbox_has_a_role_of_the_registry_that_no_other_has(void **)
 {
     json_t *a = ask("Mailbox/set", "'create':{'a':{'name':'a','role':'important'},"
@@ -441,6 +484,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(names_of_mailboxes_are_net_unicode_and_unlike_their_siblings),
         TEST(limits_of_mailboxes_are_kept_as_announced),
+        TEST(a_role_changes_hands_in_one_call),
         TEST(a_mailbox_has_a_role_of_the_registry_that_no_other_has),
         TEST(what_is_not_said_of_a_mailbox_has_its_default),
         TEST(a_mailbox_goes_with_the_emails_that_are_only_there),
