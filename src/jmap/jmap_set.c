@@ -190,20 +190,39 @@ static json_t *name_of(const struct jmap_type *t, uint64_t id, const char *asked
     return id ? jmap_type_id(t, id) : json_string(asked);
 }
 
+/* Which things are updated: true where two names stand for one, its id and a creation id. */
+static json_t *count_updated(const struct jmap_set *s, const struct jmap_type *t)
+{
+    json_t *names = json_object(), *patch;
+    const char *key;
+    json_object_foreach(s->update, key, patch)
+    {
+        json_t *name = name_of(t, jmap_type_id_or_created(s->r, t, key), key);
+        const char *text = json_string_value(name);
+        json_object_set_new(names, text, json_boolean(json_object_get(names, text)));
+        json_decref(name);
+    }
+    return names;
+}
+
 static void update_all(struct jmap_set *s, const struct jmap_setter *setter)
 {
     const char *key;
-    json_t *patch;
+    json_t *patch, *names = count_updated(s, setter->type);
     json_object_foreach(s->update, key, patch)
     {
         json_t *set = NULL, *error = NULL;
         uint64_t id = jmap_type_id_or_created(s->r, setter->type, key);
         begin_one(s, setter);
         json_t *name = name_of(setter->type, id, key);
+        bool is_twice = json_is_true(json_object_get(names, json_string_value(name)));
         if (!id)
             error = jmap_set_error("notFound", NULL, "there is none with this id");
         else if (will_be_destroyed(s, setter->type, id))
             error = jmap_set_error("willDestroy", NULL, "this call destroys it as well");
+        else if (is_twice) /* an object has no order: neither is the first */
+            error = jmap_set_error("invalidPatch", NULL,
+                                   "two patches are for this one, by its id and by a creation id");
         else if (jmap_is_late(s->r))
             error = jmap_set_late(s->r);
         else
@@ -217,6 +236,7 @@ static void update_all(struct jmap_set *s, const struct jmap_setter *setter)
         json_decref(set);
         json_decref(name);
     }
+    json_decref(names);
 }
 
 static void destroy_all(struct jmap_set *s, const struct jmap_setter *setter)

@@ -141,6 +141,28 @@ static json_t *draft(const char *more)
     return a;
 }
 
+/* Both patches would begin with what is so before the call: one of them would be lost. */
+static void one_thing_under_two_names_is_not_updated(void **)
+{
+    json_t *a = draft(""), *b;
+    char text[900];
+    const char *id = kit_text(a, "0.1.created.d.id");
+    snprintf(text, sizeof(text),
+             "{'using':['urn:ietf:params:jmap:mail'],'createdIds':{'cid':'%s'},'methodCalls':["
+             "['Email/set',{'accountId':'%s','update':{'%s':{'keywords/a':true},"
+             "'#cid':{'keywords/b':true}}},'0'],['Email/get',{'accountId':'%s','ids':['%s'],"
+             "'properties':['keywords']},'1']]}",
+             id, kit_account(&kit.anna), id, kit_account(&kit.anna), id);
+    b = kit_ask_as(&kit, &kit.anna, text, NULL);
+    assert_true(json_is_null(kit_at(b, "methodResponses.0.1.updated")));
+    assert_int_equal(json_object_size(kit_at(b, "methodResponses.0.1.notUpdated")), 1);
+    snprintf(text, sizeof(text), "methodResponses.0.1.notUpdated.%s.type", id);
+    assert_text(b, text, "invalidPatch");
+    assert_int_equal(json_object_size(kit_at(b, "methodResponses.1.1.list.0.keywords")), 0);
+    json_decref(a);
+    json_decref(b);
+}
+
 /* An upload of `n` bytes; its id in `ret`. */
 static void upload(size_t n, char ret[40])
 {
@@ -409,6 +431,7 @@ int main(void)
         TEST(creation_ids_stand_for_ids_in_the_same_call),
         TEST(a_creation_id_that_is_used_again_means_the_latest),
         TEST(creation_ids_stand_for_blobs_too),
+        TEST(one_thing_under_two_names_is_not_updated),
         TEST(what_was_not_written_has_no_creation_id),
         TEST(one_that_is_refused_does_not_stop_the_others),
         TEST(the_oldest_uploads_go_when_there_is_no_room),
