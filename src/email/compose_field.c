@@ -5,7 +5,11 @@
 #include <idn2.h>
 #include <stdio.h>
 
-enum { NAME_MAX_BYTES = 1000, LIST_MAX = 5000 };
+enum {
+    NAME_MAX_BYTES = 1000,
+    LIST_MAX = 5000,
+    DOMAIN_BYTES_MAX = 4 * MIME_ADDRESS_PART_MAX, /* in UTF-8, of what gets shorter */
+};
 
 struct writer {
     struct compose *c;
@@ -83,13 +87,17 @@ static bool is_domain_text(struct slice s)
 
 static bool put_domain(struct writer *w, struct slice domain, struct buf *b)
 {
-    char *ascii = NULL;
+    SCOPED(buf_finish) struct buf name = buf_make(DOMAIN_BYTES_MAX);
     if (!is_ascii(domain)) {
         int flags = IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL;
-        if (idn2_to_ascii_8z(arena_cstr(w->c->a, domain), &ascii, flags) != IDN2_OK)
+        char *ascii = NULL;
+        buf_adds(&name, domain);
+        if (name.failed || idn2_to_ascii_8z(buf_cstr(&name), &ascii, flags) != IDN2_OK)
             return refuse_value(w, "has an address whose domain is no name");
-        domain = arena_copy(w->c->a, slice_str(ascii));
+        buf_clear(&name);
+        buf_adds(&name, slice_str(ascii));
         idn2_free(ascii);
+        domain = buf_slice(&name);
     }
     if (!is_domain_text(domain) || domain.n > MIME_ADDRESS_PART_MAX)
         return refuse_value(w, "has an address whose domain is no name");

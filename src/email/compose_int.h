@@ -35,6 +35,8 @@ struct compose {
     struct email_fault *fault;
     struct map *seen; /* lower-case field name -> property that gave it; of the Email */
     unsigned n_parts, n_multiparts, n_fields;
+    unsigned n_noted;     /* names of fields in maps like `seen` */
+    size_t n_field_bytes; /* of fields that parts are given as such, all together */
     const json_t *values; /* bodyValues, or NULL */
     char stem[COMPOSE_STEM];
 };

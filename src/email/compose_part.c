@@ -2,7 +2,13 @@
  * textBody, htmlBody and attachments become one structure. */
 #include "email/compose_int.h"
 
-enum { FIELDS_BYTES_MAX = 256 * 1024, NAME_BYTES_MAX = 1000, TOKEN_MAX = 120 };
+enum {
+    FIELDS_BYTES_MAX = 256 * 1024, /* of all parts */
+    NAME_BYTES_MAX = 1000,
+    TOKEN_MAX = 120,
+    /* Those that are given as such, and of each part those that properties of its own become. */
+    NOTED_MAX = EMAIL_HEADER_FIELDS_MAX + 5 * EMAIL_PARTS_MAX,
+};
 
 struct reading {
     struct compose *c;
@@ -46,6 +52,8 @@ static struct slice lower(struct compose *c, struct slice s)
 bool compose_field_note(struct compose *c, struct map *seen, struct slice name,
                         struct slice property)
 {
+    if (++c->n_noted > NOTED_MAX)
+        return compose_bad(c, property, "too many header fields");
     struct slice key = lower(c, name);
     struct slice *kept = arena_new(c->a, sizeof(*kept));
     *kept = property;
@@ -166,7 +174,10 @@ static void take_header(struct reading *r, struct slice key, const json_t *v)
         return;
     }
     size_t before = r->fields.n;
-    r->is_good = compose_field_note(r->c, r->seen, p.header, r->property) && r->is_good;
+    if (!compose_field_note(r->c, r->seen, p.header, r->property)) {
+        r->is_good = false;
+        return;
+    }
     r->is_good = compose_field(r->c, &p, v, r->property, &r->fields) && r->is_good;
     struct slice written = slice_of(r->fields.p + before, r->fields.n - before), value;
     if (written.n == 0 || r->fields.failed)
@@ -325,6 +336,7 @@ static void read_all(struct reading *r, const json_t *v)
     if (!r->part->has_own_type)
         r->part->charset = r->charset;
     note_properties(r);
+    r->c->n_field_bytes += r->fields.n;
     take_content(r);
     if (r->part->type.n == 0)
         r->part->type = r->part_id.p ? SLICE("text/plain") : SLICE("application/octet-stream");
@@ -349,7 +361,8 @@ static struct compose_part *read_part(struct compose *c, const json_t *v, struct
     }
     r.part = ARENA_NEW(c->a, struct compose_part);
     r.part->property = arena_cstr(c->a, property);
-    r.fields = buf_make(FIELDS_BYTES_MAX);
+    r.fields =
+        buf_make(c->n_field_bytes < FIELDS_BYTES_MAX ? FIELDS_BYTES_MAX - c->n_field_bytes : 1);
     read_all(&r, v);
     buf_finish(&r.fields);
     return r.is_good ? r.part : NULL;

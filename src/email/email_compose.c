@@ -97,8 +97,7 @@ static void take_properties(struct compose *c)
 {
     json_t *create = (json_t *)(uintptr_t)c->create; /* it is only read */
     for (void *it = json_object_iter(create); it; it = json_object_iter_next(create, it))
-        take_property(c, arena_copy(c->a, slice_str(json_object_iter_key(it))),
-                      json_object_iter_value(it));
+        take_property(c, slice_str(json_object_iter_key(it)), json_object_iter_value(it));
 }
 
 /* Message-ID (RFC 5322 section 3.6.4) and Date (section 3.6.1), if the client left them out. */

@@ -436,6 +436,58 @@ static void what_does_not_fit_is_too_large(void **)
     json_decref(create);
 }
 
+/* ---- what somebody could fill memory with: `compose` has what the header promises ---- */
+
+static void refuse_or_take(json_t *take_create, const char *what, bool is_good)
+{
+    struct email_composed told;
+    struct email_fault fault;
+    SCOPED(buf_finish) struct buf out = {0};
+    if (compose(take_create, 50 << 20, &out, &told, &fault) != is_good)
+        fail_msg("%s: %s", what, fault.description);
+    json_decref(take_create);
+}
+
+static json_t *part_with(const char *key, json_t *take_value)
+{
+    return json_pack("{s:s, s:o}", "blobId", "Utext", key, take_value);
+}
+
+static void what_is_composed_takes_no_more_memory_than_promised(void **)
+{
+    enum { N_KEYS = 100000, N_DOMAINS = 5000 };
+    char key[300], text[20001], address[300];
+    json_t *create = json_object(), *fields = json_array(), *empty = json_object();
+    for (unsigned i = 0; i < N_KEYS; i++) {
+        snprintf(key, sizeof(key), "%0100u", i);
+        json_object_set_new(create, key, json_true());
+    }
+    refuse_or_take(create, "names of properties", false);
+    memset(text, 'x', sizeof(text));
+    for (size_t i = 0; i < sizeof(text); i += 10)
+        text[i] = ' ';
+    text[sizeof(text) - 1] = '\0';
+    for (unsigned i = 0; i < EMAIL_HEADER_FIELDS_MAX; i++)
+        json_array_append_new(fields, part_with("header:X:asText", json_string(text)));
+    refuse_or_take(json_pack("{s:o}", "attachments", fields), "fields of parts", false);
+    json_object_set_new(empty, "blobId", json_string("Utext"));
+    for (unsigned i = 0; i < N_KEYS / 2; i++) {
+        snprintf(key, sizeof(key), "header:%0200u:asAddresses", i);
+        json_object_set_new(empty, key, json_array());
+    }
+    refuse_or_take(json_pack("{s:[o]}", "attachments", empty), "fields that are empty", false);
+    create = json_object();
+    for (unsigned field = 0; field < 5; field++) {
+        static const char *const names[] = {"to", "cc", "bcc", "replyTo", "from"};
+        json_t *list = json_array();
+        snprintf(address, sizeof(address), "a@\xc3\xa9%050u.%055u.%055u.example", 1, 2, 3);
+        for (unsigned i = 0; i < N_DOMAINS; i++)
+            json_array_append_new(list, json_pack("{s:s}", "email", address));
+        json_object_set_new(create, names[field], list);
+    }
+    refuse_or_take(create, "domains of other letters", true);
+}
+
 static void letters_that_only_smtputf8_carries_are_told(void **)
 {
     struct email_composed told;
@@ -472,6 +524,7 @@ int main(void)
         cmocka_unit_test(what_breaks_a_rule_is_refused_by_name),
         cmocka_unit_test(missing_blobs_are_all_named),
         cmocka_unit_test(what_does_not_fit_is_too_large),
+        cmocka_unit_test(what_is_composed_takes_no_more_memory_than_promised),
         cmocka_unit_test(letters_that_only_smtputf8_carries_are_told),
     };
     int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
