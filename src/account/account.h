@@ -210,10 +210,10 @@ struct account_query_changes {
 };
 /* RFC 8620 5.6: `removed` holds at least what is in the old result and not, or elsewhere, in the
  * new one. `up_to_id`: nothing behind it need be told in `added` (0: all). ERR_GONE:
- * cannotCalculateChanges. ERR_LIMIT: more than `max` changes, or as above; ERR_RETRY as above. */
+ * cannotCalculateChanges. ERR_LIMIT, ERR_RETRY: as above. */
 enum err account_query_changes(struct account *a, struct store_reader *reader,
                                const struct account_query *q, uint64_t since, uint64_t up_to_id,
-                               size_t max, struct arena *arena, struct account_query_changes *ret,
+                               struct arena *arena, struct account_query_changes *ret,
                                struct errinfo *ei);
 
 #endif

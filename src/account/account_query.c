@@ -262,7 +262,7 @@ static void list_added(const struct map *touched, const struct results *r, uint6
 
 enum err account_query_changes(struct account *a, struct store_reader *reader,
                                const struct account_query *q, uint64_t since, uint64_t up_to_id,
-                               size_t max, struct arena *arena, struct account_query_changes *ret,
+                               struct arena *arena, struct account_query_changes *ret,
                                struct errinfo *ei)
 {
     struct results r;
@@ -280,9 +280,5 @@ enum err account_query_changes(struct account *a, struct store_reader *reader,
         list_added(touched, &r, up_to_id, arena, ret);
     }
     results_finish(&r);
-    if (err != ERR_OK)
-        return err;
-    if (max && ret->n_removed + ret->n_added > max)
-        return err_set(ei, ERR_LIMIT, "more than %zu changes", max);
-    return ERR_OK;
+    return err;
 }

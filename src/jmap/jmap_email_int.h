@@ -74,6 +74,7 @@ void jmap_filter_one_of(struct account_filter *ret, struct arena *arena, const u
 bool jmap_filter_read(struct jmap_run *r, const struct jmap_call *c, const json_t *json,
                       struct account_filter *ret, bool *ret_has_text);
 /* The same, but nothing is looked up. */
-bool jmap_filter_judge(struct jmap_run *r, const struct jmap_call *c, const json_t *json);
+bool jmap_filter_judge(struct jmap_run *r, const struct jmap_call *c, const json_t *json,
+                       bool *ret_has_text);
 
 #endif

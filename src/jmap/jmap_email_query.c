@@ -63,7 +63,8 @@ static bool read_sort(struct query *x, const json_t *json)
     return true;
 }
 
-static bool read_query(struct query *x)
+/* All but the filter. */
+static bool read_question(struct query *x)
 {
     const struct jmap_call *c = x->call;
     const json_t *sort = json_object_get(c->args, "sort"), *one;
@@ -77,11 +78,17 @@ static bool read_query(struct query *x)
         return false;
     }
     json_array_foreach(sort, i, one) if (!read_sort(x, one)) return false;
-    if (!jmap_filter_read(x->r, c, json_object_get(c->args, "filter"), &x->filter, &x->has_text))
-        return false;
-    x->q.filter = x->filter.test == ACCOUNT_ALL ? NULL : &x->filter;
     x->q.sorts = x->sorts;
     x->q.until = x->r->until;
+    return true;
+}
+
+static bool read_filter(struct query *x)
+{
+    const json_t *filter = json_object_get(x->call->args, "filter");
+    if (!jmap_filter_read(x->r, x->call, filter, &x->filter, &x->has_text))
+        return false;
+    x->q.filter = x->filter.test == ACCOUNT_ALL ? NULL : &x->filter;
     return true;
 }
 
@@ -102,7 +109,8 @@ void jmap_email_query(struct jmap_run *r, const struct jmap_call *c)
     struct jmap_window w = {.limit = LIMIT_MAX};
     struct account_result result;
     struct errinfo ei;
-    if (!jmap_arg_names(r, c, names) || !read_query(&x) || !jmap_window_args(r, c, &w))
+    if (!jmap_arg_names(r, c, names) || !read_question(&x) || !read_filter(&x) ||
+        !jmap_window_args(r, c, &w))
         return;
     x.q.position = w.position;
     x.q.anchor_offset = w.anchor_offset;
@@ -135,45 +143,58 @@ static json_t *added_json(const struct account_query_changes *ch)
     return list;
 }
 
+static void give_changes(const struct query *x, const struct account_query_changes *ch,
+                         uint64_t since)
+{
+    struct jmap_run *r = x->r;
+    json_t *answer =
+        json_pack("{s:O, s:o, s:o, s:o, s:o}", "accountId",
+                  json_object_get(x->call->args, "accountId"), "oldQueryState", jmap_state(since),
+                  "newQueryState", jmap_state(jmap_type_state(r, &jmap_email_type)), "removed",
+                  ids_json(ch->removed, ch->n_removed), "added", added_json(ch));
+    if (x->q.want_total)
+        json_object_set_new(answer, "total", json_integer((json_int_t)ch->total));
+    jmap_answer(r, x->call, x->call->name, answer);
+}
+
+/* What its words find was known to another index of words then: that is not even looked up. */
+static bool read_filter_of_changes(struct query *x)
+{
+    if (!jmap_filter_judge(x->r, x->call, json_object_get(x->call->args, "filter"), &x->has_text))
+        return false;
+    if (!x->has_text)
+        return read_filter(x);
+    jmap_refuse(x->r, x->call, "cannotCalculateChanges", "the search index may know more by now");
+    return false;
+}
+
 void jmap_email_query_changes(struct jmap_run *r, const struct jmap_call *c)
 {
     static const char *const names[] = {"accountId",       "filter",          "sort",
                                         "sinceQueryState", "maxChanges",      "upToId",
                                         "calculateTotal",  "collapseThreads", NULL};
     struct query x = {.r = r, .call = c};
-    uint64_t since = 0, max = 0, up_to = 0;
+    uint64_t since = 0, max = UINT64_MAX, up_to = 0;
     const char *up_to_text = NULL;
     struct account_query_changes ch;
     struct errinfo ei;
-    if (!jmap_arg_names(r, c, names) || !read_query(&x) ||
+    if (!jmap_arg_names(r, c, names) || !read_question(&x) ||
         !jmap_arg_state(r, c, "sinceQueryState", &since) ||
-        !jmap_arg_unsigned(r, c, "maxChanges", &max) || !jmap_arg_text(r, c, "upToId", &up_to_text))
+        !jmap_arg_unsigned(r, c, "maxChanges", &max) ||
+        !jmap_arg_text(r, c, "upToId", &up_to_text) || !read_filter_of_changes(&x))
         return;
-    if (x.has_text) {
-        jmap_refuse(r, c, "cannotCalculateChanges", "the search index may know more by now");
-        return;
-    }
     if (up_to_text)
         (void)jmap_id_parse('M', up_to_text, &up_to);
-    enum err err = account_query_changes(r->account, r->reader, &x.q, since, up_to, (size_t)max,
-                                         r->arena, &ch, &ei);
-    if (err == ERR_GONE || (err == ERR_LIMIT && max)) {
-        jmap_refuse(r, c, err == ERR_GONE ? "cannotCalculateChanges" : "tooManyChanges", "%s",
-                    ei.text);
-        return;
-    }
-    if (err != ERR_OK) {
+    enum err err =
+        account_query_changes(r->account, r->reader, &x.q, since, up_to, r->arena, &ch, &ei);
+    if (err == ERR_GONE)
+        jmap_refuse(r, c, "cannotCalculateChanges", "%s", ei.text);
+    else if (err != ERR_OK)
         jmap_refuse_err(r, c, err, &ei);
-        return;
-    }
-    json_t *answer =
-        json_pack("{s:O, s:o, s:o, s:o, s:o}", "accountId", json_object_get(c->args, "accountId"),
-                  "oldQueryState", jmap_state(since), "newQueryState",
-                  jmap_state(jmap_type_state(r, &jmap_email_type)), "removed",
-                  ids_json(ch.removed, ch.n_removed), "added", added_json(&ch));
-    if (x.q.want_total)
-        json_object_set_new(answer, "total", json_integer((json_int_t)ch.total));
-    jmap_answer(r, c, c->name, answer);
+    else if (ch.n_removed + ch.n_added > max)
+        jmap_refuse(r, c, "tooManyChanges", "ask for the list itself");
+    else
+        give_changes(&x, &ch, since);
 }
 
 /* ---- SearchSnippet/get ---- */
@@ -256,9 +277,10 @@ static bool judge_snippets(struct jmap_run *r, const struct jmap_call *c, const 
     if (!jmap_arg_account(r, c) || !jmap_arg_names(r, c, names))
         return false;
     json_array_foreach(ids, i, one) is_list &= json_is_string(one);
+    bool has_text;
     if (is_list)
         return jmap_are_few_to_get(r, c, json_array_size(ids)) &&
-               jmap_filter_judge(r, c, json_object_get(c->args, "filter"));
+               jmap_filter_judge(r, c, json_object_get(c->args, "filter"), &has_text);
     jmap_refuse(r, c, "invalidArguments", "`emailIds` is a list of ids");
     return false;
 }

@@ -225,6 +225,7 @@ static bool find_tree(struct reading *x, const struct search_tree *tree, struct 
         jmap_refuse(x->r, x->call, "unsupportedFilter", "too many words, or too deep");
         return false;
     }
+    *x->has_text = true;
     if (x->is_only_judged)
         return true;
     struct judging *j = mem_new(sizeof(*j));
@@ -234,7 +235,6 @@ static bool find_tree(struct reading *x, const struct search_tree *tree, struct 
     if (err == ERR_OK && cover != SEARCH_COVER_ALL)
         err = judge_all(j, cover, &hits, &n, &ei);
     mem_free(&j);
-    *x->has_text = true;
     jmap_filter_one_of(ret, x->r->whole, hits, n);
     jmap_scratch_end(x->r);
     return err == ERR_OK || failed(x, err, &ei);
@@ -411,11 +411,12 @@ static bool read_any(struct reading *x, const json_t *json, unsigned depth,
                                              : read_condition(x, json, ret);
 }
 
-bool jmap_filter_judge(struct jmap_run *r, const struct jmap_call *c, const json_t *json)
+bool jmap_filter_judge(struct jmap_run *r, const struct jmap_call *c, const json_t *json,
+                       bool *ret_has_text)
 {
     struct account_filter filter = {.test = ACCOUNT_ALL};
-    bool has_text;
-    struct reading x = {.r = r, .call = c, .has_text = &has_text, .is_only_judged = true};
+    struct reading x = {.r = r, .call = c, .has_text = ret_has_text, .is_only_judged = true};
+    *ret_has_text = false;
     return !json || json_is_null(json) || read_any(&x, json, 0, &filter);
 }
 

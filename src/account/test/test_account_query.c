@@ -165,7 +165,7 @@ static void changes_lead_from_the_old_answer_to_the_new(void **)
         SCOPED(arena_destroy) struct arena *arena = arena_create(1 << 20);
         struct account_query_changes ch;
         struct errinfo ei;
-        assert_int_equal(account_query_changes(k.a, NULL, &q, since, up_to, 0, arena, &ch, &ei),
+        assert_int_equal(account_query_changes(k.a, NULL, &q, since, up_to, arena, &ch, &ei),
                          ERR_OK);
         for (size_t i = 0; i < ch.n_removed; i++)
             for (size_t j = 0; j < n; j++)
@@ -214,7 +214,7 @@ static void the_last_one_that_is_known_may_move_itself(void **)
     uint64_t since = k.modseq, last = k.emails[0].message;
     flag(&k, 3);
     flag(&k, 0);
-    assert_int_equal(account_query_changes(k.a, NULL, &q, since, last, 0, arena, &ch, &ei), ERR_OK);
+    assert_int_equal(account_query_changes(k.a, NULL, &q, since, last, arena, &ch, &ei), ERR_OK);
     assert_int_equal(ch.n_removed, 2);
     assert_int_equal(ch.n_added, 2);
     assert_int_equal(ch.added[0].id, last);
@@ -332,7 +332,7 @@ static void a_very_long_thread_is_gone_through_once(void **)
     SCOPED(arena_destroy) struct arena *arena = arena_create(64 << 20);
     assert_int_equal(account_query(a, NULL, &q, arena, &r, &ei), ERR_OK);
     assert_int_equal(r.total, LONG);
-    assert_int_equal(account_query_changes(a, NULL, &q, 1, 0, 0, arena, &ch, &ei), ERR_OK);
+    assert_int_equal(account_query_changes(a, NULL, &q, 1, 0, arena, &ch, &ei), ERR_OK);
     assert_int_equal(ch.n_added, LONG);
     assert_int_equal(account_changes(a, ACCOUNT_MAILBOX, 0, 1, 0, arena, &changes), ERR_OK);
     assert_int_equal(changes.n_updated, 1);
@@ -370,7 +370,7 @@ static void a_question_that_takes_too_long_is_not_answered(void **)
     struct errinfo ei;
     SCOPED(arena_destroy) struct arena *arena = arena_create(1 << 20);
     assert_int_equal(account_query(k.a, NULL, &q, arena, &r, &ei), ERR_RETRY);
-    assert_int_equal(account_query_changes(k.a, NULL, &q, 0, 0, 0, arena, &ch, &ei), ERR_RETRY);
+    assert_int_equal(account_query_changes(k.a, NULL, &q, 0, 0, arena, &ch, &ei), ERR_RETRY);
     q.until = mono_now() + SECONDS(60);
     assert_int_equal(account_query(k.a, NULL, &q, arena, &r, &ei), ERR_OK);
     assert_int_equal(r.n_ids, 1);
