@@ -147,36 +147,52 @@ bool jmap_collation(const json_t *sort, enum account_collation *ret)
     return !value || json_is_null(value);
 }
 
+static bool has_shape(const char *text, const char *shape)
+{
+    for (; *shape; shape++, text++)
+        if (*shape == '0' ? *text < '0' || *text > '9' : *text != *shape)
+            return false;
+    return true;
+}
+
+/* ".123" of a second, if it is there, at *at; what is beyond milliseconds does not count. */
+static bool read_fraction(const char **at, utc_ms *ret)
+{
+    int digits = 0;
+    if (**at != '.')
+        return true;
+    for (++*at; **at >= '0' && **at <= '9'; ++*at, digits++)
+        *ret = digits < 3 ? *ret * 10 + (**at - '0') : *ret;
+    for (int i = digits; i < 3; i++)
+        *ret *= 10;
+    return digits > 0;
+}
+
+/* No 31 February: the library would make another day of it. */
+static bool is_day(struct tm tm)
+{
+    int day = tm.tm_mday, month = tm.tm_mon;
+    tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
+    (void)timegm(&tm);
+    return tm.tm_mday == day && tm.tm_mon == month;
+}
+
 /* "2026-11-22T04:00:00Z", with a fraction of a second or none. */
 bool jmap_utc_parse(const json_t *value, utc_ms *ret)
 {
-    const char *text = json_string_value(value);
+    const char *text = json_string_value(value), *at;
     struct tm tm = {};
-    int n = 0;
-    if (!text ||
-        sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
-               &tm.tm_min, &tm.tm_sec, &n) != 6 ||
-        n != 19)
-        return false;
-    for (int i = 0; i < 19; i++)
-        if (strchr("-+ ", text[i]) && i != 4 && i != 7)
-            return false;
     utc_ms fraction = 0;
-    const char *at = text + n;
-    if (*at == '.') {
-        int digits = 0;
-        for (at++; *at >= '0' && *at <= '9'; at++, digits++)
-            fraction = digits < 3 ? fraction * 10 + (*at - '0') : fraction;
-        for (int i = digits; i < 3; i++)
-            fraction *= 10;
-        if (digits == 0)
-            return false;
-    }
-    if (strcmp(at, "Z") != 0 || tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 ||
-        tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
+    if (!text || !has_shape(text, "0000-00-00T00:00:00") ||
+        sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
+               &tm.tm_min, &tm.tm_sec) != 6)
         return false;
+    at = text + strlen("0000-00-00T00:00:00");
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
+    if (!read_fraction(&at, &fraction) || strcmp(at, "Z") != 0 || !is_day(tm) || tm.tm_hour > 23 ||
+        tm.tm_min > 59 || tm.tm_sec > 60)
+        return false;
     *ret = (utc_ms)timegm(&tm) * 1000 + fraction;
     return true;
 }
