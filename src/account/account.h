@@ -104,18 +104,26 @@ uint64_t account_state(const struct account *a, enum account_type type, enum ite
 /* The same of emails that came, whatever became of them since. */
 uint64_t account_delivered(const struct account *a);
 
+/* How far somebody knows what changed: all up to a number, and of what changed with that number
+ * only ids up to `id`. Many things may change with one number: the emails of a mailbox that goes.
+ */
+struct account_told {
+    uint64_t modseq, id;
+};
+#define ACCOUNT_TOLD(number) ((struct account_told){number, UINT64_MAX}) /* all of it */
+
 struct account_changes {
     uint64_t *created, *updated, *destroyed; /* ids, in the caller's arena */
     size_t n_created, n_updated, n_destroyed;
-    uint64_t until;      /* the state reached */
+    struct account_told until;
     bool has_more;       /* `max` cut it: go on from `until` */
     bool is_counts_only; /* mailboxes: every `updated` one changed in its counts only */
 };
 /* Exactly what RFC 8620 5.2 wants; created and destroyed since then: in neither list. At most
- * `max` ids (0: no bound); an intermediate `until` is a state from which one can go on.
+ * `max` ids (0: no bound).
  * ERR_GONE: `since` is before the floor, or larger than the state: cannotCalculateChanges. */
 enum err account_changes(const struct account *a, enum account_type type, enum item_kind kind,
-                         uint64_t since, size_t max, struct arena *arena,
+                         struct account_told since, size_t max, struct arena *arena,
                          struct account_changes *ret);
 
 /* ---- queries for emails --------------------------------------------------------------------- */

@@ -1,9 +1,9 @@
 /* What changed since a state (RFC 8620 section 5.2).
  *
  * Each thing that changed has one number in the order of changes: when it was created, if that was
- * since then; otherwise when it changed last. Going through them in that order, a client that
- * stops anywhere and goes on from there hears of each creation exactly once, and of every change
- * behind the place where it stopped. */
+ * since then; otherwise when it changed last. With one number they go by their ids. Going through
+ * them in that order, a client that stops anywhere and goes on from there hears of each creation
+ * exactly once, and of every change behind the place where it stopped. */
 #include "account/account_int.h"
 
 #include <stdlib.h>
@@ -18,11 +18,18 @@ struct found {
 
 struct search {
     const struct account *a;
-    uint64_t since;
+    struct account_told since;
+    uint64_t before; /* nothing up to this number is untold */
     struct arena *arena;
     struct found *found;
     size_t n, cap;
 };
+
+/* Does the client know what became of this thing with that number? */
+static bool is_told(const struct search *s, uint64_t at, uint64_t id)
+{
+    return at < s->since.modseq || (at == s->since.modseq && id <= s->since.id);
+}
 
 static void add(struct search *s, uint64_t id, enum what what, uint64_t at, bool is_counts_only)
 {
@@ -33,9 +40,10 @@ static void add(struct search *s, uint64_t id, enum what what, uint64_t at, bool
 static void add_thing(struct search *s, uint64_t id, uint64_t created, uint64_t modseq,
                       bool is_gone)
 {
-    if (modseq <= s->since || (is_gone && created > s->since))
+    bool is_known = is_told(s, created, id);
+    if (is_told(s, modseq, id) || (is_gone && !is_known))
         return;
-    if (created > s->since)
+    if (!is_known)
         add(s, id, CREATED, created, false);
     else
         add(s, id, is_gone ? DESTROYED : UPDATED, modseq, false);
@@ -45,8 +53,8 @@ static void add_thing(struct search *s, uint64_t id, uint64_t created, uint64_t 
 
 #define CHANGED_SINCE(it, s)                                                                       \
     struct list *it = (s)->a->changed.prev;                                                        \
-    it !=                                                                                          \
-        &(s)->a->changed &&container_of(it, struct account_entry, changed)->e.modseq > (s)->since; \
+    it != &(s)->a->changed &&container_of(it, struct account_entry, changed)->e.modseq >           \
+              (s)->before;                                                                         \
     it = it->prev
 
 static void find_emails(struct search *s)
@@ -104,10 +112,12 @@ static void find_thread(struct search *s, const struct account_thread *t)
     size_t n = 0, n_here = 0;
     for (size_t i = 0; i < t->n; i++) {
         const struct account_email *e = &t->members[i]->e;
-        n_here += e->created <= s->since && (!e->is_gone || e->modseq > s->since);
-        if (e->created > s->since)
+        bool is_known = is_told(s, e->created, t->id);
+        bool has_left = e->is_gone && is_told(s, e->modseq, t->id);
+        n_here += is_known && !has_left;
+        if (!is_known)
             steps[n++] = (struct step){e->created, 1};
-        if (e->is_gone && e->modseq > s->since)
+        if (e->is_gone && !has_left)
             steps[n++] = (struct step){e->modseq, -1};
     }
     tell_steps(s, t->id, steps, n, n_here);
@@ -120,7 +130,7 @@ static void find_threads(struct search *s)
     for (CHANGED_SINCE(it, s)) {
         const struct account_email *e = &container_of(it, struct account_entry, changed)->e;
         struct account_thread *t = account_thread_of(s->a, e->thread);
-        if (membership(e) > s->since && !map_put(seen, KEY(t->id), t))
+        if (!is_told(s, membership(e), t->id) && !map_put(seen, KEY(t->id), t))
             find_thread(s, t);
     }
 }
@@ -139,7 +149,7 @@ static void note_left(struct search *s, const struct account_email *changed, uin
 {
     for (uint32_t i = 0; i < changed->n_places; i++) {
         const struct record_place *p = &changed->places[i];
-        if (p->is_gone && p->modseq > s->since)
+        if (p->is_gone && p->modseq > s->before)
             note_mailbox(s->a, p->mailbox, p->modseq, counted);
     }
 }
@@ -167,7 +177,7 @@ static void note_counts(struct search *s, uint64_t *counted)
     SCOPED(map_destroy) struct map *seen = map_create();
     for (CHANGED_SINCE(it, s)) {
         const struct account_email *e = &container_of(it, struct account_entry, changed)->e;
-        if (e->counted <= s->since)
+        if (e->counted <= s->before)
             continue;
         struct account_thread *t = account_thread_of(s->a, e->thread);
         note_left(s, e, counted);
@@ -182,10 +192,10 @@ static void find_mailboxes(struct search *s)
     note_counts(s, counted);
     for (size_t i = 0; i < s->a->n_mailboxes; i++) {
         const struct account_mailbox *m = &s->a->mailboxes[i]->m;
-        if (m->modseq > s->since)
+        if (!is_told(s, m->modseq, m->id))
             add_thing(s, m->id, m->created,
                       !m->is_gone && counted[i] > m->modseq ? counted[i] : m->modseq, m->is_gone);
-        else if (counted[i] && !m->is_gone)
+        else if (!is_told(s, counted[i], m->id) && !m->is_gone)
             add(s, m->id, UPDATED, counted[i], true);
     }
     mem_free(&counted);
@@ -287,13 +297,15 @@ static void sort_out(struct search *s, size_t n, struct account_changes *ret)
 }
 
 enum err account_changes(const struct account *a, enum account_type type, enum item_kind kind,
-                         uint64_t since, size_t max, struct arena *arena,
+                         struct account_told since, size_t max, struct arena *arena,
                          struct account_changes *ret)
 {
+    bool is_whole = since.id == UINT64_MAX;
     struct search s = {.a = a, .since = since, .arena = arena};
-    *ret = (struct account_changes){.until = account_state(a, type, kind)};
-    if (since < a->floor || since > ret->until)
+    *ret = (struct account_changes){.until = ACCOUNT_TOLD(account_state(a, type, kind))};
+    if (since.modseq < a->floor + !is_whole || since.modseq > ret->until.modseq)
         return ERR_GONE;
+    s.before = since.modseq - !is_whole;
     switch (type) {
     case ACCOUNT_EMAIL:
         find_emails(&s);
@@ -312,18 +324,13 @@ enum err account_changes(const struct account *a, enum account_type type, enum i
     }
     if (s.n)
         qsort(s.found, s.n, sizeof(*s.found), in_order);
-    size_t n = s.n;
-    if (max && n > max) {
-        /* Things that changed with one number stay together, unless there is nothing before. */
-        for (n = max; n > 0 && s.found[n - 1].at == s.found[n].at;)
-            n--;
-        ret->has_more = true;
-    }
-    enum err err = n || !ret->has_more ? ERR_OK : ERR_GONE;
-    if (err == ERR_OK && ret->has_more)
-        ret->until = s.found[n - 1].at;
-    if (err == ERR_OK)
-        sort_out(&s, n, ret);
+    ret->has_more = max && s.n > max;
+    size_t n = ret->has_more ? max : s.n;
+    if (ret->has_more)
+        ret->until = (struct account_told){s.found[n - 1].at, s.found[n - 1].id};
+    if (ret->has_more && s.found[n].at > s.found[n - 1].at)
+        ret->until.id = UINT64_MAX;
+    sort_out(&s, n, ret);
     mem_free(&s.found);
-    return err;
+    return ERR_OK;
 }

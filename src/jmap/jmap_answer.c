@@ -186,6 +186,13 @@ json_t *jmap_state(uint64_t state)
     return json_string(text);
 }
 
+json_t *jmap_state_told(struct account_told told)
+{
+    if (told.id == UINT64_MAX)
+        return jmap_state(told.modseq);
+    return json_sprintf("%llu.%llu", (unsigned long long)told.modseq, (unsigned long long)told.id);
+}
+
 /* ---- I-JSON (RFC 7493 section 2.1): no text has code points that are no characters ---- */
 
 /* Bytes of the one that begins here: U+FDD0 to U+FDEF, and the last two of each plane; 0: none. */

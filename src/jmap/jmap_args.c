@@ -89,16 +89,36 @@ bool jmap_arg_text(struct jmap_run *r, const struct jmap_call *c, const char *na
     return true;
 }
 
-bool jmap_arg_state(struct jmap_run *r, const struct jmap_call *c, const char *name, uint64_t *ret)
+bool jmap_arg_told(struct jmap_run *r, const struct jmap_call *c, const char *name,
+                   struct account_told *ret)
 {
     const char *text = NULL;
+    struct slice id;
+    uint64_t modseq = 0;
     if (!jmap_arg_text(r, c, name, &text))
         return false;
     if (!text)
         return is_no(r, c, name, "a state and must be there");
-    if (slice_u64(slice_str(text), INT64_MAX, ret))
+    bool is_whole = strchr(text, '.') == NULL;
+    *ret = ACCOUNT_TOLD(0);
+    if (slice_u64(slice_cut(slice_str(text), '.', &id), INT64_MAX, &modseq) &&
+        (is_whole || slice_u64(id, UINT64_MAX - 1, &ret->id))) {
+        ret->modseq = modseq;
         return true;
+    }
     jmap_refuse(r, c, "cannotCalculateChanges", "this server never gave the state \"%.40s\"", text);
+    return false;
+}
+
+bool jmap_arg_state(struct jmap_run *r, const struct jmap_call *c, const char *name, uint64_t *ret)
+{
+    struct account_told told;
+    if (!jmap_arg_told(r, c, name, &told))
+        return false;
+    *ret = told.modseq;
+    if (told.id == UINT64_MAX)
+        return true;
+    jmap_refuse(r, c, "cannotCalculateChanges", "that is a state in the midst of /changes");
     return false;
 }
 

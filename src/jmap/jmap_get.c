@@ -189,10 +189,11 @@ void jmap_changes(struct jmap_run *r, const struct jmap_call *c, const struct jm
                   void (*more)(const struct account_changes *changes, json_t *answer))
 {
     static const char *const names[] = {"accountId", "sinceState", "maxChanges", NULL};
-    uint64_t since = 0, max = 0;
+    uint64_t max = 0;
+    struct account_told since;
     struct account_changes changes;
     if (!jmap_arg_account(r, c) || !jmap_arg_names(r, c, names) ||
-        !jmap_arg_state(r, c, "sinceState", &since) || !jmap_arg_unsigned(r, c, "maxChanges", &max))
+        !jmap_arg_told(r, c, "sinceState", &since) || !jmap_arg_unsigned(r, c, "maxChanges", &max))
         return;
     const json_t *asked = json_object_get(c->args, "maxChanges");
     if (asked && !json_is_null(asked) && max == 0) {
@@ -204,12 +205,13 @@ void jmap_changes(struct jmap_run *r, const struct jmap_call *c, const struct jm
         jmap_refuse(r, c, "cannotCalculateChanges", "what changed since then is not known here");
         return;
     }
-    json_t *answer = json_pack(
-        "{s:O, s:o, s:o, s:b, s:o, s:o, s:o}", "accountId", json_object_get(c->args, "accountId"),
-        "oldState", jmap_state(since), "newState", jmap_state(changes.until), "hasMoreChanges",
-        changes.has_more, "created", ids_json(t->letter, changes.created, changes.n_created),
-        "updated", ids_json(t->letter, changes.updated, changes.n_updated), "destroyed",
-        ids_json(t->letter, changes.destroyed, changes.n_destroyed));
+    json_t *answer =
+        json_pack("{s:O, s:o, s:o, s:b, s:o, s:o, s:o}", "accountId",
+                  json_object_get(c->args, "accountId"), "oldState", jmap_state_told(since),
+                  "newState", jmap_state_told(changes.until), "hasMoreChanges", changes.has_more,
+                  "created", ids_json(t->letter, changes.created, changes.n_created), "updated",
+                  ids_json(t->letter, changes.updated, changes.n_updated), "destroyed",
+                  ids_json(t->letter, changes.destroyed, changes.n_destroyed));
     if (more)
         more(&changes, answer);
     jmap_answer(r, c, c->name, answer);

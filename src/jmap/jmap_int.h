@@ -101,6 +101,8 @@ json_t *jmap_text(struct slice s);       /* a JSON string; what is no UTF-8 is r
 json_t *jmap_or_null(json_t *value);     /* itself; null for an empty list or object */
 json_t *jmap_utc(utc_ms t);              /* "2026-11-22T04:00:00Z" */
 json_t *jmap_state(uint64_t state);
+/* A state in the midst of changes: "12", or "12.34" where only a part of number 12 was told. */
+json_t *jmap_state_told(struct account_told told);
 void jmap_id(char letter, uint64_t id, char ret[JMAP_ID_TEXT]);
 json_t *jmap_id_json(char letter, uint64_t id);
 bool jmap_id_parse(char letter, const char *text, uint64_t *ret);
@@ -123,6 +125,9 @@ bool jmap_arg_text(struct jmap_run *r, const struct jmap_call *c, const char *na
                    const char **ret);
 /* A string of decimals that is a state; anything else: cannotCalculateChanges. */
 bool jmap_arg_state(struct jmap_run *r, const struct jmap_call *c, const char *name, uint64_t *ret);
+/* The same of what jmap_state_told writes. */
+bool jmap_arg_told(struct jmap_run *r, const struct jmap_call *c, const char *name,
+                   struct account_told *ret);
 /* Only these names may be there. */
 bool jmap_arg_names(struct jmap_run *r, const struct jmap_call *c, const char *const names[]);
 /* Is `part` in `text`? ASCII case does not matter. */

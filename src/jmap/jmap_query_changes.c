@@ -48,8 +48,8 @@ static void give_answer(struct query_changes *q, const struct jmap_call *c, uint
 {
     json_t *answer =
         json_pack("{s:O, s:o, s:o, s:O, s:O}", "accountId", json_object_get(c->args, "accountId"),
-                  "oldQueryState", jmap_state(since), "newQueryState", jmap_state(q->since.until),
-                  "removed", q->removed, "added", q->added);
+                  "oldQueryState", jmap_state(since), "newQueryState",
+                  jmap_state_told(q->since.until), "removed", q->removed, "added", q->added);
     if (want_total)
         json_object_set_new(answer, "total", json_integer((json_int_t)total));
     jmap_answer(q->r, c, c->name, answer);
@@ -66,7 +66,8 @@ void jmap_query_changes(struct jmap_run *r, const struct jmap_call *c, const str
         !jmap_arg_unsigned(r, c, "maxChanges", &max) || !jmap_arg_text(r, c, "upToId", &up_to) ||
         !jmap_arg_bool(r, c, "calculateTotal", &want_total))
         return;
-    if (account_changes(r->account, t->type, t->kind, since, 0, r->arena, &q.since) != ERR_OK) {
+    if (account_changes(r->account, t->type, t->kind, ACCOUNT_TOLD(since), 0, r->arena, &q.since) !=
+        ERR_OK) {
         jmap_refuse(r, c, "cannotCalculateChanges", "what changed since then is not known here");
         return;
     }

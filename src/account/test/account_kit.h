@@ -101,6 +101,23 @@ static inline void kit_add(struct kit *k, utc_ms received, size_t thread_of, uns
     kit_put(k, n);
 }
 
+/* All leave a mailbox with one number, which it gets itself: what its removal does to emails. */
+static inline void kit_empty_box(struct kit *k, unsigned box)
+{
+    kit_box(k, box);
+    for (size_t i = 0; i < k->n; i++) {
+        struct account_email *e = &k->emails[i];
+        if (!kit_is_in(e, box_id(box)))
+            continue;
+        e->modseq = e->counted = k->modseq;
+        kit_place(k, i, box, true);
+        e->is_gone = true;
+        for (uint32_t p = 0; p < e->n_places; p++)
+            e->is_gone &= k->places[i][p].is_gone;
+        kit_put(k, i);
+    }
+}
+
 /* Something happens. */
 static inline void kit_step(struct kit *k)
 {
@@ -112,6 +129,8 @@ static inline void kit_step(struct kit *k)
     }
     size_t n = kit_random(k, (unsigned)k->n);
     struct account_email *e = &k->emails[n];
+    if (kit_random(k, 12) == 0)
+        kit_empty_box(k, kit_random(k, KIT_BOXES));
     if (e->is_gone)
         return;
     e->modseq = ++k->modseq;

@@ -3,7 +3,7 @@
 
 /* A client that knows only what it was told. */
 struct client {
-    uint64_t state;
+    struct account_told state;
     uint64_t ids[KIT_EMAILS];
     uint64_t seen[KIT_EMAILS]; /* the change number of each, as of when it was fetched */
     size_t n;
@@ -50,8 +50,6 @@ static bool sync_once(const struct kit *k, enum account_type type, struct client
     struct account_changes ch;
     SCOPED(arena_destroy) struct arena *arena = arena_create(1 << 20);
     enum err err = account_changes(k->a, type, 0, c->state, max, arena, &ch);
-    if (err == ERR_GONE && max) /* several with one number do not fit: without a bound they do */
-        return sync_once(k, type, c, 0);
     assert_int_equal(err, ERR_OK);
     assert_true(max == 0 || ch.n_created + ch.n_updated + ch.n_destroyed <= max);
     for (size_t i = 0; i < ch.n_created; i++) {
@@ -98,7 +96,7 @@ static void a_client_that_follows_changes_knows_everything(void **)
     static const enum account_type types[] = {ACCOUNT_EMAIL, ACCOUNT_THREAD, ACCOUNT_MAILBOX};
     for (unsigned seed = 1; seed < 100; seed++) {
         struct kit k;
-        struct client clients[3] = {};
+        struct client clients[3] = {{ACCOUNT_TOLD(0)}, {ACCOUNT_TOLD(0)}, {ACCOUNT_TOLD(0)}};
         kit_open(&k, seed);
         for (int i = 0; i < 200; i++) {
             kit_step(&k);
@@ -128,10 +126,11 @@ static void nothing_new_gives_nothing(void **)
     for (int t = 0; t < ACCOUNT_ITEM; t++) {
         struct account_changes ch;
         uint64_t state = account_state(k.a, t, 0);
-        assert_int_equal(account_changes(k.a, t, 0, state, 0, arena, &ch), ERR_OK);
+        assert_int_equal(account_changes(k.a, t, 0, ACCOUNT_TOLD(state), 0, arena, &ch), ERR_OK);
         assert_int_equal(ch.n_created + ch.n_updated + ch.n_destroyed, 0);
-        assert_int_equal(ch.until, state);
-        assert_int_equal(account_changes(k.a, t, 0, state + 1, 0, arena, &ch), ERR_GONE);
+        assert_int_equal(ch.until.modseq, state);
+        assert_int_equal(account_changes(k.a, t, 0, ACCOUNT_TOLD(state + 1), 0, arena, &ch),
+                         ERR_GONE);
     }
     account_view_destroy(&k.a);
 }
@@ -150,7 +149,7 @@ static void what_came_and_went_is_not_told(void **)
     kit_put(&k, 1);
     SCOPED(arena_destroy) struct arena *arena = arena_create(1 << 20);
     for (int t = 0; t < ACCOUNT_MAILBOX; t++) {
-        assert_int_equal(account_changes(k.a, t, 0, since, 0, arena, &ch), ERR_OK);
+        assert_int_equal(account_changes(k.a, t, 0, ACCOUNT_TOLD(since), 0, arena, &ch), ERR_OK);
         assert_int_equal(ch.n_created + ch.n_updated + ch.n_destroyed, 0);
     }
     account_view_destroy(&k.a);
@@ -164,8 +163,11 @@ static void before_the_floor_nothing_can_be_said(void **)
     kit_add(&k, 1000, 9, 0);
     k.a->floor = k.modseq;
     SCOPED(arena_destroy) struct arena *arena = arena_create(1 << 20);
-    assert_int_equal(account_changes(k.a, ACCOUNT_EMAIL, 0, k.modseq - 1, 0, arena, &ch), ERR_GONE);
-    assert_int_equal(account_changes(k.a, ACCOUNT_EMAIL, 0, k.modseq, 0, arena, &ch), ERR_OK);
+    assert_int_equal(
+        account_changes(k.a, ACCOUNT_EMAIL, 0, ACCOUNT_TOLD(k.modseq - 1), 0, arena, &ch),
+        ERR_GONE);
+    assert_int_equal(account_changes(k.a, ACCOUNT_EMAIL, 0, ACCOUNT_TOLD(k.modseq), 0, arena, &ch),
+                     ERR_OK);
     account_view_destroy(&k.a);
 }
 
@@ -178,11 +180,13 @@ static void counts_alone_are_told_as_such(void **)
     uint64_t since = account_state(k.a, ACCOUNT_MAILBOX, 0);
     kit_add(&k, 1001, 9, 3);
     SCOPED(arena_destroy) struct arena *arena = arena_create(1 << 20);
-    assert_int_equal(account_changes(k.a, ACCOUNT_MAILBOX, 0, since, 0, arena, &ch), ERR_OK);
+    assert_int_equal(account_changes(k.a, ACCOUNT_MAILBOX, 0, ACCOUNT_TOLD(since), 0, arena, &ch),
+                     ERR_OK);
     assert_int_equal(ch.n_updated, 1);
     assert_true(ch.is_counts_only);
     kit_box(&k, 3);
-    assert_int_equal(account_changes(k.a, ACCOUNT_MAILBOX, 0, since, 0, arena, &ch), ERR_OK);
+    assert_int_equal(account_changes(k.a, ACCOUNT_MAILBOX, 0, ACCOUNT_TOLD(since), 0, arena, &ch),
+                     ERR_OK);
     assert_int_equal(ch.n_updated, 1);
     assert_false(ch.is_counts_only);
     account_view_destroy(&k.a);

@@ -334,7 +334,8 @@ static void a_very_long_thread_is_gone_through_once(void **)
     assert_int_equal(r.total, LONG);
     assert_int_equal(account_query_changes(a, NULL, &q, 1, 0, arena, &ch, &ei), ERR_OK);
     assert_int_equal(ch.n_added, LONG);
-    assert_int_equal(account_changes(a, ACCOUNT_MAILBOX, 0, 1, 0, arena, &changes), ERR_OK);
+    assert_int_equal(account_changes(a, ACCOUNT_MAILBOX, 0, ACCOUNT_TOLD(1), 0, arena, &changes),
+                     ERR_OK);
     assert_int_equal(changes.n_updated, 1);
     account_view_destroy(&a);
 }

@@ -130,8 +130,8 @@ static void assert_same_changes(const struct account *one, const struct account 
     SCOPED(arena_destroy) struct arena *arena = arena_create(4 << 20);
     for (int t = 0; t < ACCOUNT_ITEM; t++) {
         struct account_changes a, b;
-        assert_int_equal(account_changes(one, t, 0, since, 0, arena, &a),
-                         account_changes(other, t, 0, since, 0, arena, &b));
+        assert_int_equal(account_changes(one, t, 0, ACCOUNT_TOLD(since), 0, arena, &a),
+                         account_changes(other, t, 0, ACCOUNT_TOLD(since), 0, arena, &b));
         if (since < one->floor)
             continue;
         assert_int_equal(a.n_created, b.n_created);

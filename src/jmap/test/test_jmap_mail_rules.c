@@ -93,6 +93,45 @@ static void limits_of_mailboxes_are_kept_as_announced(void **)
     json_decref(a);
 }
 
+/* They all change with one number: a client that takes two at a time hears of each all the same. */
+static void the_emails_of_a_mailbox_that_goes_are_told_in_portions(void **)
+{
+    static const char *const methods[] = {"Email/changes", "Thread/changes"};
+    SCOPED(buf_finish) struct buf b = buf_make(ASK_TEXT);
+    keep("M", "Mailbox/set", "'create':{'m':{'name':'m'}}", "created.m.id");
+    buf_addf(&b, "'create':{");
+    for (int i = 0; i < 7; i++)
+        buf_addf(&b, "%s'e%d':{'mailboxIds':{'$M':true}}", i ? "," : "", i);
+    buf_addf(&b, "}");
+    check("Email/set", buf_cstr(&b), "notCreated", "null");
+    keep("BEFORE", "Email/get", "'ids':[]", "state");
+    check("Mailbox/set", "'destroy':['$M'],'onDestroyRemoveEmails':true", "destroyed", "['$M']");
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        size_t n = 0, n_answers = 0;
+        bool has_more = true;
+        json_t *seen = json_object();
+        keep_text("S", kept_at("BEFORE", &n));
+        for (; has_more; n_answers++) {
+            json_t *a = ask(methods[i], "'sinceState':'$S','maxChanges':2"), *one;
+            expect(a, "oldState", "'$S'");
+            json_array_foreach(kit_at(a, "destroyed"), n, one)
+                json_object_set_new(seen, json_string_value(one), json_true());
+            has_more = json_is_true(kit_at(a, "hasMoreChanges"));
+            keep_text("S", kit_text(a, "newState"));
+            if (n_answers == 0)
+                keep_text("MIDST", kit_text(a, "newState"));
+            json_decref(a);
+        }
+        assert_int_equal(n_answers, 4);
+        assert_int_equal(json_object_size(seen), 7);
+        json_decref(seen);
+    }
+    check("Email/get", "'ids':[]", "state", "'$S'");
+    check("Email/set", "'ifInState':'$MIDST'", "type", "'stateMismatch'");
+    check("Email/queryChanges", "'sinceQueryState':'$MIDST'", "type", "'cannotCalculateChanges'");
+    check("Email/changes", "'sinceState':'$MIDST.1'", "type", "'cannotCalculateChanges'");
+}
+
 /* Whatever the order in which the mailboxes are named. */
 static void a_role_changes_hands_in_one_call(void **)
 {
@@ -484,6 +523,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(names_of_mailboxes_are_net_unicode_and_unlike_their_siblings),
         TEST(limits_of_mailboxes_are_kept_as_announced),
+        TEST(the_emails_of_a_mailbox_that_goes_are_told_in_portions),
         TEST(a_role_changes_hands_in_one_call),
         TEST(a_mailbox_has_a_role_of_the_registry_that_no_other_has),
         TEST(what_is_not_said_of_a_mailbox_has_its_default),
