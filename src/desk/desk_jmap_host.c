@@ -233,12 +233,17 @@ static void commit_on_loop(void *arg)
     pthread_mutex_lock(&k->w.lock); /* whoever waits may wake without a reason */
     k->w.n_open = k->n_changes;
     pthread_mutex_unlock(&k->w.lock);
+    /* `k` lies on the stack of a worker that goes on as soon as the last change is answered, by
+     * the store's thread: behind the last submit it is not looked at. */
+    const uint64_t person = k->who->person;
+    const size_t n = k->n_changes;
+    const bool has_emails = k->c->n_emails > 0;
     desk_turn(d);
-    for (size_t i = 0; i < k->n_changes; i++)
+    for (size_t i = 0; i < n; i++)
         store_submit(d->store, &k->changes[i]);
-    if (k->c->n_emails > 0)
-        desk_mailback_soon(d, k->who->person);
-    desk_jmap_changed(d, k->who->person);
+    if (has_emails)
+        desk_mailback_soon(d, person);
+    desk_jmap_changed(d, person);
 }
 
 static enum err write_commit(struct desk *d, const struct jmap_caller *who, struct jmap_commit *c,
