@@ -10,8 +10,9 @@
 
 enum {
     THREADS = 8,
-    CALLS_MAX = 512,         /* at once: waiting and running */
-    CALLS_A_PERSON_MAX = 32, /* more than JMAP_CONCURRENT_REQUESTS: browsers open several pages */
+    CALLS_MAX = 512,          /* at once: waiting and running */
+    CALLS_A_PERSON_MAX = 32,  /* more than JMAP_CONCURRENT_REQUESTS: browsers open several pages */
+    THREADS_A_PERSON_MAX = 2, /* most calls wait for each other: the account is held by one */
     VIEWS_BYTES_USUAL = 512 << 20,
     ADDRESSES_MAX = 500,
     MAY_NOT_MAX = 1000,
@@ -40,8 +41,9 @@ struct desk_jmap {
     size_t n_bytes; /* of their bodies */
     pthread_mutex_t lock;
     pthread_cond_t cond;
-    struct list waiting; /* under lock; struct call */
-    bool is_over;        /* under lock */
+    struct list waiting;    /* under lock; struct call */
+    struct list on_threads; /* under lock; struct call */
+    bool is_over;           /* under lock */
     pthread_t threads[THREADS];
     size_t n_threads;
     _Atomic unsigned n_alive;
@@ -167,14 +169,49 @@ static void run(struct call *k, struct store_reader *reader)
         k->answer.type = answer_type(status);
 }
 
+/* Under lock: as many calls of this person run as may. */
+static bool has_enough(const struct desk_jmap *j, uint64_t person)
+{
+    unsigned n = 0;
+    LIST_FOREACH (node, &j->on_threads)
+        n += container_of(node, struct call, node)->who.person == person;
+    return n >= THREADS_A_PERSON_MAX;
+}
+
+/* Under lock: the one that has waited longest among those that may run. One person's calls, slow
+ * or many, never take the threads of all others. At the end nobody is spared. */
+static struct call *first_ready(const struct desk_jmap *j)
+{
+    LIST_FOREACH (node, &j->waiting) {
+        struct call *k = container_of(node, struct call, node);
+        if (j->is_over || !has_enough(j, k->who.person))
+            return k;
+    }
+    return NULL;
+}
+
+/* NULL: it is over. */
 static struct call *next_call(struct desk_jmap *j)
 {
+    struct call *k;
     pthread_mutex_lock(&j->lock);
-    while (list_empty(&j->waiting) && !j->is_over)
+    while (!(k = first_ready(j)) && !j->is_over)
         pthread_cond_wait(&j->cond, &j->lock);
-    struct list *node = list_pop(&j->waiting);
+    if (k) {
+        list_remove(&k->node);
+        list_append(&j->on_threads, &k->node);
+    }
     pthread_mutex_unlock(&j->lock);
-    return node ? container_of(node, struct call, node) : NULL;
+    return k;
+}
+
+/* It has run: another one of the same person may be ready now. */
+static void leave_thread(struct desk_jmap *j, struct call *k)
+{
+    pthread_mutex_lock(&j->lock);
+    list_remove(&k->node);
+    pthread_cond_signal(&j->cond);
+    pthread_mutex_unlock(&j->lock);
 }
 
 static void *work_on(void *arg)
@@ -187,6 +224,7 @@ static void *work_on(void *arg)
             log_event(EV_STORE_TROUBLE, "what=\"the index cannot be read\" why=%s",
                       log_text(slice_str(ei.text)));
         run(k, reader);
+        leave_thread(j, k);
         desk_post(j->desk, finish, k);
     }
     desk_jmap_search_close();
@@ -372,6 +410,7 @@ void desk_jmap_create(struct desk *d)
     j->jmap = jmap_create(&host, j->accounts);
     j->running = map_create();
     list_init(&j->waiting);
+    list_init(&j->on_threads);
     must(pthread_mutex_init(&j->lock, NULL) == 0);
     must(pthread_cond_init(&j->cond, NULL) == 0);
     d->jmap = j;

@@ -1,16 +1,17 @@
-/* Requests of people at the desk: how many bytes of them wait. */
+/* Requests of people at the desk: how many bytes of them wait, and who waits for whom. */
 #include "desk_kit_call.h"
 
 #include "base/refuse.h"
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
 
-static char anna[200]; /* her log-in */
+static char anna[200], luca[200]; /* their log-ins */
 
 static void found(void)
 {
     kit_found((struct kit_company){0});
     kit_token(KIT_ANNA, anna);
+    kit_token(KIT_LUCA, luca);
     kit->door = kit_link(IPC_DOOR, 1);
 }
 
@@ -59,10 +60,35 @@ static void bytes_that_wait_have_a_ceiling(void **)
     mem_free(&body);
 }
 
+/* Anna's first holds her account and waits for the disk; all others wait for the account. What Luca
+ * asks needs no disk. */
+static void nobody_waits_for_the_calls_of_another(void **)
+{
+    enum { CALLS = 20 };
+    bool is_answered[CALLS + 1] = {false};
+    struct ipc_called called;
+    found();
+    disk_set(true, false);
+    for (uint64_t tag = 1; tag <= CALLS; tag++)
+        kit_call(tag, IPC_CALL_API, anna, slice_str(kit_nothing));
+    disk_wait_for_sync();
+    kit_call(100, IPC_CALL_SESSION, luca, SLICE(""));
+    assert_int_equal(kit_called(&called), 100);
+    assert_int_equal(called.status, 200);
+    disk_set(false, false);
+    for (int i = 0; i < CALLS; i++) { /* whoever has ended lets the next one run */
+        uint64_t tag = kit_called(&called);
+        assert_true(tag >= 1 && tag <= CALLS && !is_answered[tag]);
+        assert_int_equal(called.status, 200);
+        is_answered[tag] = true;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(bytes_that_wait_have_a_ceiling),
+        TEST(nobody_waits_for_the_calls_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
