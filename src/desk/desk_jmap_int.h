@@ -7,6 +7,10 @@
 
 #include "jmap/jmap.h"
 
+/* News of an account are found out on a worker. Others need it, too: it does not wait for somebody
+ * who holds the account, they are looked for again a little later. */
+enum { NEWS_PATIENCE_MS = 5, NEWS_AGAIN_MS = 500 };
+
 struct desk_jmap;
 void desk_jmap_create(struct desk *d); /* and its threads begin */
 void desk_jmap_limits(struct desk *d); /* desk->o.limits are others now */

@@ -4,13 +4,14 @@
 #include "desk/desk_jmap_int.h"
 #include "desk/desk_push_int.h"
 
-enum { CHANGED_MS = 200 };
+enum { CHANGED_MS = 200, AGAIN_MS = 5000 };
 
 struct watched {
     uint64_t person;
     uint64_t tags[DOORS_MAX]; /* of each door's latest call that watches; 0: none does */
     bool is_dirty;
-    mono_us at; /* told no sooner */
+    bool is_telling; /* a worker finds out what is new; it is there until that has ended */
+    mono_us at;      /* told no sooner */
 };
 
 struct desk_tells {
@@ -32,10 +33,14 @@ static bool is_watched(const struct watched *w)
     return false;
 }
 
-static void drop(struct desk *d, struct watched *w)
+/* False: somebody does watch, or what was begun has to end. */
+static bool drop_unwatched(struct desk *d, struct watched *w)
 {
+    if (is_watched(w) || w->is_telling)
+        return false;
     (void)map_del(d->tells->watched, KEY(w->person));
     mem_free(&w);
+    return true;
 }
 
 void desk_jmap_watch(struct peer *door, uint64_t tag, uint64_t person)
@@ -59,8 +64,8 @@ bool desk_jmap_unwatch(struct peer *door, uint64_t tag, struct slice payload)
     struct watched *w = find(door->desk, in.person);
     if (w && w->tags[door->number - 1] == tag) /* else a later one was answered meanwhile */
         w->tags[door->number - 1] = 0;
-    if (w && !is_watched(w))
-        drop(door->desk, w);
+    if (w)
+        (void)drop_unwatched(door->desk, w);
     return true;
 }
 
@@ -72,10 +77,8 @@ void desk_jmap_door_lost(struct peer *door)
     while (d->tells && map_next(d->tells->watched, &at, NULL, &value)) {
         struct watched *w = value;
         w->tags[door->number - 1] = 0;
-        if (is_watched(w))
-            continue;
-        drop(d, w);
-        at = 0; /* the map has changed */
+        if (drop_unwatched(d, w))
+            at = 0; /* the map has changed */
     }
 }
 
@@ -84,6 +87,7 @@ void desk_jmap_door_lost(struct peer *door)
 struct telling {
     struct worker_job job;
     uint64_t person;
+    unsigned again_ms; /* it could not be found out: tried again after that; 0: it is not */
     struct buf state;
 };
 
@@ -93,25 +97,43 @@ static void tell_work(struct worker_job *job, struct store_reader *reader)
     struct account_cache *accounts = desk_jmap_accounts(job->desk);
     struct account *a;
     struct errinfo ei;
+    enum err err = ERR_IO;
     (void)desk_catch_up(job->desk);
-    if (!reader || account_hold(accounts, reader, t->person, SECONDS(5), &a, &ei) != ERR_OK)
-        return; /* told with the next change */
+    if (reader)
+        err = account_hold(accounts, reader, t->person, MILLISECONDS(NEWS_PATIENCE_MS), &a, &ei);
+    if (err != ERR_OK) {
+        t->again_ms = err == ERR_RETRY ? NEWS_AGAIN_MS : err == ERR_GONE ? 0 : AGAIN_MS;
+        return;
+    }
     jmap_state_change(t->person, a, &t->state);
     account_let_go(&a);
 }
 
 /* To each door where somebody watches by now: one that is new may be told of what it knows. */
+static void send_state(struct desk *d, const struct watched *w, const struct telling *t)
+{
+    const struct ipc_changed c = {.person = t->person, .state = buf_slice(&t->state)};
+    SCOPED(buf_finish) struct buf b = buf_make(4096);
+    ipc_changed_pack(&b, &c);
+    for (size_t i = 0; i < DOORS_MAX && t->state.n && !t->state.failed; i++)
+        if (w->tags[i])
+            (void)desk_send(d->doors[i].link, IPC_T_changed, 0, &b);
+}
+
 static void tell_finish(struct worker_job *job)
 {
     struct telling *t = container_of(job, struct telling, job);
     struct desk *d = job->desk;
-    const struct watched *w = find(d, t->person);
-    const struct ipc_changed c = {.person = t->person, .state = buf_slice(&t->state)};
-    SCOPED(buf_finish) struct buf b = buf_make(4096);
-    ipc_changed_pack(&b, &c);
-    for (size_t i = 0; i < DOORS_MAX && w && t->state.n && !t->state.failed; i++)
-        if (w->tags[i])
-            (void)desk_send(d->doors[i].link, IPC_T_changed, 0, &b);
+    struct watched *w = find(d, t->person); /* NULL: we are ending */
+    if (w) {
+        w->is_telling = false;
+        send_state(d, w, t);
+        if (t->again_ms) {
+            w->is_dirty = true;
+            w->at = mono_now() + MILLISECONDS(t->again_ms);
+        }
+        (void)drop_unwatched(d, w);
+    }
     buf_finish(&t->state);
     mem_free(&t);
 }
@@ -149,7 +171,8 @@ void desk_jmap_log_in_ended(struct desk *d, uint64_t person)
     for (size_t i = 0; i < DOORS_MAX; i++)
         if (w->tags[i])
             (void)desk_send(d->doors[i].link, IPC_T_unwatch, 0, &b);
-    drop(d, w);
+    memset(w->tags, 0, sizeof(w->tags));
+    (void)drop_unwatched(d, w);
 }
 
 void desk_jmap_tick(struct desk *d, mono_us now)
@@ -158,9 +181,10 @@ void desk_jmap_tick(struct desk *d, mono_us now)
     void *value;
     while (map_next(d->tells->watched, &at, NULL, &value)) {
         struct watched *w = value;
-        if (!w->is_dirty || w->at > now)
+        if (!w->is_dirty || w->is_telling || w->at > now)
             continue;
-        w->is_dirty = false;
+        w->is_dirty = false; /* what changes from now on is told once more */
+        w->is_telling = true;
         tell(d, w->person);
     }
 }
