@@ -61,10 +61,16 @@ static void call_free(struct call *k)
     mem_free(&k);
 }
 
+/* The door that asked is still there, and no other one in its place. */
+static bool has_asker(const struct call *k)
+{
+    return k->door->link && k->turn == k->door->turn;
+}
+
 static void send_called(struct call *k)
 {
     struct net_link *link = k->door->link;
-    if (!link || k->turn != k->door->turn)
+    if (!has_asker(k))
         return;
     k->answer.bytes = (uint32_t)k->out.n;
     for (struct slice left = buf_slice(&k->out); left.n > 0;) {
@@ -275,7 +281,8 @@ static bool begin_running(struct desk_jmap *j, const struct call *k)
 
 static void watch(struct call *k)
 {
-    desk_jmap_watch(k->door, k->tag, k->who.person);
+    if (has_asker(k)) /* else nobody would ever take it back */
+        desk_jmap_watch(k->door, k->tag, k->who.person);
     k->answer.person = k->who.person;
     k->answer.status = 200;
     answer_call(k);

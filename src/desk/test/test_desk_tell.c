@@ -84,10 +84,52 @@ static void news_of_an_account_that_is_held_come_later_and_hold_no_worker(void *
     assert_int_equal(hear(), KIT_ANNA); /* though nothing has changed since */
 }
 
+static void look_for_calls(void *arg)
+{
+    *(bool *)arg = desk_jmap_is_idle(kit->desk);
+}
+
+/* Within one turn: the password is still being checked when the door ends. */
+static void watch_and_end_now(void *arg)
+{
+    struct peer *door = &kit->desk->doors[0];
+    must(desk_jmap_call(door, 3, buf_slice(arg), NULL));
+    must(!desk_jmap_is_idle(kit->desk));
+    desk_door_closed(door, NULL);
+}
+
+static void a_door_that_ended_meanwhile_watches_nothing(void **)
+{
+    struct kit_login o = {.order = {.what = ADMIN_LOGIN_PASSWORD,
+                                    .person = KIT_ANNA,
+                                    .text = SLICE("correct horse battery")}};
+    const struct ipc_call watch = {
+        .kind = IPC_CALL_WATCH,
+        .authorization = SLICE("Basic YW5uYUBleGFtcGxlLnRlc3Q6Y29ycmVjdCBob3JzZSBiYXR0ZXJ5"),
+        .client = SLICE("192.0.2.7"),
+        .origin = SLICE("https://mail.example.test")};
+    SCOPED(buf_finish) struct buf b = buf_make(1000);
+    bool is_idle = false;
+    found();
+    kit_login(&o);
+    ipc_call_pack(&b, &watch);
+    kit_on_loop(watch_and_end_now, &b);
+    while (!is_idle)
+        kit_on_loop(look_for_calls, &is_idle);
+    fd_close(&kit->door);
+    kit->door = kit_link(IPC_DOOR, 1);
+    call_and_be_answered(1, IPC_CALL_WATCH, luca, SLICE(""));
+    change(KIT_ANNA);
+    usleep(300 * 1000); /* it would be told by now */
+    change(KIT_LUCA);
+    assert_int_equal(hear(), KIT_LUCA);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(news_of_an_account_that_is_held_come_later_and_hold_no_worker),
+        TEST(a_door_that_ended_meanwhile_watches_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
