@@ -10,8 +10,6 @@
 
 enum {
     THREADS = 8,
-    CALLS_MAX = 512,          /* at once: waiting and running */
-    CALLS_A_PERSON_MAX = 32,  /* more than JMAP_CONCURRENT_REQUESTS: browsers open several pages */
     THREADS_A_PERSON_MAX = 2, /* most calls wait for each other: the account is held by one */
     VIEWS_BYTES_USUAL = 512 << 20,
     ADDRESSES_MAX = 500,
@@ -270,12 +268,19 @@ static bool fill_caller(struct call *k, const struct desk_login_told *w)
     return true;
 }
 
+static bool is_above(enum refuse_id id, uint64_t n, struct slice who)
+{
+    refuse_measure(id, n, who);
+    return n > refuse_limit(id).value;
+}
+
+/* One may have more than JMAP_CONCURRENT_REQUESTS: browsers open several pages. */
 static bool begin_running(struct desk_jmap *j, const struct call *k)
 {
-    uintptr_t n = (uintptr_t)map_get(j->running, KEY(k->who.person));
-    if (n >= CALLS_A_PERSON_MAX)
+    uintptr_t n = (uintptr_t)map_get(j->running, KEY(k->who.person)) + 1;
+    if (is_above(REFUSE_JMAP_PERSON, n, k->who.name))
         return false;
-    (void)map_put(j->running, KEY(k->who.person), (void *)(n + 1)); /* NOLINT: a number */
+    (void)map_put(j->running, KEY(k->who.person), (void *)n); /* NOLINT: a number */
     return true;
 }
 
@@ -339,10 +344,7 @@ static void logged_in(void *arg, const struct ipc_called *called, struct slice b
 /* A few hundred uploads are more than there is memory: what waits has a ceiling in bytes, too. */
 static bool is_full(const struct call *k)
 {
-    size_t n = k->desk->jmap->n_bytes;
-    if (k->body.n > 0)
-        refuse_measure(REFUSE_JMAP_BYTES, n, k->in.client);
-    return k->body.n > 0 && n > refuse_limit(REFUSE_JMAP_BYTES).value;
+    return k->body.n > 0 && is_above(REFUSE_JMAP_BYTES, k->desk->jmap->n_bytes, k->in.client);
 }
 
 static void answer_later(struct call *k, enum refuse_id why)
@@ -356,7 +358,9 @@ static void begin(struct call *k)
     struct desk *d = k->desk;
     d->jmap->n_calls++;
     d->jmap->n_bytes += k->body.n;
-    if (d->is_stopping || d->jmap->n_calls > CALLS_MAX) {
+    if (d->is_stopping) {
+        answer_later(k, REFUSE_STOPPING);
+    } else if (is_above(REFUSE_JMAP_CALLS, d->jmap->n_calls, k->in.client)) { /* waiting, running */
         answer_later(k, REFUSE_JMAP_CALLS);
     } else if (is_full(k)) {
         answer_later(k, REFUSE_JMAP_BYTES);

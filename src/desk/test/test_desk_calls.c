@@ -84,11 +84,38 @@ static void nobody_waits_for_the_calls_of_another(void **)
     }
 }
 
+static void one_person_has_so_many_at_once_and_no_more(void **)
+{
+    struct ipc_called called;
+    found();
+    refuse_set_limit(REFUSE_JMAP_PERSON, (struct refuse_limit){.value = 3});
+    refuse_set_limit(REFUSE_JMAP_CALLS, (struct refuse_limit){.value = 4});
+    disk_set(true, false);
+    for (uint64_t tag = 1; tag <= 4; tag++)
+        kit_call(tag, IPC_CALL_API, anna, slice_str(kit_nothing));
+    assert_int_equal(kit_called(&called), 4);
+    assert_int_equal(called.status, 429);
+    kit_call(5, IPC_CALL_API, luca, slice_str(kit_nothing));
+    kit_call(6, IPC_CALL_SESSION, luca, SLICE("")); /* more than all may have */
+    assert_int_equal(kit_called(&called), 6);
+    assert_int_equal(called.status, 503);
+    disk_set(false, false);
+    for (int i = 0; i < 4; i++) {
+        (void)kit_called(&called);
+        assert_int_equal(called.status, 200);
+    }
+    refuse_set_limit(REFUSE_JMAP_PERSON,
+                     (struct refuse_limit){.value = refuse_row(REFUSE_JMAP_PERSON)->limit});
+    refuse_set_limit(REFUSE_JMAP_CALLS,
+                     (struct refuse_limit){.value = refuse_row(REFUSE_JMAP_CALLS)->limit});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(bytes_that_wait_have_a_ceiling),
         TEST(nobody_waits_for_the_calls_of_another),
+        TEST(one_person_has_so_many_at_once_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* Limits over restarts: values and since when, counts, how near they came. */
-#include "desk_kit.h"
+#include "desk_kit_call.h"
 
 static struct admin_refusal seen[REFUSE_N];
 
@@ -144,6 +144,20 @@ static void the_worst_of_an_hour_is_kept_over_restarts(void **)
     await_high(REFUSE_CONN_ADDRESS, 18);
 }
 
+static void how_many_requests_people_have_at_once_is_kept(void **)
+{
+    struct ipc_called called;
+    char bearer[200];
+    kit_found((struct kit_company){0});
+    kit_token(KIT_ANNA, bearer);
+    kit->door = kit_link(IPC_DOOR, 1);
+    kit_call(1, IPC_CALL_SESSION, bearer, SLICE(""));
+    assert_int_equal(kit_called(&called), 1);
+    assert_int_equal(called.status, 200);
+    await_high(REFUSE_JMAP_CALLS, 1);
+    await_high(REFUSE_JMAP_PERSON, 1);
+}
+
 static void the_resolver_may_report_and_nothing_else(void **)
 {
     unsigned n = kit_count_nonsense();
@@ -178,6 +192,7 @@ int main(void)
         TEST(a_value_that_changed_while_we_were_away_is_told_too),
         TEST(counts_and_the_last_example_survive),
         TEST(the_worst_of_an_hour_is_kept_over_restarts),
+        TEST(how_many_requests_people_have_at_once_is_kept),
         TEST(the_resolver_may_report_and_nothing_else),
         TEST(what_cannot_be_measured_is_nonsense),
     };
