@@ -139,6 +139,7 @@ static const uint8_t whens[REFUSE_N] = {
     [REFUSE_JMAP_CALLS] = REFUSE_ABOVE,
     [REFUSE_JMAP_PERSON] = REFUSE_ABOVE,
     [REFUSE_JMAP_BYTES] = REFUSE_ABOVE,
+    [REFUSE_DOOR_BYTES] = REFUSE_ABOVE,
 };
 
 static struct {

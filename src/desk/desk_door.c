@@ -38,22 +38,44 @@ static void request_free(struct request *q)
     mem_free(&q);
 }
 
+/* DESK_LINK_BYTES less a rest for what is short. */
+bool desk_door_has_room(const struct peer *door, size_t bytes, struct slice who)
+{
+    uint64_t n = net_link_queued(door->link) + bytes;
+    refuse_measure(REFUSE_DOOR_BYTES, n, who);
+    return n <= refuse_limit(REFUSE_DOOR_BYTES).value;
+}
+
+bool desk_door_content(const struct peer *door, uint64_t tag, struct slice bytes)
+{
+    while (bytes.n > 0) {
+        size_t n = bytes.n < IPC_CONTENT_MAX ? bytes.n : IPC_CONTENT_MAX;
+        struct slice piece = slice_of(bytes.p, n);
+        if (net_link_send(door->link, IPC_T_content, tag, piece, SLICE("")) != ERR_OK)
+            return false;
+        bytes = slice_skip(bytes, n);
+    }
+    return true;
+}
+
 static void send_answer(struct request *q, uint16_t status, const char *type, struct slice body)
 {
-    struct net_link *link = q->door->link;
+    if (!q->door->link || q->turn != q->door->turn)
+        return;
+    if (!desk_door_has_room(q->door, body.n, q->r.by)) {
+        (void)refuse(REFUSE_DOOR_BYTES, q->r.by);
+        status = 503;
+        type = "application/problem+json";
+        body = SLICE(
+            "{\"status\":503,\"title\":\"Too many bytes of answers are on their way. What was "
+            "to be changed is changed. Look again in a few seconds.\"}");
+    }
     struct ipc_response response = {
         .status = status, .type = slice_str(type), .bytes = (uint32_t)body.n};
-    if (!link || q->turn != q->door->turn)
-        return;
-    for (struct slice left = body; left.n > 0;) {
-        size_t n = left.n < IPC_CONTENT_MAX ? left.n : IPC_CONTENT_MAX;
-        if (net_link_send(link, IPC_T_content, q->tag, slice_of(left.p, n), SLICE("")) != ERR_OK)
-            break; /* the door notices the missing bytes and says so */
-        left = slice_skip(left, n);
-    }
     SCOPED(buf_finish) struct buf b = buf_make(1000);
     ipc_response_pack(&b, &response);
-    (void)desk_send(link, IPC_T_response, q->tag, &b);
+    if (desk_door_content(q->door, q->tag, body))
+        (void)desk_send(q->door->link, IPC_T_response, q->tag, &b);
 }
 
 static void answered_on_loop(void *arg, uint16_t status, const char *type, struct slice body)

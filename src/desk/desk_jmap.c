@@ -65,21 +65,26 @@ static bool has_asker(const struct call *k)
     return k->door->link && k->turn == k->door->turn;
 }
 
+/* Instead of bytes for which the way to the door has no room. */
+static void say_no_room(struct call *k)
+{
+    const char *words = refuse(REFUSE_DOOR_BYTES, k->in.client)->text;
+    const struct desk_login_told told = {.status = 503, .words = words, .retry_after = 5};
+    buf_clear(&k->out);
+    desk_login_problem(&told, &k->answer, &k->out);
+}
+
 static void send_called(struct call *k)
 {
-    struct net_link *link = k->door->link;
     if (!has_asker(k))
         return;
+    if (k->out.n > 0 && !desk_door_has_room(k->door, k->out.n, k->in.client))
+        say_no_room(k);
     k->answer.bytes = (uint32_t)k->out.n;
-    for (struct slice left = buf_slice(&k->out); left.n > 0;) {
-        size_t n = left.n < IPC_CONTENT_MAX ? left.n : IPC_CONTENT_MAX;
-        if (net_link_send(link, IPC_T_content, k->tag, slice_of(left.p, n), SLICE("")) != ERR_OK)
-            return; /* the door notices the missing bytes and says so */
-        left = slice_skip(left, n);
-    }
     SCOPED(buf_finish) struct buf b = buf_make(4096);
     ipc_called_pack(&b, &k->answer);
-    (void)desk_send(link, IPC_T_called, k->tag, &b);
+    if (desk_door_content(k->door, k->tag, buf_slice(&k->out)))
+        (void)desk_send(k->door->link, IPC_T_called, k->tag, &b);
 }
 
 /* The end of a call. */

@@ -24,6 +24,13 @@ void desk_turn_until(struct desk *d, _Atomic unsigned *n_alive);
 bool desk_jmap_call(struct peer *door, uint64_t tag, struct slice payload, struct buf *take_body);
 struct account_cache *desk_jmap_accounts(struct desk *d);
 
+/* ---- desk_door.c: answers of people and of the administration; loop ---- */
+/* May an answer with so many bytes begin? Half of one would leave the door waiting. False: the
+ * caller refuses it (REFUSE_DOOR_BYTES); saying so is short and has room. */
+bool desk_door_has_room(const struct peer *door, size_t bytes, struct slice who);
+/* The bytes of an answer that may begin; what tells their end follows. False: the link is gone. */
+bool desk_door_content(const struct peer *door, uint64_t tag, struct slice bytes);
+
 /* ---- desk_jmap_tell.c; loop ---- */
 void desk_tells_create(struct desk *d);
 void desk_tells_destroy(struct desk *d);

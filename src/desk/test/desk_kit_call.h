@@ -67,6 +67,18 @@ static void kit_call(uint64_t tag, enum ipc_call_kind kind, const char *authoriz
     kit_put(kit->door, IPC_T_call, tag, &b);
 }
 
+/* How many bytes of content come before the next frame of this type. */
+static size_t kit_answer_bytes(enum ipc_type type, struct kit_frame *ret)
+{
+    size_t n = 0;
+    do {
+        if (!kit_get(kit->door, ret, KIT_WAIT_MS))
+            fail_msg("no %s came", ipc_type_name((uint16_t)type));
+        n += ret->type == IPC_T_content ? ret->payload.n : 0;
+    } while (ret->type != type);
+    return n;
+}
+
 /* The next answer; whose it is. What `ret` points to is gone. */
 static uint64_t kit_called(struct ipc_called *ret)
 {

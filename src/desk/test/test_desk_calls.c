@@ -110,12 +110,56 @@ static void one_person_has_so_many_at_once_and_no_more(void **)
                      (struct refuse_limit){.value = refuse_row(REFUSE_JMAP_CALLS)->limit});
 }
 
+static void ask_administration(uint64_t tag, uint16_t status)
+{
+    const struct ipc_request request = {
+        .method = SLICE("GET"), .path = SLICE("/worker"), .by = SLICE("luca")};
+    struct ipc_response response;
+    struct kit_frame f = {};
+    SCOPED(buf_finish) struct buf b = buf_make(1000);
+    ipc_request_pack(&b, &request);
+    kit_put(kit->door, IPC_T_request, tag, &b);
+    size_t n = kit_answer_bytes(IPC_T_response, &f);
+    assert_true(ipc_response_unpack(f.payload, NULL, &response));
+    assert_int_equal(response.status, status);
+    assert_int_equal(response.bytes, n); /* else a door says that we are out of our mind */
+    kit_frame_free(&f);
+}
+
+static void ask_session(uint64_t tag, uint16_t status)
+{
+    SCOPED(arena_destroy) struct arena *a = arena_create(100000);
+    struct ipc_called called;
+    struct kit_frame f = {};
+    kit_call(tag, IPC_CALL_SESSION, anna, SLICE(""));
+    size_t n = kit_answer_bytes(IPC_T_called, &f);
+    assert_true(ipc_called_unpack(f.payload, a, &called));
+    assert_int_equal(called.status, status);
+    assert_int_equal(called.bytes, n);
+    assert_true(status == 200 || called.retry_after > 0);
+    kit_frame_free(&f);
+}
+
+/* A door that does not read, or more answers than it can read. */
+static void an_answer_without_room_is_refused_as_a_whole(void **)
+{
+    found();
+    refuse_set_limit(REFUSE_DOOR_BYTES, (struct refuse_limit){.value = 500});
+    ask_session(1, 503);
+    ask_administration(2, 503);
+    refuse_set_limit(REFUSE_DOOR_BYTES,
+                     (struct refuse_limit){.value = refuse_row(REFUSE_DOOR_BYTES)->limit});
+    ask_session(3, 200);
+    ask_administration(4, 200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(bytes_that_wait_have_a_ceiling),
         TEST(nobody_waits_for_the_calls_of_another),
         TEST(one_person_has_so_many_at_once_and_no_more),
+        TEST(an_answer_without_room_is_refused_as_a_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
