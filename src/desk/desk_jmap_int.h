@@ -7,10 +7,6 @@
 
 #include "jmap/jmap.h"
 
-/* News of an account are found out on a worker. Others need it, too: it does not wait for somebody
- * who holds the account, they are looked for again a little later. */
-enum { NEWS_PATIENCE_MS = 5, NEWS_AGAIN_MS = 500 };
-
 struct desk_jmap;
 void desk_jmap_create(struct desk *d); /* and its threads begin */
 void desk_jmap_limits(struct desk *d); /* desk->o.limits are others now */
@@ -43,6 +39,12 @@ void desk_jmap_door_lost(struct peer *door);
 /* Something of this person's account changed (or soon will, when what was submitted is applied):
  * who watches it is told. */
 void desk_jmap_changed(struct desk *d, uint64_t person);
+/* Holds her account, as of now, for finding out what is new in it. Workers have other things to do
+ * than to wait for whoever holds it (ERR_RETRY): it is tried again after NEWS_AGAIN_MS. `reader`
+ * may be NULL (ERR_IO). Worker threads. */
+enum { NEWS_AGAIN_MS = 500 };
+enum err desk_jmap_hold(struct desk *d, struct store_reader *reader, uint64_t person,
+                        struct account **ret);
 /* A log-in of hers has ended: event streams are closed; those who still may open new ones. */
 void desk_jmap_log_in_ended(struct desk *d, uint64_t person);
 

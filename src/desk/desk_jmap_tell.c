@@ -4,7 +4,7 @@
 #include "desk/desk_jmap_int.h"
 #include "desk/desk_push_int.h"
 
-enum { CHANGED_MS = 200, AGAIN_MS = 5000 };
+enum { CHANGED_MS = 200, AGAIN_MS = 5000, PATIENCE_MS = 5 };
 
 struct watched {
     uint64_t person;
@@ -91,16 +91,21 @@ struct telling {
     struct buf state;
 };
 
+enum err desk_jmap_hold(struct desk *d, struct store_reader *reader, uint64_t person,
+                        struct account **ret)
+{
+    struct errinfo ei;
+    (void)desk_catch_up(d);
+    return reader ? account_hold(desk_jmap_accounts(d), reader, person, MILLISECONDS(PATIENCE_MS),
+                                 ret, &ei)
+                  : ERR_IO;
+}
+
 static void tell_work(struct worker_job *job, struct store_reader *reader)
 {
     struct telling *t = container_of(job, struct telling, job);
-    struct account_cache *accounts = desk_jmap_accounts(job->desk);
     struct account *a;
-    struct errinfo ei;
-    enum err err = ERR_IO;
-    (void)desk_catch_up(job->desk);
-    if (reader)
-        err = account_hold(accounts, reader, t->person, MILLISECONDS(NEWS_PATIENCE_MS), &a, &ei);
+    enum err err = desk_jmap_hold(job->desk, reader, t->person, &a);
     if (err != ERR_OK) {
         t->again_ms = err == ERR_RETRY ? NEWS_AGAIN_MS : err == ERR_GONE ? 0 : AGAIN_MS;
         return;

@@ -12,13 +12,14 @@ enum {
     TTL_STATE = 3 * 24 * 3600, /* seconds; after that a device asks by itself */
     TTL_CODE = 3600,
     CODES_MAX = 5, /* tries to send the code */
-    AGAIN_SECONDS = 5,
+    AGAIN_MS = 5000,
 };
 
 struct pushing {
     struct worker_job job;
     uint64_t push, person;
     bool is_code, has_keys, is_mail, is_ready, is_new; /* is_new: there is something to tell */
+    bool is_held; /* the account, by somebody else: nothing was found out */
     char *code;
     struct push_keys keys;
     uint32_t types;
@@ -76,12 +77,10 @@ bool desk_push_has_room(const struct desk *d)
 
 static bool write_state(struct pushing *x, struct store_reader *reader, struct buf *plain)
 {
-    struct desk *d = x->job.desk;
     struct account *a;
-    struct errinfo ei;
-    (void)desk_catch_up(d);
-    if (!reader ||
-        account_hold(desk_jmap_accounts(d), reader, x->person, SECONDS(1), &a, &ei) != ERR_OK)
+    enum err err = desk_jmap_hold(x->job.desk, reader, x->person, &a);
+    x->is_held = err == ERR_RETRY;
+    if (err != ERR_OK)
         return false;
     jmap_states_of(a, &x->now);
     account_let_go(&a);
@@ -142,7 +141,7 @@ static void push_finish(struct worker_job *job)
     } else if (p) {
         p->is_code_due |= x->is_code;
         p->is_dirty |= !x->is_code;
-        desk_push_wait(d, p, SECONDS(AGAIN_SECONDS));
+        desk_push_wait(d, p, MILLISECONDS(x->is_held ? NEWS_AGAIN_MS : AGAIN_MS));
     }
     pushing_free(&x);
 }
@@ -242,7 +241,7 @@ void desk_push_liaison_lost(struct desk *d)
         (void)map_del(desk_push_sends(d)->sent, KEY(tag));
         at = 0; /* changing the map ended the walk */
         if (p)
-            fail(d, p, x, 0, SECONDS(AGAIN_SECONDS));
+            fail(d, p, x, 0, MILLISECONDS(AGAIN_MS));
         pushing_free(&x);
     }
 }
