@@ -84,15 +84,18 @@ static struct store_search_batch span(const struct batch *b, struct store_search
 
 enum err find_fill(struct finder *f, bool is_up, bool *ret_did, struct errinfo *ei)
 {
-    struct store_search_marks marks = store_search_marks(f->search);
+    struct store_search_marks marks;
     struct batch b = {.f = f};
+    enum err err = store_search_marks(f->search, &marks, ei);
+    if (err != ERR_OK)
+        return err;
     uint64_t first = is_up ? marks.last + 1 : 1;
     uint64_t last = is_up ? UINT64_MAX >> 1 : marks.first - 1;
     if (!is_up && marks.first <= 1)
         return ERR_OK;
     /* Nothing yet: begin with the newest. */
     struct store_interval in = {first, last, !is_up || marks.last == 0, FIND_BATCH};
-    enum err err = store_each_message(f->reader, &in, take_message, &b, ei);
+    err = store_each_message(f->reader, &in, take_message, &b, ei);
     if (err != ERR_OK || b.n == 0)
         return find_index_err(err);
     qsort(b.found, b.n, sizeof(b.found[0]), by_id);

@@ -164,11 +164,14 @@ static enum err compare_account(struct finder *f, uint64_t person, bool is_whole
                                 uint64_t *ret_modseq, struct errinfo *ei)
 {
     struct store_account account = {};
-    struct comparing c = {.f = f, .person = person, .marks = store_search_marks(f->search)};
+    struct comparing c = {.f = f, .person = person};
     uint64_t since = (uintptr_t)map_get(f->compare.seen, KEY(person));
+    enum err err = store_search_marks(f->search, &c.marks, ei);
+    if (err != ERR_OK)
+        return err;
     /* Read first: what comes after it is looked at again. An account that is not there has no
      * emails, and must have no words. */
-    enum err err = store_get_account(f->reader, person, &account, ei);
+    err = store_get_account(f->reader, person, &account, ei);
     if (err != ERR_OK && err != ERR_GONE)
         return find_index_err(err);
     *ret_modseq = account.modseq;

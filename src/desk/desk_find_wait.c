@@ -19,18 +19,19 @@ uint64_t find_begin_turn(struct finder *f)
 
 void find_end_turn(struct finder *f, uint64_t turn, bool is_all)
 {
-    uint64_t last = store_search_marks(f->search).last;
+    struct store_search_marks marks;
+    struct errinfo ei;
     struct slice key;
     void *value;
     size_t at = 0;
-    if (f->compare.n_late > 0)
+    if (f->compare.n_late > 0 || store_search_marks(f->search, &marks, &ei) != ERR_OK)
         return;
     pthread_mutex_lock(&f->lock);
     struct map *before = f->wait.fresh;
     f->wait.fresh = map_create();
     while (map_next(before, &at, &key, &value)) {
         uint64_t since = (uintptr_t)value;
-        if (since > turn || map_get(f->compare.dirty_of, key) || (!is_all && last < since))
+        if (since > turn || map_get(f->compare.dirty_of, key) || (!is_all && marks.last < since))
             (void)map_put(f->wait.fresh, key, value);
     }
     map_destroy(&before);

@@ -130,25 +130,26 @@ void store_search_close(struct store_search_writer **address)
     mem_free(address);
 }
 
-struct store_search_marks store_search_marks(const struct store_search_writer *s)
+enum err words_ready(struct store_search_writer *s, struct errinfo *ei)
 {
-    return (struct store_search_marks){s->meta.first, s->meta.last};
+    bool is_empty = false;
+    return s->is_closed ? open_file(s, &is_empty, ei) : ERR_OK;
+}
+
+enum err store_search_marks(struct store_search_writer *s, struct store_search_marks *ret,
+                            struct errinfo *ei)
+{
+    enum err err = words_ready(s, ei);
+    if (err == ERR_OK)
+        *ret = (struct store_search_marks){s->meta.first, s->meta.last};
+    return err;
 }
 
 /* ---- transactions ---- */
 
-/* A file that could not be made anew is tried again with the next change. */
-static enum err make_sure_is_open(struct store_search_writer *s, struct errinfo *ei)
-{
-    bool is_empty = false;
-    if (!s->is_closed)
-        return ERR_OK;
-    return open_file(s, &is_empty, ei);
-}
-
 enum err words_begin(struct store_search_writer *s, struct errinfo *ei)
 {
-    enum err err = make_sure_is_open(s, ei);
+    enum err err = words_ready(s, ei);
     if (err != ERR_OK)
         return err;
     (void)words_stmt(&s->file, WORDS_SQL_BEGIN);
@@ -359,7 +360,7 @@ enum err store_search_add(struct store_search_writer *s, const struct store_sear
                           struct errinfo *ei)
 {
     bool is_below = false;
-    enum err err = make_sure_is_open(s, ei);
+    enum err err = words_ready(s, ei);
     struct words_meta meta = s->meta;
     if (err == ERR_OK && !place(batch, &meta, &is_below))
         return err_set(ei, ERR_INVALID, "search: messages %llu to %llu are not next to what is in",

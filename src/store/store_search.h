@@ -38,7 +38,8 @@ enum err store_search_open(const struct store_search_options *options,
                            struct store_search_writer **ret, struct errinfo *ei);
 void store_search_close(struct store_search_writer **s); /* takes NULL */
 /* Throw the file away and begin with an empty one; for ERR_CORRUPT from anywhere here. Readers move
- * over to it by themselves. */
+ * over to it by themselves. Should it fail, every function here tries to open the file again first,
+ * and fails as that does (ERR_IO, ERR_FULL; ERR_CORRUPT: the old one is still there). */
 enum err store_search_rebuild(struct store_search_writer *s, struct errinfo *ei);
 /* Throw it away where nobody has it open: the next one to open it begins with an empty one. */
 enum err store_search_drop(const char *dir, struct errinfo *ei);
@@ -51,7 +52,8 @@ enum err store_search_drop(const char *dir, struct errinfo *ei);
 struct store_search_marks {
     uint64_t first, last;
 };
-struct store_search_marks store_search_marks(const struct store_search_writer *s);
+enum err store_search_marks(struct store_search_writer *s, struct store_search_marks *ret,
+                            struct errinfo *ei);
 
 /* The text of one message, the same in all accounts that have it. UTF-8; what is not is read as
  * best as it can be. Addresses with their names; body: plain text of all its text parts; names: of

@@ -25,8 +25,9 @@ static enum err gather(struct words_file *f, enum words_sql sql, uint64_t *ret, 
 enum err store_search_messages(struct store_search_writer *s, uint64_t account, uint64_t after,
                                uint64_t *ret, size_t max, size_t *ret_n, struct errinfo *ei)
 {
-    if (s->is_closed)
-        return err_set(ei, ERR_RETRY, "search: the file is being made anew");
+    enum err err = words_ready(s, ei);
+    if (err != ERR_OK)
+        return err;
     sqlite3_stmt *stmt = words_stmt(&s->file, WORDS_SQL_ENTRIES_OF);
     bind_u64(stmt, 1, account);
     bind_u64(stmt, 2, after);
@@ -36,8 +37,9 @@ enum err store_search_messages(struct store_search_writer *s, uint64_t account, 
 enum err store_search_accounts(struct store_search_writer *s, uint64_t after, uint64_t *ret,
                                size_t max, size_t *ret_n, struct errinfo *ei)
 {
-    if (s->is_closed)
-        return err_set(ei, ERR_RETRY, "search: the file is being made anew");
+    enum err err = words_ready(s, ei);
+    if (err != ERR_OK)
+        return err;
     bind_u64(words_stmt(&s->file, WORDS_SQL_ACCOUNTS), 1, after);
     return gather(&s->file, WORDS_SQL_ACCOUNTS, ret, max, ret_n, ei);
 }

@@ -399,10 +399,10 @@ enum err store_search_purge(struct store_search_writer *s, utc_ms now, int64_t w
                             bool *ret_more, struct errinfo *ei)
 {
     bool is_on = false;
-    enum err err = ERR_OK;
+    enum err err = words_ready(s, ei);
     *ret_more = true;
-    if (s->is_closed)
-        return err_set(ei, ERR_RETRY, "search: the file is not open");
+    if (err != ERR_OK)
+        return err;
     switch (s->meta.step) {
     case WORDS_STEP_IDLE:
         err = is_due(s, now, wait_ms, &is_on, ei);
@@ -431,10 +431,11 @@ enum err store_search_figures(struct store_search_writer *s, struct store_search
     int64_t removed[2], n = 0;
     struct stat st;
     char wal[WORDS_PATH_MAX + 8];
-    if (s->is_closed)
-        return err_set(ei, ERR_RETRY, "search: the file is not open");
+    enum err err = words_ready(s, ei);
+    if (err != ERR_OK)
+        return err;
     (void)words_stmt(&s->file, WORDS_SQL_REMOVED_OLDEST);
-    enum err err = words_numbers(&s->file, WORDS_SQL_REMOVED_OLDEST, removed, 2, NULL, ei);
+    err = words_numbers(&s->file, WORDS_SQL_REMOVED_OLDEST, removed, 2, NULL, ei);
     (void)words_stmt(&s->file, WORDS_SQL_ENTRIES);
     if (err == ERR_OK)
         err = words_numbers(&s->file, WORDS_SQL_ENTRIES, &n, 1, NULL, ei);

@@ -104,9 +104,12 @@ struct store_search_writer {
     void *tell_arg;
     int wal_pages;
     struct words_marking *marking; /* store_search_erase.c; NULL: none is under way */
-    bool is_closed; /* making the file anew failed: everything fails until it works */
+    bool is_closed;                /* making the file anew failed: words_ready tries again */
 };
 
+/* The file is open: whatever is asked of the writer begins with it, so that one that could not be
+ * made anew (a full disk, say) is there again with the first question after that has passed. */
+enum err words_ready(struct store_search_writer *s, struct errinfo *ei);
 /* One transaction: begin; then commit with the new meta, or abort. */
 enum err words_begin(struct store_search_writer *s, struct errinfo *ei);
 enum err words_commit(struct store_search_writer *s, const struct words_meta *meta,

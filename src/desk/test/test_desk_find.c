@@ -10,6 +10,9 @@
 #include "store/store_account.h"
 #include "store/store_search.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 enum { HITS_MAX = 20 };
 
 /* ---- a gate that reads words ---- */
@@ -268,6 +271,35 @@ static void a_search_file_that_is_damaged_is_made_anew(void **)
     await(KIT_ANNA, "\"anew\"", id, true);
 }
 
+/* The old file goes, a new one cannot be made, and an account changes that has to be compared; then
+ * the disk is well again. */
+static void a_search_file_that_could_not_be_made_anew_is_filled_later(void **)
+{
+    char path[200], wal[210];
+    struct stat st = {};
+    kit_found((struct kit_company){0});
+    uint64_t gone = take(usual), id = take(usual);
+    await(KIT_ANNA, "\"plums\"", id, true);
+    (void)snprintf(path, sizeof(path), "%s/index/search.db", kit->folder);
+    (void)snprintf(wal, sizeof(wal), "%s-wal", path);
+    int old = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(old >= 0);
+    assert_int_equal(unlink(wal), 0);
+    assert_int_equal(mkdir(wal, 0700), 0); /* no file can stand here */
+    desk_find_damaged(kit->desk);
+    mono_us until = mono_now() + MILLISECONDS(KIT_WAIT_MS);
+    do {
+        assert_true(mono_now() < until);
+        usleep(5000);
+        assert_int_equal(fstat(old, &st), 0);
+    } while (st.st_nlink > 0);
+    destroy(gone);
+    assert_int_equal(rmdir(wal), 0);
+    fd_close(&old);
+    read_one(kit->gate, (struct words){"{\"subject\":\"anew\"}", NULL, "x"});
+    await(KIT_ANNA, "\"anew\"", id, true);
+}
+
 /* What else is asked for, or must not be there, is compared with them. */
 static void all_that_match_are_found_however_many(void **)
 {
@@ -376,6 +408,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(stopping_waits_for_no_gate, kit_setup, kit_teardown),
         cmocka_unit_test_setup_teardown(a_search_file_that_is_damaged_is_made_anew, kit_setup,
                                         kit_teardown),
+        cmocka_unit_test_setup_teardown(a_search_file_that_could_not_be_made_anew_is_filled_later,
+                                        kit_setup, kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -283,7 +283,9 @@ int main(int argc, char **argv)
     check(store_search_open(&(struct store_search_options){.dir = b.folder, .free_percent = 1}, &s,
                             &ei),
           &ei);
-    if (store_search_marks(s).last == 0)
+    struct store_search_marks marks;
+    check(store_search_marks(s, &marks, &ei), &ei);
+    if (marks.last == 0)
         fill(&b, s, n_others, n_own);
     ask_all(&b);
     erase(s, n_others + n_own);

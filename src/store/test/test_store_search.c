@@ -70,6 +70,13 @@ static void world_finish(struct world *w)
     mem_free(&w);
 }
 
+static struct store_search_marks marks(struct world *w)
+{
+    struct store_search_marks m = {};
+    ok(w, store_search_marks(w->s, &m, &w->ei));
+    return m;
+}
+
 /* Message `id` with this body, in one account; looked at: only it. */
 static enum err try_add(struct world *w, uint64_t account, uint64_t id, const char *body)
 {
@@ -203,7 +210,7 @@ static void a_message_that_comes_late_into_an_account_is_found_there(void **stat
     assert_string_equal(
         ask_with(w, (struct store_search_question){.account = 2, .max = 103}, "\"word\""),
         "102 103 101");
-    assert_int_equal(store_search_marks(w->s).last, 104);
+    assert_int_equal(marks(w).last, 104);
     world_finish(w);
 }
 
@@ -235,7 +242,7 @@ static void filling_goes_up_and_down_and_nowhere_else(void **state)
 {
     (void)state;
     struct world *w = world_make();
-    assert_int_equal(store_search_marks(w->s).last, 0);
+    assert_int_equal(marks(w).last, 0);
     add(w, 1, 100, "x");
     add(w, 1, 101, "x");
     add(w, 1, 99, "x");
@@ -247,8 +254,8 @@ static void filling_goes_up_and_down_and_nowhere_else(void **state)
     assert_string_equal(ask(w, 1, "\"x\""), "102 101 100 99 98");
     struct store_search_batch empty = {NULL, 0, 1, 97};
     ok(w, store_search_add(w->s, &empty, &w->ei));
-    assert_int_equal(store_search_marks(w->s).first, 1);
-    assert_int_equal(store_search_marks(w->s).last, 102);
+    assert_int_equal(marks(w).first, 1);
+    assert_int_equal(marks(w).last, 102);
     struct store_search_text two[] = {{.message = 104}, {.message = 103}};
     struct store_search_batch unsorted = {two, 2, 103, 104};
     assert_int_equal(store_search_add(w->s, &unsorted, &w->ei), ERR_INVALID);
@@ -485,7 +492,7 @@ static void garbage_is_replaced_and_told(void **state)
         world_open(w);
         assert_int_equal(w->n_told, 1);
         assert_non_null(strstr(w->told, "Mail is not touched"));
-        assert_int_equal(store_search_marks(w->s).last, 0);
+        assert_int_equal(marks(w).last, 0);
         ok(w, store_search_reader_open(w->dir, &w->r, &w->ei));
         add(w, 1, 50, "word");
         assert_string_equal(ask(w, 1, "\"word\""), "50");
@@ -500,11 +507,44 @@ static void readers_follow_to_a_file_that_is_made_anew(void **state)
     add(w, 1, 5, "word");
     assert_string_equal(ask(w, 1, "\"word\""), "5");
     ok(w, store_search_rebuild(w->s, &w->ei));
-    assert_int_equal(store_search_marks(w->s).last, 0);
+    assert_int_equal(marks(w).last, 0);
     assert_string_equal(ask(w, 1, "\"word\""), "");
     add(w, 1, 6, "word");
     assert_string_equal(ask(w, 1, "\"word\""), "6");
     world_finish(w);
+}
+
+/* The first thing that is asked after the trouble has passed opens it, whatever it is. */
+static void a_file_that_could_not_be_made_anew_is_there_when_the_disk_is_well(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        struct world *w = world_make();
+        struct store_search_figures figures;
+        uint64_t ids[1];
+        size_t n = 1;
+        bool more = true;
+        add(w, 1, 5, "word");
+        assert_int_equal(unlink(w->path), 0);
+        assert_int_equal(mkdir(w->path, 0700), 0); /* nothing can be there instead */
+        assert_int_equal(store_search_rebuild(w->s, &w->ei), ERR_IO);
+        assert_int_not_equal(store_search_messages(w->s, 1, 0, ids, 1, &n, &w->ei), ERR_OK);
+        assert_int_equal(rmdir(w->path), 0);
+        if (i == 0)
+            ok(w, store_search_messages(w->s, 1, 0, ids, 1, &n, &w->ei));
+        else if (i == 1)
+            ok(w, store_search_accounts(w->s, 0, ids, 1, &n, &w->ei));
+        else if (i == 2)
+            ok(w, store_search_purge(w->s, 1, 0, &more, &w->ei));
+        else if (i == 3)
+            ok(w, store_search_figures(w->s, &figures, &w->ei));
+        assert_int_equal(marks(w).last, 0);
+        assert_int_equal(i < 2 ? n : 0, 0);
+        assert_false(i == 2 && more);
+        add(w, 1, 6, "word");
+        assert_string_equal(ask(w, 1, "\"word\""), "6");
+        world_finish(w);
+    }
 }
 
 static void without_a_file_there_is_nothing_to_ask(void **state)
@@ -536,7 +576,7 @@ static void search_stops_before_mail_has_no_room(void **state)
     assert_int_equal(try_add(w, 1, 2, "word"), ERR_FULL);
     assert_non_null(strstr(w->ei.text, "mail comes first"));
     assert_string_equal(ask(w, 1, "\"word\""), "1");
-    assert_int_equal(store_search_marks(w->s).last, 1);
+    assert_int_equal(marks(w).last, 1);
     world_finish(w);
 }
 
@@ -562,7 +602,7 @@ static void a_write_that_fails_leaves_everything_as_it_was(void **state)
         n_failed += err != ERR_OK;
         id += err == ERR_OK;
         assert_true(err == ERR_OK || err == ERR_IO || err == ERR_FULL);
-        assert_int_equal(store_search_marks(w->s).last, id);
+        assert_int_equal(marks(w).last, id);
     }
     assert_true(n_failed > 3);
     add(w, 1, id + 1, "word w0");
@@ -579,7 +619,7 @@ static _Noreturn void fill_until_killed(struct world *w, int fd)
     struct store_search_options o = {.dir = w->dir, .free_percent = 1};
     if (store_search_open(&o, &w->s, &w->ei) != ERR_OK)
         _exit(1);
-    for (uint64_t id = store_search_marks(w->s).last + 1;; id++) {
+    for (uint64_t id = marks(w).last + 1;; id++) {
         char body[80];
         (void)snprintf(body, sizeof(body), "common n%llu z%llu", (unsigned long long)id,
                        (unsigned long long)id % 3);
@@ -611,8 +651,8 @@ static void a_kill_loses_nothing_that_is_marked(void **state)
         (void)close(fds[0]);
         world_open(w);
         ok(w, store_search_reader_open(w->dir, &w->r, &w->ei));
-        assert_true(store_search_marks(w->s).last >= last + 20);
-        last = store_search_marks(w->s).last;
+        assert_true(marks(w).last >= last + 20);
+        last = marks(w).last;
         static struct store_search_hit hits[STORE_SEARCH_LIMIT_MAX];
         struct store_search_question q = {
             .account = 1, .limit = STORE_SEARCH_LIMIT_MAX, .expression = SLICE("\"common\"")};
@@ -644,6 +684,7 @@ int main(void)
         cmocka_unit_test(an_account_goes_as_a_whole_and_may_come_again),
         cmocka_unit_test(garbage_is_replaced_and_told),
         cmocka_unit_test(readers_follow_to_a_file_that_is_made_anew),
+        cmocka_unit_test(a_file_that_could_not_be_made_anew_is_there_when_the_disk_is_well),
         cmocka_unit_test(without_a_file_there_is_nothing_to_ask),
         cmocka_unit_test(search_stops_before_mail_has_no_room),
         cmocka_unit_test(a_write_that_fails_leaves_everything_as_it_was),

@@ -194,6 +194,7 @@ static void rebuilding_drops_the_search_which_is_filled_again(void **)
     struct store_search_options o = {.dir = dir, .free_percent = 1};
     struct store_search_writer *search = NULL;
     uint64_t account = 1;
+    struct store_search_marks marks = {};
     struct store_search_text text = {
         .message = 1, .accounts = &account, .n_accounts = 1, .body = SLICE("hello")};
     struct store_search_batch batch = {&text, 1, 1, 60};
@@ -207,7 +208,8 @@ static void rebuilding_drops_the_search_which_is_filled_again(void **)
     if (store_rebuild(dir, &ei) != ERR_OK)
         fail_msg("%s", ei.text);
     assert_int_equal(store_search_open(&o, &search, &ei), ERR_OK);
-    assert_int_equal(store_search_marks(search).last, 0);
+    assert_int_equal(store_search_marks(search, &marks, &ei), ERR_OK);
+    assert_int_equal(marks.last, 0);
     store_search_close(&search);
 }
 
