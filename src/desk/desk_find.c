@@ -111,7 +111,6 @@ static bool work_once(struct finder *f)
     bool did = false;
     if (is_busy(f) && !find_is_awaited(f))
         return false;
-    arena_reset(f->arena);
     enum err err = take_turn(f, &did, &ei);
     note_trouble(f, err, &ei);
     bool is_damaged = take_damage(f) || err == ERR_CORRUPT;
@@ -179,7 +178,7 @@ void desk_find_start(struct desk *d)
 {
     struct finder *f = mem_new(sizeof(*f));
     f->desk = d;
-    f->arena = arena_create(256 << 20);
+    f->arena = arena_create(FIND_ARENA_BYTES);
     desk_jmap_host(d, &f->host);
     find_words_create(f);
     find_compare_create(f);

@@ -4,7 +4,19 @@
 
 #include <stdlib.h>
 
-enum { ACCOUNTS_MAX = 2000 /* of one message; more come late, by comparing */ };
+enum {
+    ACCOUNTS_MAX = 2000,   /* of one message; more come late, by comparing */
+    ROW_BYTES = 256 << 10, /* of one email's lists: 200 places and 100 keywords take 40 KiB */
+    MESSAGE_BYTES = 4 << 10,
+};
+/* What a batch keeps of each message: what one header says, one text, who has it, and who sent it.
+ * Each batch begins with an empty arena, so no number of accounts, emails or words reaches its end.
+ */
+static_assert((long)FIND_BATCH * (FIND_HEADER_MAX + STORE_SEARCH_FIELD_MAX +
+                                  ACCOUNTS_MAX * (long)sizeof(uint64_t) + MESSAGE_BYTES) <
+                  FIND_ARENA_BYTES,
+              "a batch fits");
+static_assert((int)FIND_LATE_MAX <= (int)ACCOUNTS_MAX, "also one of those that came late");
 
 /* ---- one message ---- */
 
@@ -17,9 +29,10 @@ struct holders {
 /* Who has it, and not only a trace of it: words of what is gone must not come in again. */
 static bool has_email(struct finder *f, uint64_t account, uint64_t message)
 {
+    SCOPED(arena_destroy) struct arena *row = arena_create(ROW_BYTES);
     struct store_email email;
     struct errinfo ei;
-    return store_get_email(f->reader, account, message, f->arena, &email, &ei) == ERR_OK &&
+    return store_get_email(f->reader, account, message, row, &email, &ei) == ERR_OK &&
            !email.is_gone;
 }
 
@@ -89,6 +102,7 @@ enum err find_fill(struct finder *f, bool is_up, bool *ret_did, struct errinfo *
     enum err err = store_search_marks(f->search, &marks, ei);
     if (err != ERR_OK)
         return err;
+    arena_reset(f->arena);
     uint64_t first = is_up ? marks.last + 1 : 1;
     uint64_t last = is_up ? UINT64_MAX >> 1 : marks.first - 1;
     if (!is_up && marks.first <= 1)
@@ -145,6 +159,7 @@ enum err find_fill_late(struct finder *f, bool *ret_did, struct errinfo *ei)
     enum err err = ERR_OK;
     if (f->compare.n_late == 0)
         return ERR_OK;
+    arena_reset(f->arena);
     size_t n = gather(f, texts, &batch.n);
     for (size_t i = 0; i < batch.n && err == ERR_OK; i++)
         err = find_words(f, &texts[i], ei);

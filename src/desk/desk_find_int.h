@@ -14,7 +14,12 @@
 #include "store/store_account.h"
 #include "store/store_search.h"
 
-enum { FIND_BATCH = 64, FIND_LATE_MAX = 1024 };
+enum {
+    FIND_BATCH = 64,
+    FIND_LATE_MAX = 1024,
+    FIND_HEADER_MAX = 2 << 20, /* bytes of what a gate says of one message's header */
+    FIND_ARENA_BYTES = 256 << 20,
+};
 
 /* A message that came into an account behind the mark. */
 struct find_late {
@@ -34,7 +39,7 @@ struct finder {
     struct store_search_writer *search;
     struct store_reader *reader;
     struct jmap_host host;
-    struct arena *arena; /* of a turn */
+    struct arena *arena; /* of a batch */
     mono_us purge_at, rebuild_at;
     mono_us looked_at, turned_at; /* at the store's figures; the last turn began */
     uint64_t n_records;           /* that were written until then */

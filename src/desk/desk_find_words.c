@@ -6,7 +6,6 @@
 
 enum {
     PEOPLE_MAX = STORE_SEARCH_FIELD_MAX,
-    HEADER_MAX = 2 << 20,
     STUCK_SECONDS = 600,
 };
 static_assert((int)IPC_PARSED_TEXT_MAX <= (int)STORE_SEARCH_FIELD_MAX, "a gate's words fit");
@@ -35,7 +34,7 @@ static enum err read_header(struct finder *f, struct slice bytes, const struct e
                             struct store_search_text *t, struct errinfo *ei)
 {
     static const char *const person[] = {"name", "email", NULL}, *const part[] = {"name", NULL};
-    SCOPED(buf_finish) struct buf text = buf_make(HEADER_MAX);
+    SCOPED(buf_finish) struct buf text = buf_make(FIND_HEADER_MAX);
     enum err err = f->host.render(f->host.arg, bytes, SLICE(""), want, &text, ei);
     if (err != ERR_OK)
         return err;

@@ -3,12 +3,10 @@
 #include "desk_kit.h"
 
 #include "desk/desk_account_int.h"
+#include "desk/desk_find_int.h"
 #include "desk/desk_int.h"
-#include "desk/desk_jmap_int.h"
 #include "desk/desk_parse_int.h"
 #include "ipc/ipc.h"
-#include "store/store_account.h"
-#include "store/store_search.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -83,7 +81,7 @@ static void await(uint64_t account, const char *expression, uint64_t message, bo
 
 /* ---- what accounts do ---- */
 
-static enum err destroyed;
+static enum err written;
 
 static void destroy_now(void *arg)
 {
@@ -99,34 +97,46 @@ static void destroy(uint64_t message)
 }
 
 /* A message of Anna's that is no mail, under an id that was given before; as a draft is written. */
+struct draft {
+    uint64_t id;
+    uint32_t n_keywords;
+};
+
 static void *write_draft(void *arg)
 {
-    const uint64_t *id = arg;
+    static char text[256];
+    const struct draft *w = arg;
+    struct record_keyword keywords[100];
     struct jmap_host host;
     struct errinfo ei;
     struct record_fields fields = {.subject = SLICE("draft")};
     struct record_place place = {.mailbox = KIT_BOX_ANNA};
     struct record_email email = {.account = KIT_ANNA,
-                                 .message = *id,
+                                 .message = w->id,
                                  .received = utc_now(),
                                  .flags = EMAIL_DRAFT,
+                                 .keywords = keywords,
+                                 .n_keywords = w->n_keywords,
                                  .places = &place,
                                  .n_places = 1};
     struct jmap_message message = {
-        .id = *id, .bytes = SLICE("Subject: draft\r\n\r\nx\r\n"), .fields = &fields};
+        .id = w->id, .bytes = SLICE("Subject: draft\r\n\r\nx\r\n"), .fields = &fields};
     struct jmap_commit c = {.messages = &message, .n_messages = 1, .emails = &email, .n_emails = 1};
     struct jmap_caller anna = {.person = KIT_ANNA, .tenant = KIT_TENANT};
+    memset(text, 'k', sizeof(text) - 1);
+    for (uint32_t i = 0; i < w->n_keywords; i++)
+        keywords[i].text = slice_str(text);
     desk_jmap_host(kit->desk, &host);
-    destroyed = host.commit(host.arg, &anna, &c, &ei);
+    written = host.commit(host.arg, &anna, &c, &ei);
     return NULL;
 }
 
-static void draft(uint64_t id)
+static void draft(struct draft w)
 {
     pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, write_draft, &id), 0);
+    assert_int_equal(pthread_create(&thread, NULL, write_draft, &w), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(destroyed, ERR_OK);
+    assert_int_equal(written, ERR_OK);
 }
 
 static void next_id(void *arg)
@@ -241,7 +251,7 @@ static void what_becomes_durable_behind_the_mark_is_found(void **)
     uint64_t late = take(usual);
     await(KIT_ANNA, "\"plums\"", late, true);
     assert_true(early < late);
-    draft(early);
+    draft((struct draft){.id = early});
     read_one(kit->gate, (struct words){"{\"subject\":\"draft\"}", NULL, "x"});
     await(KIT_ANNA, "subject:\"draft\"", early, true);
     assert_false(is_found(KIT_LUCA, "subject:\"draft\"", early));
@@ -298,6 +308,42 @@ static void a_search_file_that_could_not_be_made_anew_is_filled_later(void **)
     fd_close(&old);
     read_one(kit->gate, (struct words){"{\"subject\":\"anew\"}", NULL, "x"});
     await(KIT_ANNA, "\"anew\"", id, true);
+}
+
+static enum err read_nothing(void *, struct store_reader *, uint64_t, struct buf *,
+                             struct errinfo *ei)
+{
+    return err_set(ei, ERR_CORRUPT, "not readable");
+}
+
+/* Whoever has it may have put a hundred words of her own on each. */
+static void a_batch_takes_no_more_memory_however_large_what_accounts_keep_is(void **)
+{
+    enum { MANY = 20, OF_A_MESSAGE = 20000 };
+    struct finder *f = mem_new(sizeof(*f)); /* not running: by hand */
+    struct store_search_options o = {.dir = kit->folder};
+    uint64_t id = 0;
+    bool did = false;
+    struct errinfo ei;
+    kit_found((struct kit_company){0});
+    fd_close(&kit->gate); /* nobody fills before us */
+    for (int i = 0; i < MANY; i++) {
+        kit_on_loop(next_id, &id);
+        draft((struct draft){.id = id, .n_keywords = 100});
+    }
+    kit_stop();
+    f->host.read = read_nothing;
+    f->arena = arena_create((size_t)MANY * OF_A_MESSAGE);
+    assert_int_equal(store_reader_open(kit->folder, &f->reader, &ei), ERR_OK);
+    assert_int_equal(store_search_open(&o, &f->search, &ei), ERR_OK);
+    while (find_fill(f, true, &did, &ei) == ERR_OK && did)
+        did = false;
+    assert_true(is_found(KIT_ANNA, "\"\x01\"", id));
+    store_search_close(&f->search);
+    store_reader_close(&f->reader);
+    arena_destroy(&f->arena);
+    mem_free(&f);
+    kit_start();
 }
 
 /* What else is asked for, or must not be there, is compared with them. */
@@ -403,6 +449,9 @@ int main(void)
                                         kit_teardown),
         cmocka_unit_test_setup_teardown(what_becomes_durable_behind_the_mark_is_found, kit_setup,
                                         kit_teardown),
+        cmocka_unit_test_setup_teardown(
+            a_batch_takes_no_more_memory_however_large_what_accounts_keep_is, kit_setup,
+            kit_teardown),
         cmocka_unit_test_setup_teardown(all_that_match_are_found_however_many, kit_setup,
                                         kit_teardown),
         cmocka_unit_test_setup_teardown(stopping_waits_for_no_gate, kit_setup, kit_teardown),
