@@ -148,8 +148,9 @@ enum err account_catch_up(struct account *a, struct store_reader *reader, struct
     struct store_account now;
     store_reader_hold(reader); /* all of one moment */
     enum err err = store_get_account(reader, a->person, &now, ei);
-    /* What went meanwhile may have left no tombstone any more. */
-    if (err == ERR_OK && a->emails_seen < now.floor)
+    /* Half of it may be here from a time that failed, and be another one by now: taking all up
+     * compares no versions. And what went meanwhile may have left no tombstone any more. */
+    if (err == ERR_OK && (a->emails_seen == 0 || a->emails_seen < now.floor))
         account_view_clear(a);
     bool is_new = err == ERR_OK && now.modseq != a->emails_seen;
     bool is_first = a->emails_seen == 0;
