@@ -80,6 +80,11 @@ struct store_change {
 /* Any thread; never blocks on the disk. Changes become durable in this order. */
 void store_submit(struct store *s, struct store_change *change);
 
+/* Blocks until everything that was submitted before has been told to be done, or refused: what a
+ * number says that was given out, the log then says, too, or never will. What is lazy goes at once.
+ * ERR_RETRY: not in that time. For worker threads. */
+enum err store_wait_written(struct store *s, mono_us timeout);
+
 /* Between the two, changes wait for each other: whoever submits several in one turn of its loop
  * gets them into one batch and one sync. Not a delay: the caller goes on at once. Not nested. */
 void store_cork(struct store *s);

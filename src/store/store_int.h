@@ -46,11 +46,13 @@ struct store {
 
     struct {
         pthread_mutex_t lock;
-        pthread_cond_t cond; /* wakes the writer */
-        struct list waiting; /* under lock: struct store_change */
-        struct list late;    /* under lock: came after store_close began */
-        unsigned n_urgent;   /* under lock: not lazy, in waiting */
-        mono_us lazy_since;  /* under lock: when waiting became not empty */
+        pthread_cond_t cond;  /* wakes the writer */
+        pthread_cond_t told;  /* tells that n_answered has grown */
+        struct list waiting;  /* under lock: struct store_change */
+        struct list late;     /* under lock: came after store_close began */
+        uint64_t n_submitted; /* under lock: ever; they are answered in this order */
+        unsigned n_urgent;    /* under lock: not lazy, in waiting, or somebody waits for it */
+        mono_us lazy_since;   /* under lock: when waiting became not empty */
         enum {
             WRITER_AWAKE,
             WRITER_SLEEPS,
@@ -61,6 +63,7 @@ struct store {
         pthread_t thread;
     } queue;
     _Atomic size_t waiting_bytes, waiting_changes;
+    _Atomic uint64_t n_answered; /* told to be done, or refused; grows without queue.lock */
 
     struct {
         pthread_mutex_t lock;

@@ -62,6 +62,7 @@ static struct store *make_store(const struct store_options *o)
     must(pthread_mutex_init(&s->keep.lock, NULL) == 0);
     must(pthread_mutex_init(&s->keep.wake_lock, NULL) == 0);
     store_cond_init(&s->queue.cond);
+    store_cond_init(&s->queue.told);
     store_cond_init(&s->apply.cond);
     store_cond_init(&s->apply.moved);
     store_cond_init(&s->keep.wake);
@@ -77,6 +78,7 @@ static void free_store(struct store **address)
     if (s->lock_fd >= 0)
         (void)s->files->close(s->files->self, s->lock_fd); /* and the lock is gone */
     (void)pthread_cond_destroy(&s->queue.cond);
+    (void)pthread_cond_destroy(&s->queue.told);
     (void)pthread_cond_destroy(&s->apply.cond);
     (void)pthread_cond_destroy(&s->apply.moved);
     (void)pthread_cond_destroy(&s->keep.wake);

@@ -46,6 +46,7 @@ void store_submit(struct store *s, struct store_change *c)
     atomic_fetch_add(&s->waiting_changes, 1);
     pthread_mutex_lock(&s->queue.lock);
     bool has_ended = s->queue.has_ended;
+    s->queue.n_submitted++;
     if (has_ended || s->queue.is_closing) {
         list_append(&s->queue.late, &c->node);
         must_wake = true;
@@ -62,6 +63,25 @@ void store_submit(struct store *s, struct store_change *c)
     must(!has_ended); /* the store was closed under its users */
     if (must_wake)
         pthread_cond_signal(&s->queue.cond);
+}
+
+enum err store_wait_written(struct store *s, mono_us timeout)
+{
+    struct timespec until = store_deadline(mono_now() + timeout);
+    int result = 0;
+    pthread_mutex_lock(&s->queue.lock);
+    uint64_t upto = s->queue.n_submitted;
+    s->queue.n_urgent += !list_empty(&s->queue.waiting);
+    bool must_wake = !list_empty(&s->queue.waiting) && is_wake_due(s, true);
+    if (must_wake) {
+        s->queue.writer = WRITER_AWAKE;
+        pthread_cond_signal(&s->queue.cond);
+    }
+    while (atomic_load(&s->n_answered) < upto && result == 0)
+        result = pthread_cond_timedwait(&s->queue.told, &s->queue.lock, &until);
+    bool is_done = atomic_load(&s->n_answered) >= upto;
+    pthread_mutex_unlock(&s->queue.lock);
+    return is_done ? ERR_OK : ERR_RETRY;
 }
 
 struct store_backlog store_backlog(struct store *s)
@@ -123,6 +143,14 @@ static void answer(struct store *s, struct store_change *c, enum err err, const 
     atomic_fetch_sub(&s->waiting_bytes, change_bytes(c));
     atomic_fetch_sub(&s->waiting_changes, 1);
     c->done(c, err, ei); /* may free it */
+    atomic_fetch_add(&s->n_answered, 1);
+}
+
+static void tell_answered(struct store *s)
+{
+    pthread_mutex_lock(&s->queue.lock);
+    pthread_cond_broadcast(&s->queue.told);
+    pthread_mutex_unlock(&s->queue.lock);
 }
 
 static void answer_all(struct store *s, struct list *changes, enum err err,
@@ -229,9 +257,12 @@ static void *writer_main(void *arg)
     list_init(&late);
     (void)err_set(&ei, ERR_CANCELED, "the store is closing");
     while (take_waiting(s, &mine, &late)) {
-        while (!list_empty(&mine))
+        while (!list_empty(&mine)) {
             write_one(s, &mine);
+            tell_answered(s);
+        }
         answer_all(s, &late, ERR_CANCELED, &ei);
+        tell_answered(s);
     }
     return NULL;
 }

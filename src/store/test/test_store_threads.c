@@ -76,6 +76,9 @@ static void *work(void *arg)
         while (i + 1 - atomic_load(&w->n_done) > WINDOW)
             (void)store_wait_applied(w->rig->s, UINT64_MAX, MILLISECONDS(1));
         unsigned n_done = atomic_load(&w->n_done);
+        if (i % 9 == 4 && (store_wait_written(w->rig->s, SECONDS(20)) != ERR_OK ||
+                           atomic_load(&w->n_done) != i + 1))
+            w->rig->wrong = "who waited for all does not find it written";
         if (n_done == 0 || i % 5)
             continue;
         SCOPED(buf_finish) struct buf b = buf_make(RIG_BYTES);
@@ -152,10 +155,43 @@ static void whoever_is_told_may_submit_again_and_closing_ends_it(void **)
     assert_int_equal(s.last, ERR_CANCELED);
 }
 
+struct slow {
+    struct store_change change;
+    pthread_mutex_t lock;
+};
+
+static void slow_done(struct store_change *c, enum err, const struct errinfo *)
+{
+    struct slow *s = container_of(c, struct slow, change);
+    pthread_mutex_lock(&s->lock);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void what_is_not_told_yet_is_waited_for(void **)
+{
+    SCOPED(rig_destroy) struct rig *r = rig_create(3);
+    SCOPED(buf_finish) struct buf facts = buf_make(100);
+    struct slow s = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct record_ids none = {};
+    RIG_OPEN(r);
+    assert_int_equal(store_wait_written(r->s, 0), ERR_OK);
+    record_ids_pack(&facts, &none);
+    s.change = (struct store_change){
+        .type = RECORD_ANSWERED, .is_lazy = true, .facts = buf_slice(&facts), .done = slow_done};
+    pthread_mutex_lock(&s.lock);
+    store_submit(r->s, &s.change);
+    assert_int_equal(store_wait_written(r->s, MILLISECONDS(30)), ERR_RETRY);
+    pthread_mutex_unlock(&s.lock);
+    assert_int_equal(store_wait_written(r->s, SECONDS(20)), ERR_OK);
+    assert_int_equal(store_figures(r->s).n_records, 1);
+    rig_close(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(eight_threads_keep_their_order_and_hear_in_order),
+        cmocka_unit_test(what_is_not_told_yet_is_waited_for),
         cmocka_unit_test(whoever_is_told_may_submit_again_and_closing_ends_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
