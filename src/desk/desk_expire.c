@@ -16,6 +16,7 @@ enum {
     ROUND_SECONDS = 3600,
     BATCH_MS = 100,
     AGAIN_SECONDS = 60,
+    WRITE_SECONDS = 10,
     DAY_MS = 86400000,
 };
 
@@ -190,10 +191,19 @@ static enum err look_at(struct expiry *x, const struct rule *r, struct store_rea
     return err;
 }
 
+/* A rule's number was given to a change that may still wait to be written: an email that looks
+ * untouched would go with the places and flags that it had before. So everything that was submitted
+ * until now has to be in the index. (Numbers cannot tell: of a record that was refused there is
+ * nothing to wait for.) */
+static bool knows_all_changes(struct desk *d)
+{
+    return store_wait_written(d->store, SECONDS(WRITE_SECONDS)) == ERR_OK && desk_catch_up(d);
+}
+
 static void look(struct worker_job *job, struct store_reader *reader)
 {
     struct expiry *x = container_of(job, struct expiry, job);
-    if (!reader || !desk_catch_up(job->desk)) /* the numbers in the rules are in the index */
+    if (!reader || !knows_all_changes(job->desk))
         return;
     for (; x->n_looked < x->n_rules && x->n < EXPIRE_AT_ONCE; x->n_looked++)
         if (look_at(x, &x->rules[x->n_looked], reader) != ERR_OK || desk_is_ending(job->desk))
@@ -202,9 +212,12 @@ static void look(struct worker_job *job, struct store_reader *reader)
 
 /* ---- on the loop: it goes ---- */
 
+/* And its mail system is still well: else people read here what may go at other times. */
 static bool is_as_it_was(struct desk *d, const struct expiry *x, uint64_t account)
 {
     const struct desk_account *a = desk_account(d, account);
+    if (!desk_mailback_done(d, account).is_calm)
+        return false;
     for (uint32_t i = 0; a && i < x->n_rules; i++)
         if (x->rules[i].account == account)
             return a->modseq == x->rules[i].modseq;

@@ -3,6 +3,7 @@
 #include "desk_kit.h"
 
 #include "desk/desk_account_int.h"
+#include "desk/desk_state_int.h"
 #include "store/store_account.h"
 
 enum { DAYS_USUAL = 90, TOMBSTONE_DAYS = 30 };
@@ -136,16 +137,51 @@ static void do_now(void *arg)
     submit(x, 1, RECORD_EMAIL, SLICE(""));
 }
 
+static void end_deed(struct deed *x)
+{
+    pthread_mutex_lock(&kit->lock);
+    while (x->n_left > 0)
+        pthread_cond_wait(&kit->cond, &kit->lock);
+    pthread_mutex_unlock(&kit->lock);
+    buf_finish(&x->packed[0]);
+    buf_finish(&x->packed[1]);
+}
+
 static uint64_t deed(struct deed x)
 {
     kit_on_loop(do_now, &x);
-    pthread_mutex_lock(&kit->lock);
-    while (x.n_left > 0)
-        pthread_cond_wait(&kit->cond, &kit->lock);
-    pthread_mutex_unlock(&kit->lock);
-    buf_finish(&x.packed[0]);
-    buf_finish(&x.packed[1]);
+    end_deed(&x);
     return x.message;
+}
+
+struct look {
+    bool is_running;
+    mono_us next;
+};
+
+static void read_look(void *arg)
+{
+    *(struct look *)arg =
+        (struct look){kit->desk->keep.expiry.is_running, kit->desk->keep.expiry.next};
+}
+
+/* It is not durable before end_slow_deed. A look from before must not wait for it. */
+static void begin_slow_deed(struct deed *x)
+{
+    struct look now;
+    do {
+        usleep(5000);
+        kit_on_loop(read_look, &now);
+    } while (now.is_running);
+    disk_set(true, false);
+    kit_on_loop(do_now, x);
+}
+
+static void end_slow_deed(struct deed *x)
+{
+    disk_set(false, false);
+    end_deed(x);
+    nudge();
 }
 
 /* ---- what the index says ---- */
@@ -279,6 +315,58 @@ static void nothing_goes_while_the_mail_system_is_not_well(void **)
     uint64_t hosted = came("sara@hosted.test", 0);
     assert_int_equal(kit_decide(KIT_PRIMARY, EVIDENCE_SAY_EMERGENCY), ERR_OK);
     let_days_pass(21);
+    await_state(KIT_SARA, hosted, TOMBSTONE);
+    assert_int_equal(state_of(KIT_ANNA, old), HERE);
+}
+
+/* ---- what happens meanwhile ---- */
+
+/* Days pass, and what may go is put together; it waits for the disk, or is over. */
+static void begin_look(time_t days)
+{
+    mono_us until = mono_now() + MILLISECONDS(KIT_WAIT_MS);
+    struct look before, now;
+    kit_on_loop(read_look, &before);
+    let_days_pass(days);
+    do {
+        assert_true(mono_now() < until);
+        usleep(5000);
+        kit_on_loop(read_look, &now);
+    } while (!now.is_running && now.next == before.next);
+    usleep(1000 * KIT_QUIET_MS);
+}
+
+static void a_change_that_is_still_being_written_is_not_overruled(void **)
+{
+    found_company();
+    kit_open_mailboxes();
+    keep((struct dir_keeping){.days = 20});
+    uint64_t read = delivered("anna@example.test", 0);
+    uint64_t unread = delivered("anna@example.test", 0);
+    struct deed x = {.message = read, .flags = EMAIL_SEEN};
+    begin_slow_deed(&x);
+    begin_look(21);
+    end_slow_deed(&x);
+    await_state(KIT_ANNA, unread, TOMBSTONE);
+    assert_int_equal(state_of(KIT_ANNA, read), HERE);
+}
+
+static void isolate(void *)
+{
+    desk_primary(kit->desk, KIT_PRIMARY)->p.is_isolated = true;
+}
+
+static void nothing_goes_when_the_mail_system_fails_at_that_moment(void **)
+{
+    found_company();
+    keep((struct dir_keeping){.days = 20, .hosted_days = 20});
+    uint64_t old = delivered("anna@example.test", 0);
+    uint64_t hosted = came("sara@hosted.test", 0);
+    struct deed x = {.flags = EMAIL_SEEN};
+    begin_slow_deed(&x);
+    begin_look(21);
+    kit_on_loop(isolate, NULL);
+    end_slow_deed(&x);
     await_state(KIT_SARA, hosted, TOMBSTONE);
     assert_int_equal(state_of(KIT_ANNA, old), HERE);
 }
@@ -450,6 +538,8 @@ int main(void)
         TEST(essential_people_keep_it_longer),
         TEST(what_is_not_given_back_stays),
         TEST(nothing_goes_while_the_mail_system_is_not_well),
+        TEST(a_change_that_is_still_being_written_is_not_overruled),
+        TEST(nothing_goes_when_the_mail_system_fails_at_that_moment),
         TEST(above_its_size_a_mailbox_loses_the_oldest),
         TEST(a_full_hosted_mailbox_lets_senders_wait),
         TEST(mail_for_a_mail_system_of_the_company_is_taken_whatever_the_quota_is),
