@@ -4,7 +4,8 @@
  * What does not go, however old it is: what still waits for a delivery, what a person did and the
  * company's mail system does not have yet, drafts, and anything while that system is not well. What
  * is kept how long is put together on the loop, for some accounts at once; a worker looks; and what
- * changed meanwhile waits for the next round. */
+ * changed meanwhile waits for the next round. An account that cannot be read keeps what it has, and
+ * holds up nobody else. */
 #include "desk/desk_mailback_int.h"
 
 #include "store/store_account.h"
@@ -37,6 +38,7 @@ struct expiry {
     struct arena *arena;
     struct rule rules[ACCOUNTS_AT_ONCE];
     uint32_t n_rules, n_looked; /* looked: this many are done */
+    bool is_troubled;           /* the next one, or the rest, was not looked at for that */
     struct record_email emails[EXPIRE_AT_ONCE];
     uint32_t n;
     uint64_t over; /* bytes of the account that is being looked at, still too many */
@@ -173,22 +175,37 @@ static bool see(void *arg, const struct store_email *e, enum store_origin origin
     return x->n < EXPIRE_AT_ONCE && (!l->is_by_size || x->over > 0);
 }
 
-static enum err look_at(struct expiry *x, const struct rule *r, struct store_reader *reader)
+static enum err look_at(struct expiry *x, const struct rule *r, struct store_reader *reader,
+                        struct errinfo *ei)
 {
     struct looking l = {.x = x, .rule = r};
-    struct errinfo ei;
     uint64_t bytes = 0;
     utc_ms before = r->before[STORE_CAME];
     for (int i = STORE_HOSTED; i <= STORE_OWN; i++)
         before = r->before[i] > before ? r->before[i] : before;
-    enum err err = r->bytes ? store_account_bytes(reader, r->account, &bytes, &ei) : ERR_OK;
+    enum err err = r->bytes ? store_account_bytes(reader, r->account, &bytes, ei) : ERR_OK;
     x->over = bytes > r->bytes ? bytes - r->bytes : 0;
     if (err == ERR_OK && before)
-        err = store_each_old(reader, r->account, before, see, &l, &ei);
+        err = store_each_old(reader, r->account, before, see, &l, ei);
     l.is_by_size = true;
     if (err == ERR_OK && r->bytes && x->over > 0 && x->n < EXPIRE_AT_ONCE)
-        err = store_each_old(reader, r->account, INT64_MAX, see, &l, &ei);
+        err = store_each_old(reader, r->account, INT64_MAX, see, &l, ei);
     return err;
+}
+
+/* In doubt all of it stays. One such account is enough for a batch: a disk that fails for all of
+ * them is told once a minute, and what the arena has of it goes with the batch. */
+static void look_at_next(struct expiry *x, struct store_reader *reader)
+{
+    const struct rule *r = &x->rules[x->n_looked++];
+    uint32_t n_before = x->n;
+    struct errinfo ei;
+    if (look_at(x, r, reader, &ei) == ERR_OK)
+        return;
+    x->n = n_before;
+    x->is_troubled = true;
+    log_event(EV_STORE_TROUBLE, "what=\"old mail is not let go\" person=%llx why=%s",
+              (unsigned long long)r->account, log_text(slice_str(ei.text)));
 }
 
 /* A rule's number was given to a change that may still wait to be written: an email that looks
@@ -203,11 +220,10 @@ static bool knows_all_changes(struct desk *d)
 static void look(struct worker_job *job, struct store_reader *reader)
 {
     struct expiry *x = container_of(job, struct expiry, job);
-    if (!reader || !knows_all_changes(job->desk))
-        return;
-    for (; x->n_looked < x->n_rules && x->n < EXPIRE_AT_ONCE; x->n_looked++)
-        if (look_at(x, &x->rules[x->n_looked], reader) != ERR_OK || desk_is_ending(job->desk))
-            return;
+    x->is_troubled = !reader || !knows_all_changes(job->desk);
+    while (x->n_looked < x->n_rules && x->n < EXPIRE_AT_ONCE && !x->is_troubled &&
+           !desk_is_ending(job->desk))
+        look_at_next(x, reader);
 }
 
 /* ---- on the loop: it goes ---- */
@@ -244,16 +260,19 @@ static void expire(struct worker_job *job)
 {
     struct expiry *x = container_of(job, struct expiry, job);
     struct desk *d = job->desk;
-    bool is_full = x->n == EXPIRE_AT_ONCE && x->n_looked > 0;
-    uint32_t n_found = x->n;
-    mono_us pause = d->keep.expiry.at ? MILLISECONDS(BATCH_MS) : SECONDS(ROUND_SECONDS);
+    bool is_full = x->n == EXPIRE_AT_ONCE;
+    uint32_t n_found = x->n, next = x->n_looked - is_full; /* the last account may have more */
+    bool has_more = next < x->n_rules;
+    if (has_more)
+        d->keep.expiry.at = x->rules[next].at;
+    mono_us pause = has_more || d->keep.expiry.at ? MILLISECONDS(BATCH_MS) : SECONDS(ROUND_SECONDS);
     x->n = drop_what_changed(d, x);
-    if (is_full) { /* the last account may have more */
-        d->keep.expiry.at = x->rules[x->n_looked - 1].at;
-        pause = SECONDS(1);
-    } else if (x->n < n_found) { /* somebody is busy in it */
+    if (x->is_troubled)
         pause = SECONDS(AGAIN_SECONDS);
-    }
+    else if (is_full)
+        pause = SECONDS(1);
+    else if (x->n < n_found) /* somebody is busy in it */
+        pause = SECONDS(AGAIN_SECONDS);
     d->keep.expiry.is_running = false;
     d->keep.expiry.next = mono_now() + pause;
     d->n_done += x->n; /* there is something to drop */

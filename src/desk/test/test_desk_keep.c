@@ -6,6 +6,8 @@
 #include "desk/desk_state_int.h"
 #include "store/store_account.h"
 
+#include <sqlite3.h>
+
 enum { DAYS_USUAL = 90, TOMBSTONE_DAYS = 30 };
 
 static void found_company(void)
@@ -371,6 +373,34 @@ static void nothing_goes_when_the_mail_system_fails_at_that_moment(void **)
     assert_int_equal(state_of(KIT_ANNA, old), HERE);
 }
 
+/* One of the two is looked at first. */
+static void expect_only_other_goes(const char *sql, bool is_luca)
+{
+    char path[300];
+    sqlite3 *db = NULL;
+    found_company();
+    uint64_t of_anna = delivered("anna@example.test", 0);
+    uint64_t of_luca = delivered("luca@example.test", 0);
+    (void)snprintf(path, sizeof(path), "%s/index/index.db", kit->folder);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    (void)sqlite3_busy_timeout(db, 5000);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_changes(db), 1);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    let_days_pass(DAYS_USUAL);
+    await_state(is_luca ? KIT_LUCA : KIT_ANNA, is_luca ? of_luca : of_anna, TOMBSTONE);
+}
+
+static void an_account_that_cannot_be_read_holds_up_nobody_else(void **)
+{
+    expect_only_other_goes("UPDATE email SET lists = x'ff' WHERE account = 4", true);
+}
+
+static void nor_does_another_one(void **)
+{
+    expect_only_other_goes("UPDATE email SET lists = x'ff' WHERE account = 5", false);
+}
+
 /* ---- by size ---- */
 
 static void above_its_size_a_mailbox_loses_the_oldest(void **)
@@ -540,6 +570,8 @@ int main(void)
         TEST(nothing_goes_while_the_mail_system_is_not_well),
         TEST(a_change_that_is_still_being_written_is_not_overruled),
         TEST(nothing_goes_when_the_mail_system_fails_at_that_moment),
+        TEST(an_account_that_cannot_be_read_holds_up_nobody_else),
+        TEST(nor_does_another_one),
         TEST(above_its_size_a_mailbox_loses_the_oldest),
         TEST(a_full_hosted_mailbox_lets_senders_wait),
         TEST(mail_for_a_mail_system_of_the_company_is_taken_whatever_the_quota_is),
