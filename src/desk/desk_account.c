@@ -84,7 +84,6 @@ void desk_emails_gone(struct desk *d, struct record_email *emails, uint32_t n)
             e->places[k].is_gone = 1;
         }
         all.emails[all.n_emails++] = *e;
-        desk_jmap_changed(d, e->account);
     }
     if (all.n_emails == 0)
         return;
@@ -98,8 +97,8 @@ void desk_emails_gone(struct desk *d, struct record_email *emails, uint32_t n)
                                       .done = gone_written,
                                       .arg = g};
     store_submit(d->store, &g->change);
-    for (uint32_t i = 0; i < n; i++)
-        desk_jmap_changed(d, emails[i].account);
+    for (uint32_t i = 0; i < all.n_emails; i++)
+        desk_jmap_changed(d, all.emails[i].account);
 }
 
 /* ---- items ---- */
