@@ -58,14 +58,19 @@ static enum err take_turn(struct finder *f, bool *ret_did, struct errinfo *ei)
     return err;
 }
 
-/* Merging goes better while nothing is filled. */
-static enum err purge(struct finder *f, bool is_idle, bool *ret_did, struct errinfo *ei)
+/* Merging goes better while nothing is filled. What fails is told each time: that is once an hour,
+ * and STORE_SEARCH_ERASE_DAYS run. */
+static enum err purge(struct finder *f, bool is_idle, bool *ret_did)
 {
+    struct errinfo ei;
     bool more = false;
     if (mono_now() < f->purge_at)
         return ERR_OK;
     enum err err = store_search_purge(f->search, utc_now(),
-                                      is_idle ? PURGE_AFTER_MS : PURGE_LATE_MS, &more, ei);
+                                      is_idle ? PURGE_AFTER_MS : PURGE_LATE_MS, &more, &ei);
+    if (err != ERR_OK)
+        log_event(EV_STORE_TROUBLE, "what=\"words of removed mail stay in the search\" why=%s",
+                  log_text(slice_str(ei.text)));
     if (err != ERR_OK || !more)
         f->purge_at = mono_now() + SECONDS(PURGE_SECONDS);
     *ret_did |= more;
@@ -115,7 +120,7 @@ static bool work_once(struct finder *f)
     note_trouble(f, err, &ei);
     bool is_damaged = take_damage(f) || err == ERR_CORRUPT;
     if (err != ERR_CORRUPT)
-        is_damaged |= purge(f, err == ERR_OK && !did, &did, &ei) == ERR_CORRUPT;
+        is_damaged |= purge(f, err == ERR_OK && !did, &did) == ERR_CORRUPT;
     if (is_damaged && mono_now() > f->rebuild_at)
         make_anew(f);
     return did && err == ERR_OK;
@@ -132,9 +137,12 @@ static bool open_all(struct finder *f)
 {
     struct errinfo ei;
     struct store_search_options o = {.dir = f->desk->o.data, .tell = tell, .tell_arg = f};
-    if (!f->reader && store_reader_open(f->desk->o.data, &f->reader, &ei) != ERR_OK)
-        return false;
-    return f->search || store_search_open(&o, &f->search, &ei) == ERR_OK;
+    enum err err = f->reader ? ERR_OK : store_reader_open(f->desk->o.data, &f->reader, &ei);
+    if (err == ERR_OK && !f->search)
+        err = store_search_open(&o, &f->search, &ei);
+    if (err != ERR_OK)
+        note_trouble(f, err, &ei);
+    return err == ERR_OK;
 }
 
 /* False: it is over. */

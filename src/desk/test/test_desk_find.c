@@ -9,6 +9,7 @@
 #include "ipc/ipc.h"
 
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 
 enum { HITS_MAX = 20 };
@@ -346,6 +347,82 @@ static void a_batch_takes_no_more_memory_however_large_what_accounts_keep_is(voi
     kit_start();
 }
 
+/* ---- what people are told ---- */
+
+/* Standard error goes into a file between the two. */
+struct log {
+    int file, before;
+};
+
+static struct log begin_log(void)
+{
+    char path[] = "/tmp/desk-log-XXXXXX";
+    struct log l = {mkstemp(path), dup(STDERR_FILENO)};
+    assert_true(l.file >= 0);
+    assert_int_equal(unlink(path), 0);
+    (void)dup2(l.file, STDERR_FILENO);
+    return l;
+}
+
+static void end_log(struct log *l)
+{
+    (void)dup2(l->before, STDERR_FILENO);
+    fd_close(&l->before);
+    fd_close(&l->file);
+}
+
+static void await_line(struct log *l, const char *part)
+{
+    static char text[20000];
+    mono_us until = mono_now() + MILLISECONDS(KIT_WAIT_MS);
+    do {
+        usleep(5000);
+        ssize_t n = pread(l->file, text, sizeof(text) - 1, 0);
+        text[n > 0 ? n : 0] = '\0';
+    } while (!strstr(text, part) && mono_now() < until);
+    if (strstr(text, part))
+        return;
+    end_log(l);
+    fail_msg("nobody was told: %s", part);
+}
+
+static void await_search_file(void)
+{
+    struct store_search_reader *r = NULL;
+    struct errinfo ei;
+    mono_us until = mono_now() + MILLISECONDS(KIT_WAIT_MS);
+    while (store_search_reader_open(kit->folder, &r, &ei) != ERR_OK && mono_now() < until)
+        usleep(5000);
+    assert_non_null(r);
+    store_search_reader_close(&r);
+}
+
+static void search_that_cannot_be_opened_or_purged_is_told(void **)
+{
+    char path[200];
+    sqlite3 *db = NULL;
+    struct errinfo ei;
+    (void)snprintf(path, sizeof(path), "%s/index/search.db", kit->folder);
+    kit_stop();
+    assert_int_equal(store_search_drop(kit->folder, &ei), ERR_OK);
+    assert_int_equal(mkdir(path, 0700), 0);
+    struct log log = begin_log();
+    kit_start();
+    await_line(&log, "what=\"search is not filled\"");
+    kit_stop();
+    assert_int_equal(rmdir(path), 0);
+    kit_start();
+    await_search_file();
+    kit_stop();
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "INSERT INTO removed VALUES (1, -5, 1, 0)", 0, 0, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    kit_start();
+    await_line(&log, "what=\"words of removed mail stay in the search\"");
+    end_log(&log);
+}
+
 /* What else is asked for, or must not be there, is compared with them. */
 static void all_that_match_are_found_however_many(void **)
 {
@@ -448,6 +525,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_went_unseen_goes_after_the_next_start, kit_setup,
                                         kit_teardown),
         cmocka_unit_test_setup_teardown(what_becomes_durable_behind_the_mark_is_found, kit_setup,
+                                        kit_teardown),
+        cmocka_unit_test_setup_teardown(search_that_cannot_be_opened_or_purged_is_told, kit_setup,
                                         kit_teardown),
         cmocka_unit_test_setup_teardown(
             a_batch_takes_no_more_memory_however_large_what_accounts_keep_is, kit_setup,
