@@ -627,12 +627,15 @@ static void settle(struct desk *d)
 {
     enum { SETTLE_SECONDS = 5 };
     mono_us until = mono_now() + SECONDS(SETTLE_SECONDS);
-    net_loop_settle(d->o.loop);
-    while (store_backlog(d->store).changes > 0 && mono_now() < until) {
-        usleep(1000);
-        net_loop_settle(d->o.loop);
+    bool is_quiet = false;
+    while (!is_quiet && mono_now() < until) {
+        /* In this order: when nothing waits all answers are posted, and what an answer sets off (a
+         * person's next change) is a further round. */
+        bool is_written = store_backlog(d->store).changes == 0;
+        is_quiet = !net_loop_settle(d->o.loop) && is_written;
+        if (!is_quiet)
+            usleep(1000);
     }
-    net_loop_settle(d->o.loop);
 }
 
 void desk_destroy(struct desk **desk)

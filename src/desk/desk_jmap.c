@@ -444,7 +444,7 @@ bool desk_jmap_is_idle(const struct desk *d)
 void desk_turn_until(struct desk *d, _Atomic unsigned *n_alive)
 {
     while (*n_alive > 0) {
-        net_loop_settle(d->o.loop);
+        (void)net_loop_settle(d->o.loop);
         desk_parse_clear(d); /* no gate answers any more */
         usleep(1000);
     }

@@ -25,9 +25,11 @@ struct net_watch {
     void *arg;
 };
 
-/* What was posted so far, in order; a task may ask for the rest itself (net_loop_settle). */
-static void run_posted(struct net_loop *l)
+/* What was posted so far, in order; a task may ask for the rest itself (net_loop_settle). False:
+ * nothing was. */
+static bool run_posted(struct net_loop *l)
 {
+    bool is_any = false;
     pthread_mutex_lock(&l->lock);
     for (struct list *node; (node = list_pop(&l->tasks));)
         list_append(&l->todo, node);
@@ -37,7 +39,9 @@ static void run_posted(struct net_loop *l)
         struct task *t = container_of(node, struct task, node);
         t->fn(t->arg);
         mem_free(&t);
+        is_any = true;
     }
+    return is_any;
 }
 
 static void run_tasks(evutil_socket_t fd, short, void *arg)
@@ -45,13 +49,13 @@ static void run_tasks(evutil_socket_t fd, short, void *arg)
     struct net_loop *l = arg;
     uint64_t n;
     (void)!read(fd, &n, sizeof(n)); /* level-triggered: the list is what counts */
-    run_posted(l);
+    (void)run_posted(l);
 }
 
-void net_loop_settle(struct net_loop *l)
+bool net_loop_settle(struct net_loop *l)
 {
     must(pthread_equal(l->thread, pthread_self()));
-    run_posted(l);
+    return run_posted(l);
 }
 
 struct net_loop *net_loop_create(void)

@@ -16,8 +16,8 @@ void net_loop_stop(struct net_loop *l); /* any thread */
 /* Run fn(arg) on the loop's thread, in order. Any thread. Bounded by what the callers post. */
 void net_loop_post(struct net_loop *l, void (*fn)(void *arg), void *arg);
 /* On the loop's thread: what was posted until now runs before this returns. For who is about to
- * free what the tasks refer to. */
-void net_loop_settle(struct net_loop *l);
+ * free what the tasks refer to. False: there was nothing. */
+bool net_loop_settle(struct net_loop *l);
 
 /* Called at the end of the turn in which it was asked for, once; used to batch writes and to free
  * what ended. The node is the caller's and must be initialised with list_init. */

@@ -92,7 +92,7 @@ void store_uncork(struct store *s);
 
 /* Bytes and changes that wait to be written: callers refuse new mail above their ceiling. */
 struct store_backlog {
-    size_t bytes, changes; /* not yet durable */
+    size_t bytes, changes; /* whose `done` has not returned yet */
     size_t unapplied;      /* records durable but not in the index */
 };
 struct store_backlog store_backlog(struct store *s);

@@ -140,9 +140,11 @@ static bool take_waiting(struct store *s, struct list *ret, struct list *ret_lat
 
 static void answer(struct store *s, struct store_change *c, enum err err, const struct errinfo *ei)
 {
-    atomic_fetch_sub(&s->waiting_bytes, change_bytes(c));
-    atomic_fetch_sub(&s->waiting_changes, 1);
+    size_t bytes = change_bytes(c);
     c->done(c, err, ei); /* may free it */
+    /* Only now: who ends waits until nothing is left, and what `done` posted must be there. */
+    atomic_fetch_sub(&s->waiting_bytes, bytes);
+    atomic_fetch_sub(&s->waiting_changes, 1);
     atomic_fetch_add(&s->n_answered, 1);
 }
 

@@ -181,8 +181,10 @@ static void what_is_not_told_yet_is_waited_for(void **)
     pthread_mutex_lock(&s.lock);
     store_submit(r->s, &s.change);
     assert_int_equal(store_wait_written(r->s, MILLISECONDS(30)), ERR_RETRY);
+    assert_int_equal(store_backlog(r->s).changes, 1);
     pthread_mutex_unlock(&s.lock);
     assert_int_equal(store_wait_written(r->s, SECONDS(20)), ERR_OK);
+    assert_int_equal(store_backlog(r->s).changes, 0);
     assert_int_equal(store_figures(r->s).n_records, 1);
     rig_close(r);
 }
