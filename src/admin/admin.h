@@ -32,6 +32,14 @@ struct admin_process {
     uint32_t pid, n_restarts;
     utc_ms since;
 };
+/* How much of the mail search finds. */
+struct admin_search {
+    bool is_known;     /* false: nobody looked yet */
+    bool is_whole;     /* all but what came this minute */
+    unsigned percent;  /* of the time that the mail here spans; 100 when it is whole */
+    utc_ms from, upto; /* what came here between the two is found; 0: nothing */
+    char why[200];     /* what keeps it from going on; "": nothing does */
+};
 struct admin_primary_state {
     struct continuity_primary p;
     struct slice last_text; /* last evidence in words */
@@ -233,6 +241,7 @@ struct admin_host {
     /* 1 + refuse_id when no new mail is taken at the moment; 0: open. */
     uint32_t (*closed_for)(void *arg);
     uint32_t (*disk_alarm_percent)(void *arg); /* less than this free: those in charge are told */
+    void (*search)(void *arg, struct admin_search *ret);
     const struct alert_book *alerts;
     /* A person takes care of an incident; done when that is durable. ERR_GONE: no such incident. */
     void (*incident_take)(void *arg, uint64_t incident, struct slice by, struct slice why,

@@ -100,6 +100,15 @@ static void about_store(struct metrics *m)
     one(m, "store_disk_size_bytes", "gauge", "Size of the disk.", f.disk_total_bytes);
 }
 
+static void about_search(struct metrics *m)
+{
+    struct admin_search s = {};
+    m->c->host->search(m->c->host->arg, &s);
+    if (s.is_known)
+        one(m, "search_filled_percent", "gauge",
+            "Of the time that the mail here spans, so much is found by search.", s.percent);
+}
+
 /* One sample a primary and state, as Prometheus's own state sets have it. */
 static void states_of(struct metrics *m, const struct directory_primary *p)
 {
@@ -263,6 +272,7 @@ void do_metrics(struct admin_call *c)
     about_node(&m);
     about_queue(&m);
     about_store(&m);
+    about_search(&m);
     about_primaries(&m);
     about_watches(&m);
     about_refusals(&m);

@@ -1,6 +1,8 @@
 /* The node: status, health, store. */
 #include "admin/admin_int.h"
 
+#include <stdio.h>
+
 enum { PROCESSES_MAX = 64 };
 
 static const struct refuse_row *closed_for(const struct admin_host *h)
@@ -105,6 +107,35 @@ static void write_processes(struct admin_call *c)
     out_close(j);
 }
 
+static void write_search(struct admin_call *c)
+{
+    struct admin_search s = {};
+    struct out *j = &c->json;
+    char text[500];
+    c->host->search(c->host->arg, &s);
+    if (!s.is_known)
+        return;
+    const char *waits = s.why[0] ? " It waits: " : "";
+    if (s.is_whole)
+        (void)snprintf(text, sizeof(text), "All mail that is here is found.");
+    else if (s.from == 0)
+        (void)snprintf(
+            text, sizeof(text),
+            "No words are found yet: the index is being made, the newest mail first.%s%s", waits,
+            s.why);
+    else
+        (void)snprintf(text, sizeof(text),
+                       "What came from %.16sZ to %.16sZ is found, %u %%; the rest follows.%s%s",
+                       utc_rfc3339(s.from).s, utc_rfc3339(s.upto).s, s.percent, waits, s.why);
+    out_object(j, "search");
+    out_truth(j, "complete", s.is_whole);
+    out_number(j, "percent", s.percent);
+    out_time(j, "from", s.from);
+    out_time(j, "upto", s.upto);
+    out_word(j, "text", text);
+    out_close(j);
+}
+
 void do_status(struct admin_call *c)
 {
     const struct directory_primary *p;
@@ -123,6 +154,7 @@ void do_status(struct admin_call *c)
     write_processes(c);
     write_queue_figures(c, "queue");
     write_store_figures(c, "store");
+    write_search(c);
     out_close(j);
     call_done(c);
 }

@@ -52,6 +52,10 @@ static bool check_node(struct findings *f)
     bool works = json_is_true(member_at(a.json, SLICE("store.ok")));
     note(f, works ? "ok" : "FAIL", "store",
          works ? "Changes are written and synced." : "It stopped accepting: the disk failed.");
+    const json_t *search = json_object_get(a.json, "search");
+    if (search)
+        note(f, json_is_true(json_object_get(search, "complete")) ? "ok" : "note", "search",
+             text_at(search, "text"));
     double size = number_at(a.json, "store.disk_total_bytes");
     double percent = size > 0 ? 100 * number_at(a.json, "store.disk_free_bytes") / size : 0;
     double alarm = number_at(a.json, "disk_alarm_percent"); /* store.alarm_percent */

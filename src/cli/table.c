@@ -118,7 +118,7 @@ const struct flag *flag_find(struct slice name)
 static const struct view status_view = {
     .lines = "Node=node|Version=version|Running since=started@|New mail=text|"
              "Waiting=queue.waiting|Delivered=queue.delivered|Oldest=queue.oldest@|"
-             "Disk free=store.disk_free_bytes#|Store works=store.ok",
+             "Disk free=store.disk_free_bytes#|Store works=store.ok|Search=search.text",
     .tables = {{"Mail systems", "primaries", STATE_COLUMNS,
                 "None yet: staffetta primary add NAME --tenant COMPANY --host HOST:25"},
                {"Processes", "processes",

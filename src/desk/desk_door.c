@@ -293,6 +293,11 @@ static uint32_t host_disk_alarm_percent(void *arg)
     return ((struct desk *)arg)->o.limits.alarm_percent;
 }
 
+static void host_search(void *arg, struct admin_search *ret)
+{
+    desk_find_progress(arg, ret);
+}
+
 void desk_host(struct desk *d, struct admin_host *ret)
 {
     *ret = (struct admin_host){
@@ -324,6 +329,7 @@ void desk_host(struct desk *d, struct admin_host *ret)
         .figures = host_figures,
         .closed_for = host_closed_for,
         .disk_alarm_percent = host_disk_alarm_percent,
+        .search = host_search,
         .alerts = desk_book(d),
         .incident_take = desk_incident_take,
         .alert_test = desk_alert_test,

@@ -172,10 +172,12 @@ static bool is_over(struct finder *f)
 static void *find_on(void *arg)
 {
     struct finder *f = arg;
-    while (!is_over(f))
-        if (!open_all(f) || !work_once(f))
-            if (!rest(f))
-                break;
+    while (!is_over(f)) {
+        bool is_open = open_all(f);
+        find_show_progress(f);
+        if ((!is_open || !work_once(f)) && !rest(f))
+            break;
+    }
     store_search_close(&f->search);
     store_reader_close(&f->reader);
     f->n_alive--;

@@ -5,7 +5,8 @@
  * desk_find_words.c    the words of one message
  * desk_find_batch.c    messages one behind the other, and those that came late
  * desk_find_compare.c  accounts: what search lacks, what it must lose
- * desk_find_wait.c     questions that wait until what was changed before them is in */
+ * desk_find_wait.c     questions that wait until what was changed before them is in
+ * desk_find_progress.c how much is in, for people */
 #ifndef DESK_DESK_FIND_INT_H
 #define DESK_DESK_FIND_INT_H
 
@@ -59,8 +60,9 @@ struct finder {
         struct find_late late[FIND_LATE_MAX];
         size_t n_late;
     } compare;
-    struct {               /* under lock */
-        struct map *fresh; /* person -> number of her last change that may not be in yet */
+    struct admin_search shown; /* under lock: to people */
+    struct {                   /* under lock */
+        struct map *fresh;     /* person -> number of her last change that may not be in yet */
         pthread_cond_t settled;
         unsigned n;
     } wait;
@@ -90,6 +92,9 @@ void find_compare_again(struct finder *f);
 void find_compare_forget(struct finder *f);
 void find_compare_create(struct finder *f);
 void find_compare_destroy(struct finder *f);
+
+/* Before each turn: a gate may take its time, and what was in the way stands in `trouble`. */
+void find_show_progress(struct finder *f);
 
 /* The number of a turn; all that was told before it is looked at in it. */
 uint64_t find_begin_turn(struct finder *f);

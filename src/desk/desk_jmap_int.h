@@ -64,6 +64,8 @@ void desk_find_changed(struct desk *d, uint64_t person);
 /* Until what was told of this account is found, 2 s or until `until` at most (0: none); any thread
  * but the loop's. */
 void desk_find_wait(struct desk *d, uint64_t person, mono_us until);
+/* How much of the mail is found; any thread. */
+void desk_find_progress(struct desk *d, struct admin_search *ret);
 void desk_find_damaged(struct desk *d); /* the index of words is unreadable; any thread */
 
 #endif

@@ -251,6 +251,11 @@ static uint32_t fake_disk_alarm_percent(void *)
     return 35;
 }
 
+static void fake_search(void *, struct admin_search *ret)
+{
+    *ret = fake.search;
+}
+
 static uint32_t fake_closed_for(void *)
 {
     return fake.closed_for;
@@ -376,6 +381,7 @@ static void fake_start(void)
         .figures = fake_figures,
         .closed_for = fake_closed_for,
         .disk_alarm_percent = fake_disk_alarm_percent,
+        .search = fake_search,
         .alerts = fake.alerts,
         .incident_take = fake_incident_take,
         .alert_test = fake_alert_test,

@@ -73,6 +73,7 @@ static struct {
     struct admin_again again;
     size_t n_again;
     const char *mailback_why; /* nothing is given back, for this; NULL: it is */
+    struct admin_search search;
 } fake;
 
 /* ---- the store's reader ---- */

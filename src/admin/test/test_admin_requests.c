@@ -93,6 +93,32 @@ static void lists_and_shows_what_there_is(void **)
     ASK_ALL(asks);
 }
 
+static void how_much_search_finds_is_said(void **)
+{
+    static const struct {
+        struct admin_search search;
+        const char *part;
+    } rows[] = {
+        {{.is_known = true, .is_whole = true, .percent = 100, .from = 1, .upto = 2},
+         "\"complete\":true,\"percent\":100"},
+        {{.is_known = true, .why = "the disk is full"},
+         "\"complete\":false,\"percent\":0,\"text\":\"No words are found yet: the index is being "
+         "made, the newest mail first. It waits: the disk is full\""},
+        {{.is_known = true, .percent = 43, .from = 1700000000000, .upto = 1700000600000},
+         "\"text\":\"What came from 2023-11-14T22:13Z to 2023-11-14T22:23Z is found, 43 %; the "
+         "rest "
+         "follows.\""},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct ask asks[] = {{"GET", "/v1/status", "", 200, rows[i].part}};
+        fake.search = rows[i].search;
+        ASK_ALL(asks);
+    }
+    fake.search.is_known = false;
+    const struct ask asks[] = {{"GET", "/v1/status", "", 200, "\"applied\":"}};
+    ASK_ALL(asks);
+}
+
 static void targets_of_alerts_come_and_go(void **)
 {
     static const struct ask asks[] = {
@@ -572,6 +598,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(lists_and_shows_what_there_is, start, stop),
+        cmocka_unit_test_setup_teardown(how_much_search_finds_is_said, start, stop),
         cmocka_unit_test_setup_teardown(targets_of_alerts_come_and_go, start, stop),
         cmocka_unit_test_setup_teardown(incidents_are_listed_shown_and_taken, start, stop),
         cmocka_unit_test_setup_teardown(shows_mail_and_the_ledger, start, stop),

@@ -464,6 +464,7 @@ static void checks_everything(void **)
 {
     PLAY({"GET /v1/status", 200,
           "{\"open\":true,\"text\":\"New mail is taken.\",\"disk_alarm_percent\":60,"
+          "\"search\":{\"complete\":false,\"text\":\"Some is found.\"},"
           "\"store\":{\"ok\":true,"
           "\"disk_free_bytes\":50,\"disk_total_bytes\":100}}"},
          {"GET /v1/primaries", 200, "{\"primaries\":[{\"name\":\"a\",\"tenant\":\"rossi\"}]}"},
@@ -475,6 +476,7 @@ static void checks_everything(void **)
     expect("check", 1, "GET /v1/status",
            "ok    new mail: New mail is taken.\n"
            "ok    store: Changes are written and synced.\n"
+           "note  search: Some is found.\n"
            "FAIL  disk: 50 % of the disk are free; the alarm comes below 60 %.\n"
            "FAIL  a: dead\n"
            "ok    rossi: Its list of people is complete.\n"

@@ -423,6 +423,44 @@ static void search_that_cannot_be_opened_or_purged_is_told(void **)
     end_log(&log);
 }
 
+static struct admin_search shown(void)
+{
+    struct admin_search s;
+    desk_find_progress(kit->desk, &s);
+    return s;
+}
+
+static struct admin_search await_shown(bool is_whole)
+{
+    mono_us until = mono_now() + MILLISECONDS(KIT_WAIT_MS);
+    struct admin_search s = shown();
+    for (; !s.is_known || s.is_whole != is_whole; s = shown()) {
+        if (mono_now() > until)
+            fail_msg("search never was%s whole", is_whole ? "" : " not");
+        usleep(5000);
+    }
+    return s;
+}
+
+static void how_much_is_found_can_be_seen(void **)
+{
+    enum { DAYS = 10, DAY_MS = 86400000 };
+    utc_ms now = utc_now();
+    kit_found((struct kit_company){0});
+    uint64_t newest = take(usual), oldest = (uint64_t)(now - (utc_ms)DAYS * DAY_MS) << 20;
+    await(KIT_ANNA, "\"plums\"", newest, true);
+    assert_int_equal(await_shown(true).percent, 100);
+    draft((struct draft){.id = oldest});
+    struct admin_search s = await_shown(false);
+    assert_int_equal(s.percent, 0);
+    assert_true(s.from >= now && s.upto >= s.from);
+    read_one(kit->gate, usual);
+    s = await_shown(true);
+    assert_int_equal(s.percent, 100);
+    assert_true(s.from == now - (utc_ms)DAYS * DAY_MS && s.upto >= now);
+    assert_string_equal(s.why, "");
+}
+
 /* What else is asked for, or must not be there, is compared with them. */
 static void all_that_match_are_found_however_many(void **)
 {
@@ -526,6 +564,7 @@ int main(void)
                                         kit_teardown),
         cmocka_unit_test_setup_teardown(what_becomes_durable_behind_the_mark_is_found, kit_setup,
                                         kit_teardown),
+        cmocka_unit_test_setup_teardown(how_much_is_found_can_be_seen, kit_setup, kit_teardown),
         cmocka_unit_test_setup_teardown(search_that_cannot_be_opened_or_purged_is_told, kit_setup,
                                         kit_teardown),
         cmocka_unit_test_setup_teardown(
