@@ -37,12 +37,14 @@ struct desk_options {
     uint32_t segment_bytes;
     unsigned store_pool;
     struct desk_limits limits;
-    uint32_t jobs;          /* that the courier may have at once; 0: 2000 */
-    uint32_t store_changes; /* that may wait for being written; 0: 4096 */
-    uint32_t hops_ours;     /* times a message may pass through us */
-    mono_us answer_within;  /* a sender waits for its primary's answer at most so long; 0: 20 s */
-    uint32_t again_rows;    /* deliveries that giving again holds in memory; 0: 20000 */
-    mono_us tick;           /* of everything that waits for time; 0: 100 ms */
+    uint32_t jobs;            /* that the courier may have at once; 0: 2000 */
+    uint32_t store_changes;   /* that may wait for being written; 0: 4096 */
+    uint32_t hops_ours;       /* times a message may pass through us */
+    mono_us answer_within;    /* a sender waits for its primary's answer at most so long; 0: 20 s */
+    uint32_t again_rows;      /* deliveries that giving again holds in memory; 0: 20000 */
+    uint32_t mailback_emails; /* that one batch of giving back looks at; 0: 20000 */
+    uint32_t mailback_bytes;  /* of memory for what it sees; 0: 64 MiB */
+    mono_us tick;             /* of everything that waits for time; 0: 100 ms */
     void *arg;
     void (*nonsense)(void *arg, enum ipc_role peer, unsigned number, const char *why);
     void (*progress)(void *arg, unsigned percent);

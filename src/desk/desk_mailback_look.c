@@ -165,10 +165,10 @@ static bool is_gone_by_rule(const struct looking *l)
     return l->e.is_gone && ((l->e.flags & EMAIL_BY_RULE) || is_with_box);
 }
 
-static void add_flag(struct mailback_given *list, struct slice text)
+static void add_flag(struct arena *a, struct mailback_given *list, struct slice text)
 {
     if (list->n_flags < FLAGS_MAX && text.n > 0 && text.n <= PART_BYTES)
-        list->flags[list->n_flags++].text = text;
+        list->flags[list->n_flags++].text = arena_copy(a, text);
 }
 
 static void flags_now(struct looking *l, struct mailback_given *ret)
@@ -181,13 +181,12 @@ static void flags_now(struct looking *l, struct mailback_given *ret)
         {EMAIL_DRAFT, "\\Draft"}, {EMAIL_FORWARDED, "$Forwarded"}, {EMAIL_PHISHING, "$Phishing"},
         {EMAIL_JUNK, "$Junk"},    {EMAIL_NOTJUNK, "$NotJunk"},     {EMAIL_MDNSENT, "$MDNSent"}};
     struct arena *a = l->g->arena;
-    size_t most = sizeof(flags) / sizeof(flags[0]) + l->e.list.n_keywords;
-    *ret = (struct mailback_given){.flags = ARENA_ARRAY(a, struct mailback_flag, most)};
+    *ret = (struct mailback_given){.flags = ARENA_ARRAY(a, struct mailback_flag, FLAGS_MAX)};
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
         if (l->e.flags & flags[i].flag)
-            add_flag(ret, slice_str(flags[i].name));
+            add_flag(a, ret, slice_str(flags[i].name));
     for (uint32_t i = 0; i < l->e.list.n_keywords; i++)
-        add_flag(ret, arena_copy(a, l->e.list.keywords[i].text));
+        add_flag(a, ret, l->e.list.keywords[i].text);
 }
 
 static bool has_flag(const struct mailback_given *list, struct slice text)
@@ -416,6 +415,11 @@ static enum err examine(struct looking *l, uint64_t message, const struct mailba
 
 /* ---- which emails ---- */
 
+static size_t arena_bytes(const struct giving *g)
+{
+    return g->desk->o.mailback_bytes ? g->desk->o.mailback_bytes : ARENA_BYTES;
+}
+
 struct candidate {
     uint64_t modseq, message;
 };
@@ -508,10 +512,19 @@ static void end_before(struct giving *g, const struct candidates *c, size_t i)
                                      last->modseq, last->message};
 }
 
+/* Emails that need nothing leave something in the arena, too: their number is a person's. */
+static bool is_enough(const struct giving *g, size_t n_examined)
+{
+    const struct desk_options *o = &g->desk->o;
+    size_t most = o->mailback_emails ? o->mailback_emails : MAILBACK_EXAMINED;
+    return n_examined >= most || arena_used(g->arena) > arena_bytes(g) / 2;
+}
+
 /* In the order in which they were made, as many as fit. */
 static enum err look_at_new(struct looking *l, const struct candidates *c)
 {
     struct giving *g = l->g;
+    size_t n_examined = 0;
     for (size_t i = 0; i < c->n && !desk_is_ending(g->desk); i++) {
         const struct candidate *it = &c->list[i];
         const struct mailback_left *left = left_of(g, it->message);
@@ -519,7 +532,7 @@ static enum err look_at_new(struct looking *l, const struct candidates *c)
             continue;
         if (left && was_looked_at(g, it->message))
             continue;
-        l->is_full = i >= MAILBACK_EXAMINED;
+        l->is_full = is_enough(g, n_examined++);
         enum err err = l->is_full ? ERR_OK : examine(l, it->message, left, it->modseq);
         if (err != ERR_OK)
             return err;
@@ -614,7 +627,7 @@ static enum err look(struct looking *l)
 void desk_mailback_look(struct worker_job *job, struct store_reader *reader)
 {
     struct giving *g = container_of(job, struct giving, job);
-    g->arena = arena_create(ARENA_BYTES);
+    g->arena = arena_create(arena_bytes(g));
     if (!reader || !desk_catch_up(g->desk)) {
         g->err = err_set(&g->ei, ERR_RETRY, "the index cannot be read at the moment");
         return;

@@ -250,6 +250,7 @@ struct kit {
 static struct kit *kit;
 static mono_us kit_answer_within; /* of the next setup */
 static uint32_t kit_again_rows;   /* of the next start */
+static uint32_t kit_mailback_emails, kit_mailback_bytes;
 
 static void *kit_run(void *)
 {
@@ -331,6 +332,8 @@ static void kit_begin(void *)
                              .limits.per_primary = 20,
                              .hops_ours = 5,
                              .again_rows = kit_again_rows,
+                             .mailback_emails = kit_mailback_emails,
+                             .mailback_bytes = kit_mailback_bytes,
                              .tick = MILLISECONDS(10),
                              .answer_within = kit->answer_within,
                              .nonsense = kit_nonsense,

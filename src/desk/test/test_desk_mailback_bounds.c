@@ -1,0 +1,75 @@
+/* Giving back keeps its bounds and goes on behind them: in memory, in what can be remembered, in
+ * how often it tries. */
+#include "desk_kit_mailback.h"
+
+/* A message that was made here gets these flags and `n` keywords of the greatest length, the first
+ * of number `first`. */
+static void mark(struct deeds *w, uint64_t message, uint32_t flags, unsigned first, unsigned n)
+{
+    static char texts[60][256];
+    struct record_keyword keywords[60];
+    uint64_t modseq = ++w->modseq;
+    struct record_place place = {.mailbox = BOX_CLIENTS, .uid = 9, .modseq = 1};
+    for (unsigned i = 0; i < n; i++) {
+        memset(texts[i], 'k', 253);
+        (void)snprintf(texts[i] + 253, 3, "%02u", first + i);
+        keywords[i].text = slice_str(texts[i]);
+    }
+    struct record_email e = {.account = KIT_ANNA,
+                             .message = message,
+                             .modseq = modseq,
+                             .received = made_at,
+                             .flags = flags,
+                             .keywords = keywords,
+                             .n_keywords = n,
+                             .places = &place,
+                             .n_places = 1};
+    record_emails_pack(deed(w), &(struct record_emails){&e, 1});
+    submit(w, RECORD_EMAIL, 0, SLICE(""));
+}
+
+static void give(uint64_t n_done)
+{
+    for (uint64_t n = 0; n < n_done;) {
+        struct question q = next_question();
+        n += q.todo.n_ops;
+        answer_well(&q);
+    }
+}
+
+/* ---- memory ---- */
+
+static void emails_that_need_nothing_take_memory_in_bounds(void **)
+{
+    enum { N = 60, ROOM = 300000 }; /* each one says 8 kB */
+    struct deeds w;
+    found_company();
+    deeds_begin(&w);
+    make_boxes(&w);
+    for (unsigned i = 0; i < N; i++)
+        write_draft(&w, made_here(i), BOX_CLIENTS, 0);
+    for (unsigned i = 0; i < N; i++)
+        mark(&w, made_here(i), 0, 0, 32);
+    deeds_end(&w);
+    give(N);
+    (void)await_done(N);
+    deeds_begin(&w); /* read, and not read */
+    for (unsigned i = 0; i < N; i++)
+        mark(&w, made_here(i), 0, 0, 32);
+    mark(&w, made_here(N - 1), 0, 0, 31);
+    kit_mailback_bytes = ROOM;
+    deeds_end(&w);
+    give(1); /* it came to the last one */
+    (void)await_done(N + 1);
+    assert_int_equal(show().told.n_waiting, 0);
+    kit_mailback_bytes = 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
+        TEST(emails_that_need_nothing_take_memory_in_bounds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
