@@ -42,7 +42,7 @@ uint64_t desk_mailback_primary_of(struct desk *d, const struct directory_person 
 static bool has_open_left(const struct mailback_box *box)
 {
     for (uint32_t i = 0; i < box->n_left; i++)
-        if (box->left[i].why == MAILBACK_WAITS || box->left[i].why == MAILBACK_LATER)
+        if (mailback_is_open(box->left[i].why))
             return true;
     return false;
 }
@@ -404,7 +404,7 @@ static size_t list_left(const struct giving *g, struct admin_mailback *t,
     size_t n = 0;
     for (uint32_t i = 0; i < g->n_left; i++) {
         const struct mailback_left *left = &g->left[i];
-        if (left->why == MAILBACK_WAITS || left->why == MAILBACK_LATER)
+        if (mailback_is_open(left->why))
             continue;
         count(t, left->why);
         list[n++] = (struct admin_mailback_change){.message = left->message,

@@ -56,6 +56,12 @@ struct mailback_box {
     unsigned n_failed;
 };
 
+/* It has still to go: by itself, without a person. */
+static inline bool mailback_is_open(uint8_t why)
+{
+    return why == MAILBACK_WAITS || why == MAILBACK_LATER;
+}
+
 enum mailback_verdict {
     MAILBACK_NOTHING, /* no more to do; only told for what was left */
     MAILBACK_DO,

@@ -189,12 +189,32 @@ enum err desk_mailback_load(struct desk *d, struct store_reader *reader, struct 
 
 /* ---- what became of a batch ---- */
 
+/* The order stays: what was tried stands behind what was not. */
+static void drop_left(struct mailback_box *box, uint32_t at)
+{
+    box->n_left--;
+    memmove(&box->left[at], &box->left[at + 1], (box->n_left - at) * sizeof(*box->left));
+}
+
 static bool remove_left(struct mailback_box *box, uint64_t message)
 {
     for (uint32_t i = 0; i < box->n_left; i++) {
         if (box->left[i].message != message)
             continue;
-        box->left[i] = box->left[--box->n_left];
+        drop_left(box, i);
+        return true;
+    }
+    return false;
+}
+
+/* What is left for good makes room for what has still to go. */
+static bool make_room(struct mailback_box *box)
+{
+    for (uint32_t i = 0; i < box->n_left; i++) {
+        if (mailback_is_open(box->left[i].why))
+            continue;
+        drop_left(box, i);
+        box->n_unlisted++;
         return true;
     }
     return false;
@@ -203,10 +223,10 @@ static bool remove_left(struct mailback_box *box, uint64_t message)
 /* False: there is no room for it, and it must not be forgotten. */
 static bool add_left(struct mailback_box *box, const struct mailback_change *c)
 {
-    bool is_open = c->why == MAILBACK_WAITS || c->why == MAILBACK_LATER;
     if (!box->left)
         box->left = mem_new(MAILBACK_LEFT_MAX * sizeof(*box->left));
-    if (box->n_left == MAILBACK_LEFT_MAX) {
+    if (box->n_left == MAILBACK_LEFT_MAX && !make_room(box)) {
+        bool is_open = mailback_is_open(c->why);
         box->n_unlisted += !is_open;
         return !is_open;
     }
@@ -293,14 +313,15 @@ bool desk_mailback_settle(struct giving *g)
     }
     for (size_t i = 0; i < g->n; i++) {
         struct mailback_change *c = &g->changes[i];
-        bool is_settled = settle_one(box, c, &is_changed);
+        bool is_new = false, is_settled = settle_one(box, c, &is_new);
+        is_changed |= is_settled && is_new;
         if (c->why == MAILBACK_LATER && c->result == IPC_OP_ABSENT &&
             c->n_tries <= MAILBACK_SOON_TRIES)
             desk_mailback_soon(g->desk, g->person);
         if (is_settled || c->was_left)
             continue;
-        upto = c->modseq > g->since.modseq ? (struct mailback_mark){.modseq = c->modseq - 1}
-                                           : g->since;
+        upto = (struct mailback_mark){c->modseq - 1, c->modseq, c->message - 1};
+        g->has_more = false; /* it would be the same again: what is left has to end first */
         break;
     }
     box->looked = upto;

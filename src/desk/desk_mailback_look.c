@@ -91,7 +91,9 @@ struct looking {
     bool was_given;
     bool has_row;
     bool is_there, is_coming; /* delivered; waits or is held */
-    bool is_full;             /* the batch takes no more */
+    size_t n_open;            /* of what is left, and will be, that has still to go */
+    bool is_full;             /* the batch takes no more … */
+    bool has_to_wait;         /* … and what is left has to end first */
     enum err err;
 };
 
@@ -354,6 +356,13 @@ static bool has_room(struct giving *g, const struct mailback_change *c, size_t p
            (!is_append || g->bytes == 0 || g->bytes + c->op.bytes <= MAILBACK_BYTES);
 }
 
+/* One more that waits could not be remembered, and what is behind it is not done before it. */
+static bool is_one_too_many(const struct looking *l, const struct mailback_change *c)
+{
+    return l->g->what == GIVING_CHANGES && !c->was_left && c->verdict == MAILBACK_HOLD &&
+           mailback_is_open(c->why) && l->n_open >= MAILBACK_LEFT_MAX;
+}
+
 /* Its bytes, as they are stored. */
 static enum err read_body(struct looking *l, struct mailback_change *c)
 {
@@ -383,6 +392,10 @@ static enum err take(struct looking *l, struct mailback_change *c)
         l->is_full = true;
         return ERR_OK;
     }
+    if (is_one_too_many(l, c)) {
+        l->is_full = l->has_to_wait = true;
+        return ERR_OK;
+    }
     if (c->verdict == MAILBACK_DO && c->op.what == IPC_OP_APPEND && g->what == GIVING_CHANGES)
         err = read_body(l, c);
     if (err != ERR_OK)
@@ -392,6 +405,7 @@ static enum err take(struct looking *l, struct mailback_change *c)
         g->n_appends += c->op.what == IPC_OP_APPEND;
         g->packed += packed;
     }
+    l->n_open += !c->was_left && c->verdict == MAILBACK_HOLD && mailback_is_open(c->why);
     if (c->verdict != MAILBACK_NOTHING || c->was_left || c->is_forgotten)
         *add_change(g) = *c;
     return ERR_OK;
@@ -461,8 +475,7 @@ static enum err look_at_left(struct looking *l)
     struct giving *g = l->g;
     for (uint32_t i = 0; i < g->n_left; i++) {
         const struct mailback_left *left = &g->left[i];
-        bool is_open = left->why == MAILBACK_WAITS || left->why == MAILBACK_LATER;
-        if (!is_open && !g->is_all_left)
+        if (!mailback_is_open(left->why) && !g->is_all_left)
             continue;
         enum err err = examine(l, left->message, left, 0);
         if (err != ERR_OK)
@@ -490,6 +503,18 @@ static bool was_looked_at(const struct giving *g, uint64_t message)
         if (g->changes[i].message == message)
             return true;
     return false;
+}
+
+/* What is tried now may end, all else stays. */
+static size_t count_open(const struct giving *g)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < g->n_left; i++)
+        n += mailback_is_open(g->left[i].why);
+    for (size_t i = 0; i < g->n; i++)
+        n -= g->changes[i].verdict != MAILBACK_HOLD &&
+             mailback_is_open(left_of(g, g->changes[i].message)->why);
+    return n;
 }
 
 /* The batch ends before this one. */
@@ -525,6 +550,7 @@ static enum err look_at_new(struct looking *l, const struct candidates *c)
 {
     struct giving *g = l->g;
     size_t n_examined = 0;
+    l->n_open = count_open(g);
     for (size_t i = 0; i < c->n && !desk_is_ending(g->desk); i++) {
         const struct candidate *it = &c->list[i];
         const struct mailback_left *left = left_of(g, it->message);
@@ -538,6 +564,7 @@ static enum err look_at_new(struct looking *l, const struct candidates *c)
             return err;
         if (l->is_full) {
             end_before(g, c, i);
+            g->has_more = !l->has_to_wait;
             return ERR_OK;
         }
     }

@@ -65,11 +65,59 @@ static void emails_that_need_nothing_take_memory_in_bounds(void **)
     kit_mailback_bytes = 0;
 }
 
+/* ---- what can be remembered ---- */
+
+static uint64_t changes_written(void)
+{
+    struct errinfo ei;
+    struct store_account account;
+    struct store_reader *reader = kit_reader();
+    assert_int_equal(store_get_account(reader, KIT_ANNA, &account, &ei), ERR_OK);
+    store_reader_close(&reader);
+    return account.modseq;
+}
+
+static void more_that_waits_than_can_be_remembered_does_not_run_in_circles(void **)
+{
+    enum { N = 230 };
+    static uint64_t ids[N];
+    struct deeds w;
+    found_company();
+    assert_int_equal(kit_decide(KIT_PRIMARY, EVIDENCE_SAY_EMERGENCY), ERR_OK);
+    for (size_t i = 0; i < N; i++) {
+        ids[i] = kit_accept(kit->gate, &(struct kit_mail){.rcpts = {"anna@example.test"}});
+        assert_int_equal(kit_order(QUEUE_HOLD, ids[i], 0), ERR_OK);
+    }
+    kit_mailback_emails = 210; /* a batch ends behind what can be remembered */
+    deeds_begin(&w);
+    make_boxes(&w);
+    for (size_t i = 0; i < N; i++)
+        change(&w, ids[i], EMAIL_SEEN, 0, false);
+    write_draft(&w, made_here(1), BOX_DRAFTS, EMAIL_DRAFT);
+    deeds_end(&w);
+    assert_int_equal(kit_decide(KIT_PRIMARY, EVIDENCE_SAY_RETURN), ERR_OK);
+    nothing_goes();
+    uint64_t written = changes_written();
+    nothing_goes();
+    assert_int_equal(changes_written(), written);
+    for (size_t i = 0; i < N; i++) {
+        assert_int_equal(kit_order(QUEUE_RELEASE, ids[i], 0), ERR_OK);
+        kit_end_job(kit_good);
+    }
+    kit_await(ids[N - 1], 0, DISPOSITION_DELIVERED);
+    kit_let_pass(61);
+    give(N + 1);
+    assert_int_equal(await_done(N + 1).told.n_waiting, 0);
+    kit_mailback_emails = 0;
+    kit_end_of_waiting();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
         TEST(emails_that_need_nothing_take_memory_in_bounds),
+        TEST(more_that_waits_than_can_be_remembered_does_not_run_in_circles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
