@@ -349,11 +349,12 @@ static struct mailback_change *add_change(struct giving *g)
 /* False: not in this batch any more. */
 static bool has_room(struct giving *g, const struct mailback_change *c, size_t packed)
 {
-    bool is_append = c->op.what == IPC_OP_APPEND && g->what == GIVING_CHANGES;
+    /* A dry run sends no messages, but says how large they are. */
+    size_t most = g->what == GIVING_DRY ? IPC_OP_CONTENT_MAX : MAILBACK_BYTES;
     if (g->what == GIVING_LOOK)
         return g->n_ops < MAILBACK_SHOWN;
     return g->n_ops < MAILBACK_OPS && g->packed + packed <= MAILBACK_PACKED &&
-           (!is_append || g->bytes == 0 || g->bytes + c->op.bytes <= MAILBACK_BYTES);
+           (c->op.what != IPC_OP_APPEND || g->bytes == 0 || g->bytes + c->op.bytes <= most);
 }
 
 /* One more that waits could not be remembered, and what is behind it is not done before it. */
@@ -374,10 +375,8 @@ static enum err read_body(struct looking *l, struct mailback_change *c)
                              : SLICE("its bytes cannot be read: staffetta store verify"));
         return ERR_OK;
     }
-    if (err == ERR_OK) {
-        c->op.bytes = c->body->n;
-        g->bytes += c->body->n;
-    }
+    if (err == ERR_OK)
+        c->op.bytes = (uint32_t)c->body->n;
     return err;
 }
 
@@ -401,8 +400,10 @@ static enum err take(struct looking *l, struct mailback_change *c)
     if (err != ERR_OK)
         return err;
     if (c->verdict == MAILBACK_DO) {
+        bool is_append = c->op.what == IPC_OP_APPEND;
         g->n_ops++;
-        g->n_appends += c->op.what == IPC_OP_APPEND;
+        g->n_appends += is_append;
+        g->bytes += is_append ? c->op.bytes : 0;
         g->packed += packed;
     }
     l->n_open += !c->was_left && c->verdict == MAILBACK_HOLD && mailback_is_open(c->why);

@@ -170,8 +170,9 @@ static uint64_t made_here(unsigned n)
     return ((uint64_t)made_at << 20) + n;
 }
 
-/* A message that is made here. */
-static void write_draft(struct deeds *w, uint64_t id, uint64_t box, uint32_t flags)
+/* A message that is made here. `bytes`: so many are said of it. */
+static void write_draft_of(struct deeds *w, uint64_t id, uint64_t box, uint32_t flags,
+                           uint32_t bytes)
 {
     uint64_t modseq;
     struct record_fields fields = {.subject = SLICE("offer"),
@@ -182,7 +183,7 @@ static void write_draft(struct deeds *w, uint64_t id, uint64_t box, uint32_t fla
                                .received = made_at,
                                .tenant = KIT_TENANT,
                                .direction = DIRECTION_PERSON,
-                               .bytes = sizeof(draft_body) - 1,
+                               .bytes = bytes,
                                .fields = &fields,
                                .n_fields = 1};
     record_message_pack(deed(w), &m);
@@ -199,6 +200,11 @@ static void write_draft(struct deeds *w, uint64_t id, uint64_t box, uint32_t fla
                              .n_places = 1};
     record_emails_pack(deed(w), &(struct record_emails){&e, 1});
     submit(w, RECORD_EMAIL, 0, SLICE(""));
+}
+
+static void write_draft(struct deeds *w, uint64_t id, uint64_t box, uint32_t flags)
+{
+    write_draft_of(w, id, box, flags, sizeof(draft_body) - 1);
 }
 
 /* ---- the liaison ---- */

@@ -65,6 +65,34 @@ static void emails_that_need_nothing_take_memory_in_bounds(void **)
     kit_mailback_bytes = 0;
 }
 
+/* The liaison takes 64 MiB of them at once, also where it is only told of them. */
+static void a_dry_run_asks_for_no_more_than_goes_at_once(void **)
+{
+    enum { N = 5, SAID_BYTES = 20 << 20 };
+    struct deeds w;
+    found_company();
+    deeds_begin(&w);
+    make_boxes(&w);
+    for (unsigned i = 0; i < N; i++)
+        write_draft_of(&w, made_here(i), BOX_DRAFTS, EMAIL_DRAFT, SAID_BYTES);
+    deeds_end(&w);
+    struct question q = next_question(); /* the real one waits for its answer */
+    struct asked a = {.what = ADMIN_MAILBACK_DRY};
+    kit_on_loop(ask_now, &a.change);
+    struct question dry = next_question();
+    uint64_t bytes = 0;
+    assert_true(dry.todo.is_dry);
+    for (uint32_t i = 0; i < dry.todo.n_ops; i++)
+        bytes += dry.todo.ops[i].bytes;
+    assert_in_range(bytes, SAID_BYTES, IPC_OP_CONTENT_MAX);
+    answer(&dry, (uint8_t[]){IPC_OP_WOULD}, 1);
+    kit_wait_change(&a.change);
+    assert_true(a.told.is_more);
+    answer_well(&q);
+    give(N - 1);
+    (void)await_done(N);
+}
+
 /* ---- what can be remembered ---- */
 
 static uint64_t changes_written(void)
@@ -117,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
         TEST(emails_that_need_nothing_take_memory_in_bounds),
+        TEST(a_dry_run_asks_for_no_more_than_goes_at_once),
         TEST(more_that_waits_than_can_be_remembered_does_not_run_in_circles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
