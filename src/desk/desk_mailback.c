@@ -264,8 +264,9 @@ static void line_over(struct giving *g, const char *failed)
         line->n_failed = box->n_failed = 0;
         box->text[0] = '\0';
         line->n_given += g->n_ops;
+        box->is_going_on = g->has_more;
         if (!g->has_more) {
-            box->is_wanted = false;
+            box->is_wanted &= !g->is_all_left;
             line->at++;
         }
     }

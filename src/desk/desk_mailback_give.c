@@ -13,10 +13,18 @@ enum { TIMEOUT_MS = 300000, ANSWER_BYTES = 4 << 20, ARENA_BYTES = 8 << 20 };
 
 static void looked(struct worker_job *job);
 
+/* Batches that follow each other at once are one turn, in which each is tried once. */
+static void begin_turn(struct mailback_box *box)
+{
+    for (uint32_t i = 0; i < box->n_left; i++)
+        box->left[i].is_tried &= box->is_going_on;
+    box->is_going_on = false;
+}
+
 struct giving *desk_giving_begin(struct desk *d, enum giving_what what, uint64_t person,
                                  uint64_t primary)
 {
-    const struct mailback_box *box = desk_mailback_box(d, person);
+    struct mailback_box *box = desk_mailback_box(d, person);
     struct giving *g = mem_new(sizeof(*g));
     *g = (struct giving){.desk = d,
                          .what = what,
@@ -27,6 +35,8 @@ struct giving *desk_giving_begin(struct desk *d, enum giving_what what, uint64_t
                          .since = box->looked,
                          .is_all_left = what == GIVING_CHANGES && box->is_wanted,
                          .n_left = box->n_left};
+    if (what == GIVING_CHANGES)
+        begin_turn(box);
     if (box->n_left)
         memcpy(g->left, box->left, box->n_left * sizeof(*box->left));
     map_put(d->mailbacks->givings, KEY(g->tag), g);

@@ -45,12 +45,14 @@ struct mailback_box {
     struct mailback_left {
         uint64_t message;
         uint8_t why, n_tries;
+        bool is_tried; /* in this turn */
         char text[161];
     } * left; /* on the heap; NULL: none */
     uint32_t n_left;
     char text[MAILBACK_WORDS + 1];
     bool is_unkept;     /* memory says more than the disk */
     bool is_wanted;     /* a person wants all of `left` tried again */
+    bool is_going_on;   /* the next batch belongs to the same turn */
     uint32_t n_settled; /* batches that changed what is above */
     mono_us next;       /* not before */
     unsigned n_failed;

@@ -232,7 +232,7 @@ static bool add_left(struct mailback_box *box, const struct mailback_change *c)
     }
     struct mailback_left *to = &box->left[box->n_left++];
     *to = (struct mailback_left){
-        .message = c->message, .why = (uint8_t)c->why, .n_tries = c->n_tries};
+        .message = c->message, .why = (uint8_t)c->why, .n_tries = c->n_tries, .is_tried = true};
     copy_text(to->text, sizeof(to->text), c->text);
     return true;
 }
@@ -274,11 +274,14 @@ static void count(struct mailback_box *box, const struct mailback_change *c)
     box->n_already += !is_done;
 }
 
-static bool is_same(const struct mailback_box *box, const struct mailback_change *c)
+static bool is_same(struct mailback_box *box, const struct mailback_change *c)
 {
-    for (uint32_t i = 0; i < box->n_left; i++)
-        if (box->left[i].message == c->message)
-            return c->verdict == MAILBACK_HOLD && box->left[i].why == c->why;
+    for (uint32_t i = 0; i < box->n_left; i++) {
+        if (box->left[i].message != c->message)
+            continue;
+        box->left[i].is_tried = true;
+        return c->verdict == MAILBACK_HOLD && box->left[i].why == c->why;
+    }
     return false;
 }
 

@@ -470,13 +470,19 @@ static int by_modseq(const void *x, const void *y)
     return a->message < b->message ? -1 : a->message > b->message;
 }
 
+/* By an earlier batch of this turn: its next one comes after a pause. */
+static bool was_tried(const struct giving *g, const struct mailback_left *left)
+{
+    return g->what == GIVING_CHANGES && left->is_tried;
+}
+
 /* What is left and may have a better end now. */
 static enum err look_at_left(struct looking *l)
 {
     struct giving *g = l->g;
     for (uint32_t i = 0; i < g->n_left; i++) {
         const struct mailback_left *left = &g->left[i];
-        if (!mailback_is_open(left->why) && !g->is_all_left)
+        if ((!mailback_is_open(left->why) && !g->is_all_left) || was_tried(g, left))
             continue;
         enum err err = examine(l, left->message, left, 0);
         if (err != ERR_OK)
@@ -557,7 +563,8 @@ static enum err look_at_new(struct looking *l, const struct candidates *c)
         const struct mailback_left *left = left_of(g, it->message);
         if (it->modseq == g->since.part_modseq && it->message <= g->since.part_message)
             continue;
-        if (left && was_looked_at(g, it->message))
+        if (left &&
+            (was_looked_at(g, it->message) || (mailback_is_open(left->why) && was_tried(g, left))))
             continue;
         l->is_full = is_enough(g, n_examined++);
         enum err err = l->is_full ? ERR_OK : examine(l, it->message, left, it->modseq);

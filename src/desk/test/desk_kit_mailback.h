@@ -29,8 +29,8 @@ static uint64_t delivered(const char *rcpt, const char *id)
 
 struct deeds {
     struct store *store;
-    struct buf packed[400];
-    struct store_change changes[400];
+    struct buf packed[1000];
+    struct store_change changes[1000];
     size_t n;
     uint64_t modseq;
 };
@@ -69,6 +69,7 @@ static void deeds_end(struct deeds *w)
 
 static struct buf *deed(struct deeds *w)
 {
+    assert_in_range(w->n, 0, sizeof(w->packed) / sizeof(w->packed[0]) - 1);
     w->packed[w->n] = buf_make(STORE_RECORD_MAX);
     return &w->packed[w->n];
 }
@@ -170,11 +171,16 @@ static uint64_t made_here(unsigned n)
     return ((uint64_t)made_at << 20) + n;
 }
 
-/* A message that is made here. `bytes`: so many are said of it. */
-static void write_draft_of(struct deeds *w, uint64_t id, uint64_t box, uint32_t flags,
-                           uint32_t bytes)
+struct made {
+    uint64_t id, box;
+    uint32_t flags;
+    uint32_t bytes;         /* that are said of it; 0: as many as it has */
+    uint32_t message_flags; /* MESSAGE_FROM_PRIMARY: they have it as well */
+};
+
+static void write_made(struct deeds *w, const struct made *made)
 {
-    uint64_t modseq;
+    uint64_t modseq, id = made->id;
     struct record_fields fields = {.subject = SLICE("offer"),
                                    .from_address = SLICE("anna@example.test"),
                                    .message_id = SLICE("d@example.test"),
@@ -183,28 +189,30 @@ static void write_draft_of(struct deeds *w, uint64_t id, uint64_t box, uint32_t 
                                .received = made_at,
                                .tenant = KIT_TENANT,
                                .direction = DIRECTION_PERSON,
-                               .bytes = bytes,
+                               .bytes = made->bytes ? made->bytes : sizeof(draft_body) - 1,
+                               .flags = made->message_flags,
                                .fields = &fields,
                                .n_fields = 1};
     record_message_pack(deed(w), &m);
     submit(w, RECORD_MESSAGE, id, slice_str(draft_body));
     modseq = ++w->modseq;
-    struct record_place place = {.mailbox = box, .uid = (uint32_t)modseq, .modseq = modseq};
+    struct record_place place = {.mailbox = made->box, .uid = (uint32_t)modseq, .modseq = modseq};
     struct record_email e = {.account = KIT_ANNA,
                              .message = id,
                              .modseq = modseq,
                              .counted = modseq,
                              .received = made_at,
-                             .flags = flags,
+                             .flags = made->flags,
                              .places = &place,
                              .n_places = 1};
     record_emails_pack(deed(w), &(struct record_emails){&e, 1});
     submit(w, RECORD_EMAIL, 0, SLICE(""));
 }
 
+/* A message that is made here. */
 static void write_draft(struct deeds *w, uint64_t id, uint64_t box, uint32_t flags)
 {
-    write_draft_of(w, id, box, flags, sizeof(draft_body) - 1);
+    write_made(w, &(struct made){.id = id, .box = box, .flags = flags});
 }
 
 /* ---- the liaison ---- */

@@ -2,6 +2,8 @@
  * how often it tries. */
 #include "desk_kit_mailback.h"
 
+#include "continuity/mailback.h"
+
 /* A message that was made here gets these flags and `n` keywords of the greatest length, the first
  * of number `first`. */
 static void mark(struct deeds *w, uint64_t message, uint32_t flags, unsigned first, unsigned n)
@@ -74,7 +76,7 @@ static void a_dry_run_asks_for_no_more_than_goes_at_once(void **)
     deeds_begin(&w);
     make_boxes(&w);
     for (unsigned i = 0; i < N; i++)
-        write_draft_of(&w, made_here(i), BOX_DRAFTS, EMAIL_DRAFT, SAID_BYTES);
+        write_made(&w, &(struct made){.id = made_here(i), .box = BOX_DRAFTS, .bytes = SAID_BYTES});
     deeds_end(&w);
     struct question q = next_question(); /* the real one waits for its answer */
     struct asked a = {.what = ADMIN_MAILBACK_DRY};
@@ -121,7 +123,7 @@ static void more_that_waits_than_can_be_remembered_does_not_run_in_circles(void 
     make_boxes(&w);
     for (size_t i = 0; i < N; i++)
         change(&w, ids[i], EMAIL_SEEN, 0, false);
-    write_draft(&w, made_here(1), BOX_DRAFTS, EMAIL_DRAFT);
+    write_draft(&w, made_here(N), BOX_DRAFTS, EMAIL_DRAFT);
     deeds_end(&w);
     assert_int_equal(kit_decide(KIT_PRIMARY, EVIDENCE_SAY_RETURN), ERR_OK);
     nothing_goes();
@@ -140,6 +142,95 @@ static void more_that_waits_than_can_be_remembered_does_not_run_in_circles(void 
     kit_end_of_waiting();
 }
 
+/* ---- how often it tries ---- */
+
+/* So many go, and no more with the last of them; all get this answer. */
+static void turn(uint32_t n_expected, uint8_t result)
+{
+    uint8_t results[MAILBACK_OPS];
+    uint32_t n = 0;
+    memset(results, result, sizeof(results));
+    while (n < n_expected) {
+        struct question q = next_question();
+        n += q.todo.n_ops;
+        answer(&q, results, MAILBACK_OPS);
+    }
+    assert_int_equal(n, n_expected);
+}
+
+/* So much that they have as well. */
+static void read_mail(struct deeds *w, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        write_made(w, &(struct made){.id = made_here(i),
+                                     .box = KIT_BOX_ANNA,
+                                     .flags = EMAIL_SEEN,
+                                     .message_flags = MESSAGE_FROM_PRIMARY});
+}
+
+static void each_change_is_tried_once_before_a_pause(void **)
+{
+    enum { N = 130 }; /* more than a batch */
+    struct deeds w;
+    found_company();
+    deeds_begin(&w);
+    make_boxes(&w);
+    read_mail(&w, N);
+    deeds_end(&w);
+    turn(N, IPC_OP_ABSENT);
+    nothing_goes();
+    assert_int_equal(show().told.n_waiting, N);
+    for (int tries = 1; tries < 10; tries++) {
+        kit_let_pass(61);
+        turn(N, IPC_OP_ABSENT);
+    }
+    nothing_goes();
+    assert_int_equal(show().told.n_absent, N);
+    assert_int_equal(ask(ADMIN_MAILBACK_RETURN).change.err, ERR_OK);
+    turn(N, IPC_OP_REFUSED); /* a person wants them tried again: once, and all */
+    nothing_goes();
+    assert_int_equal(show().told.n_refused, N);
+    kit_end_of_waiting();
+}
+
+static void what_is_tried_again_does_not_keep_back_what_is_new(void **)
+{
+    enum { N = 130 };
+    struct deeds w;
+    found_company();
+    deeds_begin(&w);
+    make_boxes(&w);
+    read_mail(&w, N);
+    deeds_end(&w);
+    turn(N, IPC_OP_UNSURE);
+    nothing_goes();
+    deeds_begin(&w);
+    change(&w, made_here(0), EMAIL_SEEN | EMAIL_FLAGGED, 0, false); /* tried, with what is new */
+    write_draft(&w, made_here(N), BOX_DRAFTS, EMAIL_DRAFT);
+    deeds_end(&w);
+    turn(N + 1, IPC_OP_UNSURE);
+    kit_let_pass(61);
+    turn(N + 1, IPC_OP_DONE);
+    assert_int_equal(await_done(N + 1).told.n_waiting, 0);
+    kit_end_of_waiting();
+}
+
+static void more_without_an_answer_than_can_be_remembered_waits_for_the_others(void **)
+{
+    enum { N = 310, AT_ONCE = MAILBACK_LEFT_MAX + MAILBACK_OPS };
+    struct deeds w;
+    found_company();
+    deeds_begin(&w);
+    read_mail(&w, N);
+    deeds_end(&w);
+    turn(AT_ONCE, IPC_OP_UNSURE);
+    nothing_goes();
+    kit_let_pass(61);
+    turn(N, IPC_OP_DONE);
+    assert_int_equal(await_done(N).told.n_waiting, 0);
+    kit_end_of_waiting();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +238,9 @@ int main(void)
         TEST(emails_that_need_nothing_take_memory_in_bounds),
         TEST(a_dry_run_asks_for_no_more_than_goes_at_once),
         TEST(more_that_waits_than_can_be_remembered_does_not_run_in_circles),
+        TEST(each_change_is_tried_once_before_a_pause),
+        TEST(what_is_tried_again_does_not_keep_back_what_is_new),
+        TEST(more_without_an_answer_than_can_be_remembered_waits_for_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
