@@ -266,14 +266,20 @@ static struct giving *first_over(struct desk *d, mono_us now)
     return NULL;
 }
 
+static void doubt_appends(const struct giving *g)
+{
+    struct mailback_box *box = desk_mailback_box(g->desk, g->person);
+    for (size_t i = 0; i < g->n; i++)
+        if (g->changes[i].verdict == MAILBACK_DO && g->changes[i].op.what == IPC_OP_APPEND)
+            desk_mailback_doubt(box, g->changes[i].message);
+    box->is_unkept = true;
+}
+
 static void give_up(struct desk *d, mono_us now, const char *why)
 {
     for (struct giving *g; (g = first_over(d, now));) {
-        struct mailback_box *box = desk_mailback_box(d, g->person);
-        if (g->what == GIVING_CHANGES && g->n_appends > 0) {
-            box->n_doubtful += g->n_appends;
-            box->is_unkept = true;
-        }
+        if (g->what == GIVING_CHANGES && g->n_appends > 0)
+            doubt_appends(g);
         fail_words(g, true, why);
     }
 }

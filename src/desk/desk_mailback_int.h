@@ -191,5 +191,8 @@ void desk_mailback_look(struct worker_job *job, struct store_reader *reader);
 void desk_mailback_keep(struct giving *g, bool is_going);
 /* What became of each change goes into the box. True: there is something to write. */
 bool desk_mailback_settle(struct giving *g);
+/* It went out to be appended and has no answer: whatever becomes of it here, it is looked for over
+ * there. */
+void desk_mailback_doubt(struct mailback_box *box, uint64_t message);
 
 #endif

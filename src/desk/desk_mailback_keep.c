@@ -1,6 +1,6 @@
 /* How far a mailbox is given back, over restarts: an item of its account, written before messages
  * go out and after each batch. What is on its way when a process ends is looked for by the liaison
- * before it goes again; here it is only counted. */
+ * before it goes again, also when it is gone here by then. */
 #include "desk/desk_mailback_int.h"
 
 #include "store/store_account.h"
@@ -143,51 +143,32 @@ void desk_mailback_keep(struct giving *g, bool is_going)
     store_submit(d->store, &w->change);
 }
 
-/* ---- at start ---- */
+/* ---- what is left ---- */
 
 static void copy_text(char *to, size_t room, struct slice text)
 {
     snprintf(to, room, "%.*s", (int)(text.n < room ? text.n : room - 1), text.n ? text.p : "");
 }
 
-static bool load_item(void *arg, const struct record_item *item)
+static struct mailback_left *find_left(struct mailback_box *box, uint64_t message)
 {
-    struct desk *d = arg;
-    struct mailback_item b;
-    SCOPED(arena_destroy) struct arena *a = arena_create(1 << 20);
-    if (item->is_gone || item->id != MAILBACK_ITEM || !mailback_item_unpack(item->body, a, &b))
-        return true;
-    struct mailback_box *box = desk_mailback_box(d, item->account);
-    box->given = (struct mailback_mark){b.given, b.part_modseq, b.part_message};
-    box->looked = box->given;
-    box->round = b.round;
-    box->time = b.time;
-    box->n_done = b.n_done;
-    box->n_already = b.n_already;
-    box->n_doubtful = b.n_doubtful + b.n_under_way;
-    box->n_unlisted = b.n_unlisted;
-    copy_text(box->text, sizeof(box->text), b.text);
-    if (b.n_left == 0)
-        return true;
-    box->left = mem_new(MAILBACK_LEFT_MAX * sizeof(*box->left));
-    for (; box->n_left < b.n_left; box->n_left++) {
-        const struct mailback_item_left *from = &b.left[box->n_left];
-        struct mailback_left *to = &box->left[box->n_left];
-        *to = (struct mailback_left){.message = from->message,
-                                     .why = from->why < MAILBACK_WHYS ? from->why
-                                                                      : (uint8_t)MAILBACK_REFUSED,
-                                     .n_tries = from->n_tries};
-        copy_text(to->text, sizeof(to->text), from->text);
-    }
-    return true;
+    for (uint32_t i = 0; i < box->n_left; i++)
+        if (box->left[i].message == message)
+            return &box->left[i];
+    return NULL;
 }
 
-enum err desk_mailback_load(struct desk *d, struct store_reader *reader, struct errinfo *ei)
+/* There must be room for it. */
+static void append_left(struct mailback_box *box, uint64_t message, uint8_t why, uint8_t n_tries,
+                        struct slice text)
 {
-    return store_each_item(reader, 0, ITEM_RETURN, load_item, d, ei);
+    if (!box->left)
+        box->left = mem_new(MAILBACK_LEFT_MAX * sizeof(*box->left));
+    struct mailback_left *to = &box->left[box->n_left++];
+    *to = (struct mailback_left){
+        .message = message, .why = why, .n_tries = n_tries, .is_tried = true};
+    copy_text(to->text, sizeof(to->text), text);
 }
-
-/* ---- what became of a batch ---- */
 
 /* The order stays: what was tried stands behind what was not. */
 static void drop_left(struct mailback_box *box, uint32_t at)
@@ -198,13 +179,10 @@ static void drop_left(struct mailback_box *box, uint32_t at)
 
 static bool remove_left(struct mailback_box *box, uint64_t message)
 {
-    for (uint32_t i = 0; i < box->n_left; i++) {
-        if (box->left[i].message != message)
-            continue;
-        drop_left(box, i);
-        return true;
-    }
-    return false;
+    struct mailback_left *left = find_left(box, message);
+    if (left)
+        drop_left(box, (uint32_t)(left - box->left));
+    return left != NULL;
 }
 
 /* What is left for good makes room for what has still to go. */
@@ -223,19 +201,26 @@ static bool make_room(struct mailback_box *box)
 /* False: there is no room for it, and it must not be forgotten. */
 static bool add_left(struct mailback_box *box, const struct mailback_change *c)
 {
-    if (!box->left)
-        box->left = mem_new(MAILBACK_LEFT_MAX * sizeof(*box->left));
+    bool is_open = mailback_is_open((uint8_t)c->why);
     if (box->n_left == MAILBACK_LEFT_MAX && !make_room(box)) {
-        bool is_open = mailback_is_open(c->why);
         box->n_unlisted += !is_open;
         return !is_open;
     }
-    struct mailback_left *to = &box->left[box->n_left++];
-    *to = (struct mailback_left){
-        .message = c->message, .why = (uint8_t)c->why, .n_tries = c->n_tries, .is_tried = true};
-    copy_text(to->text, sizeof(to->text), c->text);
+    append_left(box, c->message, (uint8_t)c->why, c->n_tries, c->text);
     return true;
 }
+
+void desk_mailback_doubt(struct mailback_box *box, uint64_t message)
+{
+    struct mailback_left *left = find_left(box, message);
+    box->n_doubtful++;
+    if (left)
+        left->why = MAILBACK_LATER;
+    else if (box->n_left < MAILBACK_LEFT_MAX || make_room(box)) /* look() left room for it */
+        append_left(box, message, MAILBACK_LATER, 0, SLICE("no answer came when it went"));
+}
+
+/* ---- what became of a batch ---- */
 
 static bool is_removal(const struct ipc_mailbox_op *op)
 {
@@ -276,13 +261,10 @@ static void count(struct mailback_box *box, const struct mailback_change *c)
 
 static bool is_same(struct mailback_box *box, const struct mailback_change *c)
 {
-    for (uint32_t i = 0; i < box->n_left; i++) {
-        if (box->left[i].message != c->message)
-            continue;
-        box->left[i].is_tried = true;
-        return c->verdict == MAILBACK_HOLD && box->left[i].why == c->why;
-    }
-    return false;
+    struct mailback_left *left = find_left(box, c->message);
+    if (left)
+        left->is_tried = true;
+    return left && c->verdict == MAILBACK_HOLD && left->why == c->why;
 }
 
 /* False: there is no room to remember it. */
@@ -335,4 +317,38 @@ bool desk_mailback_settle(struct giving *g)
     box->time = utc_now();
     box->is_unkept = true;
     return true;
+}
+
+/* ---- at start ---- */
+
+static bool load_item(void *arg, const struct record_item *item)
+{
+    struct desk *d = arg;
+    struct mailback_item b;
+    SCOPED(arena_destroy) struct arena *a = arena_create(1 << 20);
+    if (item->is_gone || item->id != MAILBACK_ITEM || !mailback_item_unpack(item->body, a, &b))
+        return true;
+    struct mailback_box *box = desk_mailback_box(d, item->account);
+    box->given = (struct mailback_mark){b.given, b.part_modseq, b.part_message};
+    box->looked = box->given;
+    box->round = b.round;
+    box->time = b.time;
+    box->n_done = b.n_done;
+    box->n_already = b.n_already;
+    box->n_doubtful = b.n_doubtful;
+    box->n_unlisted = b.n_unlisted;
+    copy_text(box->text, sizeof(box->text), b.text);
+    for (uint32_t i = 0; i < b.n_left; i++) {
+        const struct mailback_item_left *from = &b.left[i];
+        uint8_t why = from->why < MAILBACK_WHYS ? from->why : (uint8_t)MAILBACK_REFUSED;
+        append_left(box, from->message, why, from->n_tries, from->text);
+    }
+    for (uint32_t i = 0; i < b.n_under_way; i++)
+        desk_mailback_doubt(box, b.under_way[i].message);
+    return true;
+}
+
+enum err desk_mailback_load(struct desk *d, struct store_reader *reader, struct errinfo *ei)
+{
+    return store_each_item(reader, 0, ITEM_RETURN, load_item, d, ei);
 }

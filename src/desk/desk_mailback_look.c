@@ -357,11 +357,18 @@ static bool has_room(struct giving *g, const struct mailback_change *c, size_t p
            (c->op.what != IPC_OP_APPEND || g->bytes == 0 || g->bytes + c->op.bytes <= most);
 }
 
-/* One more that waits could not be remembered, and what is behind it is not done before it. */
+/* It is left, or will be if no answer comes. */
+static bool needs_memory(const struct mailback_change *c)
+{
+    bool is_waiting = c->verdict == MAILBACK_HOLD && mailback_is_open((uint8_t)c->why);
+    bool is_append = c->verdict == MAILBACK_DO && c->op.what == IPC_OP_APPEND;
+    return !c->was_left && (is_waiting || is_append);
+}
+
+/* What cannot be remembered has to wait, and nothing behind it is done before it. */
 static bool is_one_too_many(const struct looking *l, const struct mailback_change *c)
 {
-    return l->g->what == GIVING_CHANGES && !c->was_left && c->verdict == MAILBACK_HOLD &&
-           mailback_is_open(c->why) && l->n_open >= MAILBACK_LEFT_MAX;
+    return l->g->what == GIVING_CHANGES && needs_memory(c) && l->n_open >= MAILBACK_LEFT_MAX;
 }
 
 /* Its bytes, as they are stored. */
@@ -406,7 +413,7 @@ static enum err take(struct looking *l, struct mailback_change *c)
         g->bytes += is_append ? c->op.bytes : 0;
         g->packed += packed;
     }
-    l->n_open += !c->was_left && c->verdict == MAILBACK_HOLD && mailback_is_open(c->why);
+    l->n_open += needs_memory(c);
     if (c->verdict != MAILBACK_NOTHING || c->was_left || c->is_forgotten)
         *add_change(g) = *c;
     return ERR_OK;
@@ -512,14 +519,14 @@ static bool was_looked_at(const struct giving *g, uint64_t message)
     return false;
 }
 
-/* What is tried now may end, all else stays. */
+/* What is tried now may stay. */
 static size_t count_open(const struct giving *g)
 {
     size_t n = 0;
     for (uint32_t i = 0; i < g->n_left; i++)
         n += mailback_is_open(g->left[i].why);
     for (size_t i = 0; i < g->n; i++)
-        n -= g->changes[i].verdict != MAILBACK_HOLD &&
+        n -= g->changes[i].verdict == MAILBACK_NOTHING &&
              mailback_is_open(left_of(g, g->changes[i].message)->why);
     return n;
 }
@@ -572,7 +579,7 @@ static enum err look_at_new(struct looking *l, const struct candidates *c)
             return err;
         if (l->is_full) {
             end_before(g, c, i);
-            g->has_more = !l->has_to_wait;
+            g->has_more = !l->has_to_wait || g->n_ops > 0; /* which may make room */
             return ERR_OK;
         }
     }

@@ -215,6 +215,21 @@ static void write_draft(struct deeds *w, uint64_t id, uint64_t box, uint32_t fla
     write_made(w, &(struct made){.id = id, .box = box, .flags = flags});
 }
 
+static void destroy_draft(struct deeds *w, uint64_t id, uint64_t box)
+{
+    uint64_t modseq = ++w->modseq;
+    struct record_place place = {.mailbox = box, .uid = 5, .modseq = modseq, .is_gone = true};
+    struct record_email e = {.account = KIT_ANNA,
+                             .message = id,
+                             .modseq = modseq,
+                             .flags = EMAIL_DRAFT,
+                             .is_gone = 1,
+                             .places = &place,
+                             .n_places = 1};
+    record_emails_pack(deed(w), &(struct record_emails){&e, 1});
+    submit(w, RECORD_EMAIL, 0, SLICE(""));
+}
+
 /* ---- the liaison ---- */
 
 struct question {

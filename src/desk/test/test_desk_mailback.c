@@ -3,6 +3,9 @@
  * is written into the store while the desk is away. */
 #include "desk_kit_mailback.h"
 
+#include "desk/desk_account_int.h"
+#include "desk/desk_int.h"
+
 /* ---- what goes ---- */
 
 static void what_people_did_goes_once(void **)
@@ -65,18 +68,7 @@ static void what_was_given_before_is_changed_and_not_added_again(void **)
     answer_well(&q);
     (void)await_done(1);
     deeds_begin(&w); /* it was sent: another one takes its place */
-    uint64_t modseq = ++w.modseq;
-    struct record_place place = {
-        .mailbox = BOX_DRAFTS, .uid = 5, .modseq = modseq, .is_gone = true};
-    struct record_email e = {.account = KIT_ANNA,
-                             .message = made_here(1),
-                             .modseq = modseq,
-                             .flags = EMAIL_DRAFT,
-                             .is_gone = 1,
-                             .places = &place,
-                             .n_places = 1};
-    record_emails_pack(deed(&w), &(struct record_emails){&e, 1});
-    submit(&w, RECORD_EMAIL, 0, SLICE(""));
+    destroy_draft(&w, made_here(1), BOX_DRAFTS);
     write_draft(&w, made_here(2), BOX_TRASH, EMAIL_SEEN);
     deeds_end(&w);
     q = next_question();
@@ -357,6 +349,66 @@ static void the_program_dies_in_the_middle_and_knows_what_was_on_its_way(void **
     assert_int_equal(show().told.n_doubtful, 1);
 }
 
+/* What went out and has no answer may be over there, also when it is gone here since. */
+static void expect_draft_is_removed(void)
+{
+    struct question q = next_question();
+    assert_int_equal(q.todo.n_ops, 1);
+    assert_int_equal(q.todo.ops[0].what, IPC_OP_SET);
+    assert_int_equal(q.todo.ops[0].fate, IPC_FATE_EXPUNGE);
+    assert_true(slice_eq(q.todo.ops[0].message_id, SLICE("<d@example.test>")));
+    answer_well(&q);
+    (void)await_done(1);
+}
+
+static void a_draft_that_has_no_answer_and_is_replaced_does_not_stay_there(void **)
+{
+    struct deeds w;
+    found_company();
+    deeds_begin(&w);
+    make_boxes(&w);
+    write_draft(&w, made_here(1), BOX_DRAFTS, EMAIL_DRAFT);
+    deeds_end(&w);
+    struct question q = next_question(); /* it has no answer */
+    forget(&q);
+    deeds_begin(&w); /* the program dies */
+    destroy_draft(&w, made_here(1), BOX_DRAFTS);
+    deeds_end(&w);
+    expect_draft_is_removed();
+    nothing_goes();
+}
+
+static void destroy_now(void *arg)
+{
+    struct deeds *w = arg;
+    w->store = kit->desk->store;
+    w->modseq = desk_account_next(kit->desk, KIT_ANNA) - 1;
+    destroy_draft(w, made_here(1), BOX_DRAFTS);
+}
+
+static void a_draft_without_an_answer_is_removed_also_if_only_the_answering_process_died(void **)
+{
+    struct deeds w;
+    found_company();
+    deeds_begin(&w);
+    make_boxes(&w);
+    write_draft(&w, made_here(1), BOX_DRAFTS, EMAIL_DRAFT);
+    deeds_end(&w);
+    struct question q = next_question();
+    forget(&q);
+    fd_close(&kit->liaison);
+    while (show().told.n_doubtful == 0)
+        usleep(5000);
+    w = (struct deeds){};
+    kit_on_loop(destroy_now, &w);
+    kit->liaison = kit_link(IPC_LIAISON, 1);
+    kit_let_pass(61);
+    expect_draft_is_removed();
+    assert_int_equal(show().told.n_doubtful, 1);
+    buf_finish(&w.packed[0]);
+    kit_end_of_waiting();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -373,6 +425,8 @@ int main(void)
         TEST(a_dry_run_changes_nothing),
         TEST(who_speaks_with_mailboxes_dies_and_is_asked_again),
         TEST(the_program_dies_in_the_middle_and_knows_what_was_on_its_way),
+        TEST(a_draft_that_has_no_answer_and_is_replaced_does_not_stay_there),
+        TEST(a_draft_without_an_answer_is_removed_also_if_only_the_answering_process_died),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
