@@ -134,11 +134,42 @@ static void after_break(struct give *g, struct give_op *o, const struct appendin
 /* ---- the steps ---------------------------------------------------------------------------------
  */
 
+/* It was put there when it was a draft, and no answer came: since then it was sent, or thrown away.
+ */
+static bool is_old_draft(const struct give *g, const struct give_choice *c,
+                         const struct give_found *f, const struct give_target *t)
+{
+    return c->kind == GIVE_ONE && f->match >= GIVE_SURE &&
+           g->places.list[f->place].role == IMAP_ROLE_DRAFTS &&
+           (t->role == IMAP_ROLE_SENT || t->role == IMAP_ROLE_TRASH);
+}
+
+static void move_draft(struct give *g, struct give_op *o, const struct give_found *f,
+                       struct give_target *t)
+{
+    struct ipc_folder_part draft = {SLICE("\\Draft")};
+    const struct ipc_mailbox_op *op = o->op;
+    struct ipc_mailbox_op moved = *op;
+    bool is_draft = false;
+    for (uint32_t i = 0; i < op->n_flags_add; i++)
+        is_draft |= slice_ieq(op->flags_add[i].text, draft.text);
+    moved.flags_remove = &draft;
+    moved.n_flags_remove = is_draft ? 0 : 1;
+    o->op = &moved;
+    give_change(g, o, f, t);
+    o->op = op;
+}
+
 /* It is there already: only its flags. */
-static void is_there(struct give *g, struct give_op *o, const struct give_choice *c)
+static void is_there(struct give *g, struct give_op *o, const struct give_choice *c,
+                     struct give_target *t)
 {
     const struct give_found *f = &o->found.list[c->at];
     bool is_changed = false;
+    if (is_old_draft(g, c, f, t)) {
+        move_draft(g, o, f, t);
+        return;
+    }
     give_settle(o, IPC_OP_ALREADY, "it was there");
     give_settle_at(g, o, f->place, f->uid);
     if (c->kind == GIVE_SOME)
@@ -240,7 +271,7 @@ void give_append(struct give *g, struct give_op *o)
         return;
     }
     if (c.kind != GIVE_NONE) {
-        is_there(g, o, &c);
+        is_there(g, o, &c, &t);
         return;
     }
     if (!may_append(g, o, &t) || !fits(g, o, &t, o->op->bytes))
@@ -262,7 +293,7 @@ void give_append(struct give *g, struct give_op *o)
     if (o->found.n > 0) {
         c = give_choose_kept(&g->places, &o->found, t.at, t.role);
         if (c.kind == GIVE_ONE || c.kind == GIVE_SOME || c.kind == GIVE_DEAD) {
-            is_there(g, o, &c);
+            is_there(g, o, &c, &t);
             return;
         }
     }

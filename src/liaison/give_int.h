@@ -183,6 +183,9 @@ bool give_find_in(struct give *g, struct give_op *o, int place);
 /* give_append.c, give_set.c */
 void give_append(struct give *g, struct give_op *o);
 void give_set(struct give *g, struct give_op *o);
+/* Its flags, and its place where `t` has a name. Settles it. */
+void give_change(struct give *g, struct give_op *o, const struct give_found *found,
+                 struct give_target *t);
 /* Sets flags of the one that was found, as far as they are not so. False: refused or broken off,
  * settled. `*ret_is_changed`: something had to be set. */
 bool give_flags(struct give *g, struct give_op *o, const struct give_found *f,

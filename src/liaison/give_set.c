@@ -353,8 +353,8 @@ static void tell_dry(struct give_op *o, bool is_changed, const struct give_targe
     o->uid = 0;
 }
 
-static void change(struct give *g, struct give_op *o, const struct give_found *found,
-                   struct give_target *t)
+void give_change(struct give *g, struct give_op *o, const struct give_found *found,
+                 struct give_target *t)
 {
     struct give_found f = *found;
     bool is_changed = false, shall_move = t->name[0] && f.place != t->at;
@@ -402,7 +402,7 @@ void give_set(struct give *g, struct give_op *o)
         if (o->op->fate == IPC_FATE_EXPUNGE)
             expunge(g, o, f);
         else
-            change(g, o, f, &t);
+            give_change(g, o, f, &t);
         break;
     }
 }

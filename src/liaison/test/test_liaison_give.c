@@ -342,6 +342,14 @@ static struct mailbox *open_script(struct give *g, struct mailbox_end *end)
 #define APPEND_1                                                                                   \
     "<s8 APPEND \"Sent\" (\\Seen) \"20-Nov-2026 08:30:15 +0000\" {8}|>+ go\n|<a: b\r|<\r|<\r|"
 
+#define DRAFTS_LISTED                                                                              \
+    "<s2 LIST \"\" \"*\"|>* LIST () \"/\" INBOX\n* LIST () \"/\" Drafts\n"                         \
+    "* LIST () \"/\" Sent\ns2 OK x\n|"
+#define NO_HIT(first, second, name) OPENED(first, "EXAMINE", name) SEARCHED(second, "")
+#define DRAFT_OPENED                                                                               \
+    "<s10 SELECT \"Drafts\"|>* OK [UIDVALIDITY 7] x\n* OK [PERMANENTFLAGS (\\Seen \\Draft)] "      \
+    "x\ns10 OK x\n|"
+
 struct talk_case {
     const char *scripts[2];
     struct ipc_mailbox_op op;
@@ -431,6 +439,35 @@ static void each_conversation_ends_in_what_is_so(void **)
          .uid = 3,
          .folder = "Sent",
          .text = "flags were set"},
+        /* it lies there as the draft that it was: sent since */
+        {{HELLO("UIDPLUS MOVE") DRAFTS_LISTED NO_HIT("s3", "s4", "INBOX")
+              OPENED("s5", "EXAMINE", "Drafts") SEARCHED("s6", " 3")
+                  FETCHED("s7", "3", "\\Draft \\Seen") NO_HIT("s8", "s9", "Sent") DRAFT_OPENED
+          "<s11 UID STORE 3 -FLAGS.SILENT (\\Draft)|>s11 OK x\n|"
+          "<s12 UID MOVE 3 \"Sent\"|>* OK [COPYUID 7 3 8] x\n"
+          "s12 OK x\n|" BYE("s13")},
+         APPEND,
+         .result = IPC_OP_DONE,
+         .uid = 8,
+         .folder = "Sent",
+         .text = "it was moved"},
+        {{HELLO("UIDPLUS MOVE") DRAFTS_LISTED NO_HIT("s3", "s4", "INBOX")
+              OPENED("s5", "EXAMINE", "Drafts") SEARCHED("s6", " 3")
+                  FETCHED("s7", "3", "\\Draft \\Seen") NO_HIT("s8", "s9", "Sent") BYE("s10")},
+         APPEND,
+         .is_dry = true,
+         .result = IPC_OP_WOULD,
+         .folder = "Sent",
+         .text = "it would be moved"},
+        /* in Drafts still */
+        {{HELLO("UIDPLUS MOVE") DRAFTS_LISTED NO_HIT("s3", "s4", "INBOX")
+              OPENED("s5", "EXAMINE", "Drafts") SEARCHED("s6", " 3")
+                  FETCHED("s7", "3", "\\Draft \\Seen") NO_HIT("s8", "s9", "Sent") BYE("s10")},
+         .op = {.what = IPC_OP_APPEND, .role = IPC_FOLDER_DRAFTS},
+         .result = IPC_OP_ALREADY,
+         .uid = 3,
+         .folder = "Drafts",
+         .text = "it was there"},
         /* a hit that is none: a search that matches too much */
         {{HELLO("UIDPLUS") LISTED("s2") OPENED("s3", "EXAMINE", "INBOX") SEARCHED("s4", "")
               OPENED("s5", "EXAMINE", "Sent") SEARCHED(
