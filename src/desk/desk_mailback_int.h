@@ -78,6 +78,7 @@ struct mailback_change {
     uint8_t n_tries;
     struct ipc_mailbox_op op;
     struct mailback_given now; /* flags as they are here */
+    bool has_too_many_flags;   /* not all are in `now` */
     bool was_given;            /* there is an ITEM_GIVEN … */
     bool is_forgotten;         /* … of a message that a rule of ours took away */
     bool is_gone;

@@ -167,13 +167,19 @@ static bool is_gone_by_rule(const struct looking *l)
     return l->e.is_gone && ((l->e.flags & EMAIL_BY_RULE) || is_with_box);
 }
 
-static void add_flag(struct arena *a, struct mailback_given *list, struct slice text)
+/* False: it is one too many. */
+static bool add_flag(struct arena *a, struct mailback_given *list, struct slice text)
 {
-    if (list->n_flags < FLAGS_MAX && text.n > 0 && text.n <= PART_BYTES)
-        list->flags[list->n_flags++].text = arena_copy(a, text);
+    if (text.n == 0 || text.n > PART_BYTES)
+        return true;
+    if (list->n_flags == FLAGS_MAX)
+        return false;
+    list->flags[list->n_flags++].text = arena_copy(a, text);
+    return true;
 }
 
-static void flags_now(struct looking *l, struct mailback_given *ret)
+/* False: there are more than can be said. */
+static bool flags_now(struct looking *l, struct mailback_given *ret)
 {
     static const struct {
         uint32_t flag;
@@ -186,9 +192,11 @@ static void flags_now(struct looking *l, struct mailback_given *ret)
     *ret = (struct mailback_given){.flags = ARENA_ARRAY(a, struct mailback_flag, FLAGS_MAX)};
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
         if (l->e.flags & flags[i].flag)
-            add_flag(a, ret, slice_str(flags[i].name));
+            (void)add_flag(a, ret, slice_str(flags[i].name)); /* fewer than FLAGS_MAX */
     for (uint32_t i = 0; i < l->e.list.n_keywords; i++)
-        add_flag(a, ret, l->e.list.keywords[i].text);
+        if (!add_flag(a, ret, l->e.list.keywords[i].text))
+            return false;
+    return true;
 }
 
 static bool has_flag(const struct mailback_given *list, struct slice text)
@@ -216,7 +224,9 @@ static struct ipc_folder_part *differing(struct arena *a, const struct mailback_
 static void set_flags(struct looking *l, struct mailback_change *c)
 {
     struct arena *a = l->g->arena;
-    flags_now(l, &c->now);
+    c->has_too_many_flags = !flags_now(l, &c->now);
+    if (c->has_too_many_flags)
+        return; /* of a part, the rest would be taken away over there */
     c->op.flags_add = differing(a, &c->now, &l->given, &c->op.n_flags_add);
     c->op.flags_remove = differing(a, &l->given, &c->now, &c->op.n_flags_remove);
 }
@@ -324,6 +334,8 @@ static void plan(struct looking *l, struct mailback_change *c)
         plan_set(l, c);
     else if (!l->e.is_gone)
         plan_append(l, c);
+    if (c->has_too_many_flags && !l->e.is_gone)
+        hold(c, MAILBACK_REFUSED, SLICE("it has more flags than can be said over there"));
 }
 
 /* ---- the batch ---- */
@@ -334,7 +346,8 @@ static size_t packed_bytes(const struct mailback_change *c)
     SCOPED(buf_finish) struct buf b = buf_make(OP_BYTES);
     ipc_mailbox_op_pack(&b, &c->op);
     mailback_given_pack(&b, &c->now);
-    return b.failed ? OP_BYTES + 1 : b.n;
+    must(!b.failed); /* all of it has bounds that are less */
+    return b.n;
 }
 
 static struct mailback_change *add_change(struct giving *g)
@@ -392,8 +405,6 @@ static enum err take(struct looking *l, struct mailback_change *c)
     struct giving *g = l->g;
     size_t packed = c->verdict == MAILBACK_DO ? packed_bytes(c) : 0;
     enum err err = ERR_OK;
-    if (packed > OP_BYTES)
-        hold(c, MAILBACK_REFUSED, SLICE("it has more flags than can be said over there"));
     if (g->n >= MAILBACK_SHOWN || (c->verdict == MAILBACK_DO && !has_room(g, c, packed))) {
         l->is_full = true;
         return ERR_OK;

@@ -67,6 +67,47 @@ static void emails_that_need_nothing_take_memory_in_bounds(void **)
     kit_mailback_bytes = 0;
 }
 
+/* ---- flags ---- */
+
+static void more_flags_than_can_be_said_are_told_and_none_is_taken_away(void **)
+{
+    struct deeds w;
+    found_company();
+    deeds_begin(&w);
+    make_boxes(&w);
+    write_draft(&w, made_here(1), BOX_CLIENTS, 0);
+    mark(&w, made_here(1), 0, 0, MAILBACK_FLAGS);
+    deeds_end(&w);
+    give(1);
+    (void)await_done(1);
+    deeds_begin(&w); /* one more than goes */
+    mark(&w, made_here(1), EMAIL_SEEN, 0, MAILBACK_FLAGS);
+    deeds_end(&w);
+    nothing_goes();
+    struct asked a = show();
+    assert_int_equal(a.told.n_refused, 1);
+    assert_string_equal(a.result, "refused");
+    deeds_begin(&w);
+    mark(&w, made_here(1), EMAIL_SEEN, 1, MAILBACK_FLAGS - 1);
+    deeds_end(&w);
+    struct question q = next_question();
+    assert_int_equal(q.todo.n_ops, 1);
+    answer_well(&q);
+    a = await_done(2);
+    assert_int_equal(a.told.n_refused, 0);
+    deeds_begin(&w); /* what is deleted goes with as many as it likes */
+    mark(&w, made_here(1), EMAIL_SEEN, 0, 60);
+    destroy_draft(&w, made_here(1), BOX_CLIENTS);
+    deeds_end(&w);
+    q = next_question();
+    assert_int_equal(q.todo.n_ops, 1);
+    assert_int_equal(q.todo.ops[0].fate, IPC_FATE_EXPUNGE);
+    answer_well(&q);
+    assert_int_equal(await_done(3).told.n_refused, 0);
+}
+
+/* ---- what goes at once ---- */
+
 /* The liaison takes 64 MiB of them at once, also where it is only told of them. */
 static void a_dry_run_asks_for_no_more_than_goes_at_once(void **)
 {
@@ -236,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
         TEST(emails_that_need_nothing_take_memory_in_bounds),
+        TEST(more_flags_than_can_be_said_are_told_and_none_is_taken_away),
         TEST(a_dry_run_asks_for_no_more_than_goes_at_once),
         TEST(more_that_waits_than_can_be_remembered_does_not_run_in_circles),
         TEST(each_change_is_tried_once_before_a_pause),
