@@ -245,17 +245,21 @@ static bool is_away(const struct desk *d)
     return !d->liaison.link && mono_now() > d->mailbacks->lost + SECONDS(LINK_SECONDS);
 }
 
+/* What may not go any more goes back to the queue, which knows when it may. */
 static void dispatch(void *arg)
 {
     struct append_line *line = arg;
     struct desk *d = line->desk;
+    bool must_rest = mono_now() < line->next || (!d->liaison.link && !is_away(d));
     line->is_posted = false;
-    if (mono_now() < line->next || (!d->liaison.link && !is_away(d)))
-        return; /* they wait here: the tick looks again */
     while (line->tag == 0 && !list_empty(&line->waiting)) {
+        const char *why = desk_mailback_why_not(d, line->primary);
+        if (!why && must_rest)
+            return; /* they wait here: the tick looks again */
         size_t bytes = choose(line);
-        const char *why = d->liaison.link ? ask(line, bytes)
-                                          : "our process that speaks with mailboxes does not start";
+        if (!why)
+            why = d->liaison.link ? ask(line, bytes)
+                                  : "our process that speaks with mailboxes does not start";
         if (why)
             end_batch(line, NULL, false, slice_str(why));
     }

@@ -63,6 +63,16 @@ static struct question next_question(void)
     return q;
 }
 
+static void nothing_goes(void)
+{
+    enum { LONG_ENOUGH_MS = 300 };
+    struct kit_frame f = {0};
+    mono_us until = mono_now() + MILLISECONDS(LONG_ENOUGH_MS);
+    while (mono_now() < until && kit_get(kit->liaison, &f, LONG_ENOUGH_MS))
+        assert_int_not_equal(f.type, IPC_T_mailbox_do);
+    kit_frame_free(&f);
+}
+
 static void answer(struct question *q, enum ipc_op_result_kind result)
 {
     static struct ipc_op_result rows[200];
@@ -195,6 +205,22 @@ static void a_mailbox_that_does_not_open_rests(void **)
     delivered_by_now(id);
 }
 
+static void what_waits_behind_another_mailbox_does_not_go_to_who_is_isolated(void **)
+{
+    found_company();
+    uint64_t first = kept("anna@example.test", "a@outside.test");
+    uint64_t second = kept("luca@example.test", "b@outside.test");
+    give_back();
+    struct question q = next_question(); /* the other one waits behind it */
+    assert_int_equal(kit_decide(KIT_PRIMARY, EVIDENCE_SAY_ISOLATE), ERR_OK);
+    answer(&q, IPC_OP_DONE);
+    kit_await(first, 0, DISPOSITION_DELIVERED);
+    nothing_goes();
+    kit_await(second, 0, DISPOSITION_WAITING);
+    kit_expect_quiet(kit->courier);
+    kit_check_sums();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +231,7 @@ int main(void)
         TEST(without_a_sure_answer_it_goes_again_and_is_listed),
         TEST(who_dies_in_the_middle_is_asked_again),
         TEST(a_mailbox_that_does_not_open_rests),
+        TEST(what_waits_behind_another_mailbox_does_not_go_to_who_is_isolated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
