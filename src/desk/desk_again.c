@@ -30,7 +30,7 @@ static void tell(struct again *a)
 {
     const struct directory_primary *p = directory_primary(a->desk->directory, a->primary);
     desk_event(a->desk, EVENT_NOTICE, "primary.again", p ? p->tenant : 0,
-               p ? p->facts.name : SLICE("?"), slice_str(a->told.text), slice_str(a->by));
+               p ? p->facts.name : SLICE("?"), slice_str(a->told.text), slice_str(a->who.by));
 }
 
 static void keep_end(struct again *a)
@@ -64,11 +64,12 @@ static bool is_stopped_here(struct again *a)
     char text[300];
     if (!a->is_stopped || a->phase == AGAIN_OVER)
         return a->is_stopped;
+    a->who = a->stopper;
     a->told.n_looked = a->told.n_looked < a->told.n_found ? a->told.n_looked : a->told.n_found;
     snprintf(text, sizeof(text),
              "It was stopped by %.60s (%.100s). What was given until then stays given; run again, "
              "it goes on.",
-             a->by, a->why);
+             a->who.by, a->who.why);
     finish(a, text);
     return true;
 }
@@ -297,8 +298,8 @@ static void order_next(struct again *a)
     }
     const struct again_row *row = &a->rows[a->ordering];
     a->phase = AGAIN_ORDERING;
-    desk_order(a->desk, QUEUE_AGAIN, row->message, row->rcpt, slice_str(a->by), slice_str(a->why),
-               ordered, a);
+    desk_order(a->desk, QUEUE_AGAIN, row->message, row->rcpt, slice_str(a->who.by),
+               slice_str(a->who.why), ordered, a);
 }
 
 static void count(struct again *a, struct again_row *row)
@@ -505,10 +506,10 @@ static const char *why_not(struct desk *d, uint64_t primary)
     return NULL;
 }
 
-static void say_who(struct again *a, const struct admin_again_order *o)
+static void say_who(const struct admin_again_order *o, struct again_who *ret)
 {
-    snprintf(a->by, sizeof(a->by), "%.*s", (int)(o->by.n < 200 ? o->by.n : 200), o->by.p);
-    snprintf(a->why, sizeof(a->why), "%.*s", (int)(o->why.n < 300 ? o->why.n : 300), o->why.p);
+    snprintf(ret->by, sizeof(ret->by), "%.*s", (int)(o->by.n < 200 ? o->by.n : 200), o->by.p);
+    snprintf(ret->why, sizeof(ret->why), "%.*s", (int)(o->why.n < 300 ? o->why.n : 300), o->why.p);
 }
 
 void desk_again(void *arg, const struct admin_again_order *o,
@@ -529,7 +530,7 @@ void desk_again(void *arg, const struct admin_again_order *o,
                         .done = done,
                         .cookie = cookie,
                         .told = {.is_running = true, .is_dry = o->is_dry, .since = o->since}};
-    say_who(a, o);
+    say_who(o, &a->who);
     snprintf(a->told.text, sizeof(a->told.text), "It goes on.");
     desk_again_keep(a);
 }
@@ -548,7 +549,7 @@ void desk_again_stop(void *arg, const struct admin_again_order *o,
     a->is_stopped = true;
     a->done = done;
     a->cookie = cookie;
-    say_who(a, o);
+    say_who(o, &a->stopper);
     bool is_between = a->phase == AGAIN_WAITING_TO_READ || a->phase == AGAIN_WAITING_TO_LOOK ||
                       a->phase == AGAIN_WAITING_TO_ORDER || a->phase == AGAIN_LOOKING;
     if (is_between) /* else the worker or the store answers first */

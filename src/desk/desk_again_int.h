@@ -28,13 +28,17 @@ enum again_phase {
     AGAIN_WAITING_TO_ORDER,
 };
 
+struct again_who {
+    char by[201], why[301];
+};
+
 struct again {
     struct worker_job job;
     struct desk *desk;
     enum again_phase phase;
     mono_us until;
     uint64_t primary;
-    char by[201], why[301];
+    struct again_who who; /* a worker may read it: not written while one has the order */
     utc_ms begun;
     struct admin_again told;
     uint32_t n_written; /* writes begun: only the last one counts */
@@ -43,6 +47,7 @@ struct again {
     void (*done)(void *cookie, enum err err, const char *why);
     void *cookie;
     bool is_stopped; /* by a person: it ends where it is */
+    struct again_who stopper;
     /* the page: deliveries of some messages, in order of their mailboxes */
     struct arena *arena; /* of its rows */
     struct again_row *rows;

@@ -45,8 +45,8 @@ static void pack(const struct again *a, struct buf *ret)
                                    .n_given = t->n_given,
                                    .n_gone = t->n_gone,
                                    .n_mailboxes = t->n_mailboxes,
-                                   .by = slice_str(a->by),
-                                   .why = slice_str(a->why),
+                                   .by = slice_str(a->who.by),
+                                   .why = slice_str(a->who.why),
                                    .text = slice_str(t->text)};
     desk_again_body_pack(ret, &body);
 }
@@ -80,7 +80,7 @@ void desk_again_keep(struct again *a)
                               .id = a->primary,
                               .tenant = p ? p->tenant : 0,
                               .time = utc_now(),
-                              .by = slice_str(a->by),
+                              .by = slice_str(a->who.by),
                               .name = p ? p->facts.name : SLICE(""),
                               .body = buf_slice(&body)};
     struct record_objects all = {&o, 1};
@@ -121,8 +121,8 @@ void desk_again_load(struct desk *d, const struct record_object *o)
                                    .n_given = b.n_given,
                                    .n_gone = b.n_gone,
                                    .n_mailboxes = b.n_mailboxes};
-    snprintf(a->by, sizeof(a->by), SLICE_FMT, SLICE_ARG(b.by));
-    snprintf(a->why, sizeof(a->why), SLICE_FMT, SLICE_ARG(b.why));
+    snprintf(a->who.by, sizeof(a->who.by), SLICE_FMT, SLICE_ARG(b.by));
+    snprintf(a->who.why, sizeof(a->who.why), SLICE_FMT, SLICE_ARG(b.why));
     snprintf(
         a->told.text, sizeof(a->told.text), SLICE_FMT,
         SLICE_ARG(b.is_running ? SLICE("It goes on, since this node started again.") : b.text));

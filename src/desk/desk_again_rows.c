@@ -94,8 +94,8 @@ static bool look_back(void *arg, const struct record_result *r, bool is_begin, s
     struct was_given *w = arg;
     bool is_decision = !is_begin && !r->is_attempt && r->rcpt == w->row->rcpt &&
                        r->disposition == DISPOSITION_WAITING && r->time >= w->order->begun;
-    w->is_so |= is_decision && slice_eq(r->by, slice_str(w->order->by)) &&
-                slice_eq(r->text, slice_str(w->order->why));
+    w->is_so |= is_decision && slice_eq(r->by, slice_str(w->order->who.by)) &&
+                slice_eq(r->text, slice_str(w->order->who.why));
     return !w->is_so;
 }
 
