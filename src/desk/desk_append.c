@@ -162,7 +162,7 @@ static struct slice id_in(struct slice message)
 }
 
 /* Of one mailbox, the oldest first, as many as fit. */
-static size_t choose(struct append_line *line)
+static void choose(struct append_line *line)
 {
     size_t bytes = 0;
     uint64_t person = 0;
@@ -179,23 +179,14 @@ static size_t choose(struct append_line *line)
         list_remove(&row->node);
         line->asked[line->n_asked++] = row;
     }
-    return bytes;
 }
 
-static bool send_bodies(struct append_line *line)
+static bool send_question(struct append_line *line, struct buf *question)
 {
-    struct net_link *link = line->desk->liaison.link;
-    for (uint32_t i = 0; i < line->n_asked; i++) {
-        struct slice bytes = queue_body_slice(line->asked[i]->job->body);
-        while (bytes.n > 0) {
-            size_t n = bytes.n < IPC_CONTENT_MAX ? bytes.n : IPC_CONTENT_MAX;
-            if (net_link_send(link, IPC_T_content, line->tag, slice_of(bytes.p, n), SLICE("")) !=
-                ERR_OK)
-                return false;
-            bytes = slice_skip(bytes, n);
-        }
-    }
-    return true;
+    struct queue_body *bodies[MAILBACK_OPS];
+    for (uint32_t i = 0; i < line->n_asked; i++)
+        bodies[i] = line->asked[i]->job->body;
+    return desk_mailbox_do_send(line->desk, line->tag, bodies, line->n_asked, question);
 }
 
 static void pack(struct append_line *line, const struct ipc_server *server, struct buf *ret)
@@ -222,19 +213,17 @@ static void pack(struct append_line *line, const struct ipc_server *server, stru
     ipc_mailbox_do_pack(ret, &todo);
 }
 
-static const char *ask(struct append_line *line, size_t bytes)
+static const char *ask(struct append_line *line)
 {
     struct desk *d = line->desk;
     const struct directory_person *p = directory_person(d->directory, line->asked[0]->person);
     struct desk_server way;
-    size_t heads = (bytes / IPC_CONTENT_MAX + MAILBACK_OPS + 1) * 16;
     SCOPED(buf_finish) struct buf b = buf_make(IPC_LIST_FRAME_MAX);
     if (!desk_server_of(d, line->primary, p, &way))
         return "the log-in or the person was removed meanwhile";
     pack(line, &way.server, &b);
     line->tag = desk_next_id(d);
-    if (b.failed || net_link_queued(d->liaison.link) + bytes + b.n + heads > DESK_LINK_BYTES ||
-        !send_bodies(line) || !desk_send(d->liaison.link, IPC_T_mailbox_do, line->tag, &b))
+    if (b.failed || !send_question(line, &b))
         return "our process that speaks with mailboxes takes nothing more now";
     line->until = mono_now() + MILLISECONDS(2 * TIMEOUT_MS);
     return NULL;
@@ -256,9 +245,9 @@ static void dispatch(void *arg)
         const char *why = desk_mailback_why_not(d, line->primary);
         if (!why && must_rest)
             return; /* they wait here: the tick looks again */
-        size_t bytes = choose(line);
+        choose(line);
         if (!why)
-            why = d->liaison.link ? ask(line, bytes)
+            why = d->liaison.link ? ask(line)
                                   : "our process that speaks with mailboxes does not start";
         if (why)
             end_batch(line, NULL, false, slice_str(why));

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum { TIMEOUT_MS = 300000, ANSWER_BYTES = 4 << 20, ARENA_BYTES = 8 << 20 };
+enum { TIMEOUT_MS = 300000, ANSWER_BYTES = 4 << 20, ARENA_BYTES = 8 << 20, FRAME_HEAD = 16 };
 
 /* ---- life ---- */
 
@@ -65,28 +65,32 @@ static void fail_words(struct giving *g, bool is_ours, const char *why)
 
 /* ---- asking ---- */
 
-static bool send_bodies(struct giving *g)
+static bool send_body(struct net_link *link, uint64_t tag, struct slice bytes)
 {
-    struct net_link *link = g->desk->liaison.link;
-    for (size_t i = 0; i < g->n; i++) {
-        const struct mailback_change *c = &g->changes[i];
-        struct slice bytes = c->body ? queue_body_slice(c->body) : SLICE("");
-        while (c->verdict == MAILBACK_DO && bytes.n > 0) {
-            size_t n = bytes.n < IPC_CONTENT_MAX ? bytes.n : IPC_CONTENT_MAX;
-            if (net_link_send(link, IPC_T_content, g->tag, slice_of(bytes.p, n), SLICE("")) !=
-                ERR_OK)
-                return false;
-            bytes = slice_skip(bytes, n);
-        }
+    while (bytes.n > 0) {
+        size_t n = bytes.n < IPC_CONTENT_MAX ? bytes.n : IPC_CONTENT_MAX;
+        if (net_link_send(link, IPC_T_content, tag, slice_of(bytes.p, n), SLICE("")) != ERR_OK)
+            return false;
+        bytes = slice_skip(bytes, n);
     }
     return true;
 }
 
-/* All of it or nothing, as with the courier's jobs. */
-static bool has_room(const struct giving *g, size_t n)
+bool desk_mailbox_do_send(struct desk *d, uint64_t tag, struct queue_body *const *bodies, size_t n,
+                          struct buf *question)
 {
-    size_t heads = (g->bytes / IPC_CONTENT_MAX + MAILBACK_OPS + 1) * 16;
-    return net_link_queued(g->desk->liaison.link) + g->bytes + n + heads <= DESK_LINK_BYTES;
+    struct net_link *link = d->liaison.link;
+    size_t bytes = question->n, heads = 1;
+    for (size_t i = 0; i < n; i++) {
+        bytes += bodies[i]->n;
+        heads += bodies[i]->n / IPC_CONTENT_MAX + 1;
+    }
+    if (net_link_queued(link) + bytes + heads * FRAME_HEAD > DESK_LINK_BYTES)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!send_body(link, tag, queue_body_slice(bodies[i])))
+            return false;
+    return desk_send(link, IPC_T_mailbox_do, tag, question);
 }
 
 static void pack_question(struct giving *g, struct desk_server *way, struct buf *ret)
@@ -102,6 +106,16 @@ static void pack_question(struct giving *g, struct desk_server *way, struct buf 
         if (g->changes[i].verdict == MAILBACK_DO)
             ops[todo.n_ops++] = g->changes[i].op;
     ipc_mailbox_do_pack(ret, &todo);
+}
+
+static bool send_question(struct giving *g, struct buf *question)
+{
+    struct queue_body *bodies[MAILBACK_OPS];
+    size_t n = 0;
+    for (size_t i = 0; i < g->n; i++)
+        if (g->changes[i].verdict == MAILBACK_DO && g->changes[i].body)
+            bodies[n++] = g->changes[i].body;
+    return desk_mailbox_do_send(g->desk, g->tag, bodies, n, question);
 }
 
 static void ask(struct giving *g)
@@ -126,8 +140,7 @@ static void ask(struct giving *g)
         fail_words(g, false, "the log-in for this mailbox is longer than any server takes");
         return;
     }
-    if (!has_room(g, b.n) || !send_bodies(g) ||
-        !desk_send(d->liaison.link, IPC_T_mailbox_do, g->tag, &b)) {
+    if (!send_question(g, &b)) {
         fail_words(g, true, "our process that speaks with mailboxes takes nothing more now");
         return;
     }

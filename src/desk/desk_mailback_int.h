@@ -175,6 +175,10 @@ struct giving *desk_giving_begin(struct desk *d, enum giving_what what, uint64_t
 void desk_giving_kept(struct giving *g, enum err err);
 void desk_giving_destroy(struct giving *g);
 void desk_giving_tick(struct desk *d, mono_us now);
+/* The messages and then the question go to the liaison, which is there: all of it, or false: it
+ * takes nothing more now. */
+bool desk_mailbox_do_send(struct desk *d, uint64_t tag, struct queue_body *const *bodies, size_t n,
+                          struct buf *question);
 
 /* ---- desk_append.c: mail that waited goes into mailboxes ---- */
 /* False: nonsense. */
