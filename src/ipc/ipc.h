@@ -116,8 +116,10 @@ enum {
 };
 /* What mailbox_do asks for one message. */
 enum ipc_op {
-    IPC_OP_APPEND = 1, /* it shall be in that folder with these flags; there already: only flags */
-    IPC_OP_SET = 2,    /* it is there: change its flags, and its place */
+    /* It shall be in that folder with these flags. There already: only flags; but what shall be in
+     * SENT or TRASH and lies in DRAFTS, where it went before, is moved. */
+    IPC_OP_APPEND = 1,
+    IPC_OP_SET = 2, /* it is there: change its flags, and its place */
 };
 enum ipc_folder_role {
     IPC_FOLDER_NONE = 0,
