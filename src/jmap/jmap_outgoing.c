@@ -1,6 +1,9 @@
-/* The bytes of a message that goes out: what must not be seen is taken out, what must be there is
- * put in, lines end as SMTP wants it. The header is read by a gate: the bytes may be a stranger's.
- */
+/* The bytes of a message that goes out: lines end as SMTP wants it, what must not be seen is taken
+ * out, what must be there is put in.
+ *
+ * The lines come first, and what is judged afterwards is what goes out: nobody who gets it finds an
+ * author, or any other field, that was not looked at here. The header is read by a gate: the bytes
+ * may be a stranger's. */
 #include "jmap/jmap_submission_int.h"
 
 #include "mime/mime.h"
@@ -10,6 +13,67 @@ enum { LINE_MAX = 998 };
 static json_t *invalid(const char *property, const char *why)
 {
     return jmap_set_error("invalidEmail", property, "%s", why);
+}
+
+json_t *jmap_too_large(const struct jmap_caller *who)
+{
+    uint64_t max = who->size_max ? who->size_max : STORE_MESSAGE_MAX;
+    json_t *error = jmap_set_error("tooLarge", NULL, "larger than a message may be here");
+    json_object_set_new(error, "maxSize", json_integer((json_int_t)max));
+    return error;
+}
+
+/* ---- its lines ---- */
+
+/* RFC 5322 section 2.2: nothing but printable characters, blanks, and the ends of its lines. Some
+ * readers take a CR alone, or another control, for the end of a line: a field would begin there for
+ * them that is none for others. */
+static bool has_control(struct slice header)
+{
+    for (size_t i = 0; i < header.n; i++) {
+        unsigned char c = (unsigned char)header.p[i];
+        bool is_end = c == '\n' || (c == '\r' && i + 1 < header.n && header.p[i + 1] == '\n');
+        if (!is_end && ((c < ' ' && c != '\t') || c == 0x7f))
+            return true;
+    }
+    return false;
+}
+
+/* Lines end in CRLF, also where a CR or an LF stood alone, and are short enough for everybody (RFC
+ * 5321 section 4.5.3.1.6). NULL, or why it cannot be sent. */
+static const char *add_lines(const struct jmap_run *r, struct slice in, struct buf *out)
+{
+    for (size_t at = 0; at < in.n;) {
+        size_t end = at;
+        while (end < in.n && in.p[end] != '\r' && in.p[end] != '\n' && in.p[end] != '\0')
+            end++;
+        if (end < in.n && in.p[end] == '\0')
+            return "it has a NUL";
+        if (end - at > LINE_MAX) {
+            jmap_count(REFUSE_JMAP_SIZE, "line", r->who);
+            return "a line is longer than 998 bytes";
+        }
+        buf_add(out, in.p + at, end - at);
+        buf_adds(out, SLICE("\r\n"));
+        at = end + (end + 1 < in.n && in.p[end] == '\r' && in.p[end + 1] == '\n' ? 2 : 1);
+    }
+    return NULL;
+}
+
+/* The same message in lines that everybody reads alike. */
+static json_t *straighten(const struct jmap_run *r, struct slice in, struct buf *out)
+{
+    struct mime_split split = mime_split(in);
+    struct slice header = slice_of(in.p + split.header_offset, split.header_len);
+    const char *why = has_control(header) ? "it has a control character, or half an end of a line"
+                                          : add_lines(r, header, out);
+    if (why)
+        return invalid("headers", why);
+    buf_adds(out, SLICE("\r\n"));
+    why = add_lines(r, slice_skip(in, split.body_offset), out);
+    if (why)
+        return invalid("bodyStructure", why);
+    return out->failed ? jmap_too_large(r->who) : NULL;
 }
 
 /* ---- its header, as properties ---- */
@@ -80,7 +144,7 @@ static const struct {
             {"References", "references"}};
 enum { N_ONCE = sizeof(once) / sizeof(once[0]) };
 
-static json_t *judge_fields(struct slice bytes)
+static json_t *judge_fields(const struct jmap_run *r, struct slice bytes)
 {
     unsigned n[N_ONCE] = {};
     struct mime_walk w = mime_walk_make(bytes);
@@ -94,7 +158,10 @@ static json_t *judge_fields(struct slice bytes)
         if (n[i] > 1)
             return jmap_set_error("invalidEmail", once[i].property,
                                   "its header has the field %s %u times", once[i].name, n[i]);
-    return w.state == MIME_WALK_DONE ? NULL : invalid("headers", "its header is too large");
+    if (w.state == MIME_WALK_DONE)
+        return NULL;
+    jmap_count(REFUSE_JMAP_SIZE, "header", r->who);
+    return invalid("headers", "its header is too large");
 }
 
 static struct slice domain_of(const struct jmap_caller *who)
@@ -139,25 +206,6 @@ static void add_fields(struct jmap_run *r, struct slice bytes, const json_t *hea
     add_missing(r, header, out);
 }
 
-/* Lines end in CRLF and are short enough for everybody (RFC 5321 section 4.5.3.1.6). NULL, or why
- * it cannot be sent. */
-static const char *add_lines(struct slice in, struct buf *out)
-{
-    for (size_t at = 0; at < in.n;) {
-        size_t end = at;
-        while (end < in.n && in.p[end] != '\r' && in.p[end] != '\n' && in.p[end] != '\0')
-            end++;
-        if (end < in.n && in.p[end] == '\0')
-            return "it has a NUL";
-        if (end - at > LINE_MAX)
-            return "a line is longer than 998 bytes";
-        buf_add(out, in.p + at, end - at);
-        buf_adds(out, SLICE("\r\n"));
-        at = end + (end + 1 < in.n && in.p[end] == '\r' && in.p[end + 1] == '\n' ? 2 : 1);
-    }
-    return NULL;
-}
-
 static bool is_8bit(struct slice s)
 {
     for (size_t i = 0; i < s.n; i++)
@@ -168,27 +216,12 @@ static bool is_8bit(struct slice s)
 
 /* ---- the whole ---- */
 
-json_t *jmap_too_large(const struct jmap_caller *who)
-{
-    uint64_t max = who->size_max ? who->size_max : STORE_MESSAGE_MAX;
-    json_t *error = jmap_set_error("tooLarge", NULL, "larger than a message may be here");
-    json_object_set_new(error, "maxSize", json_integer((json_int_t)max));
-    return error;
-}
-
 static json_t *write(struct jmap_run *r, struct slice bytes, struct jmap_outgoing *o)
 {
-    struct mime_split split = mime_split(bytes);
-    SCOPED(buf_finish) struct buf header = buf_make(STORE_MESSAGE_MAX);
-    add_fields(r, bytes, o->header, &header);
-    const char *why = header.failed ? "it is too large" : add_lines(buf_slice(&header), &o->bytes);
-    if (why)
-        return invalid("headers", why);
+    add_fields(r, bytes, o->header, &o->bytes);
     size_t header_bytes = o->bytes.n;
     buf_adds(&o->bytes, SLICE("\r\n"));
-    why = add_lines(slice_skip(bytes, split.body_offset), &o->bytes);
-    if (why)
-        return invalid("bodyStructure", why);
+    buf_adds(&o->bytes, slice_skip(bytes, mime_split(bytes).body_offset));
     uint64_t max = r->who->size_max;
     if (o->bytes.failed || (max && o->bytes.n > max))
         return jmap_too_large(r->who);
@@ -200,6 +233,17 @@ static json_t *write(struct jmap_run *r, struct slice bytes, struct jmap_outgoin
     return NULL;
 }
 
+/* NULL, or a SetError. */
+static json_t *read_lines(struct jmap_run *r, const char *blob, struct buf *ret)
+{
+    struct errinfo ei;
+    SCOPED(buf_finish) struct buf bytes = buf_make(STORE_MESSAGE_MAX);
+    enum err err = jmap_blob_read(r, blob, &bytes, &ei);
+    if (err == ERR_GONE)
+        return jmap_set_error("invalidProperties", "emailId", "there is no such email");
+    return err == ERR_OK ? straighten(r, buf_slice(&bytes), ret) : jmap_set_err(err, &ei);
+}
+
 json_t *jmap_outgoing_make(struct jmap_run *r, uint64_t email, struct jmap_outgoing *ret)
 {
     struct errinfo ei;
@@ -207,12 +251,9 @@ json_t *jmap_outgoing_make(struct jmap_run *r, uint64_t email, struct jmap_outgo
     SCOPED(buf_finish) struct buf bytes = buf_make(STORE_MESSAGE_MAX);
     *ret = (struct jmap_outgoing){.bytes = buf_make(STORE_MESSAGE_MAX)};
     jmap_id('M', email, blob);
-    enum err err = jmap_blob_read(r, blob, &bytes, &ei);
-    if (err == ERR_GONE)
-        return jmap_set_error("invalidProperties", "emailId", "there is no such email");
-    if (err != ERR_OK)
-        return jmap_set_err(err, &ei);
-    json_t *error = judge_fields(buf_slice(&bytes));
+    json_t *error = read_lines(r, blob, &bytes);
+    if (!error)
+        error = judge_fields(r, buf_slice(&bytes));
     if (!error)
         error = read_header(r, buf_slice(&bytes), blob, &ret->header, &ei);
     if (!error)

@@ -216,6 +216,23 @@ static void date_and_message_id_are_put_in_where_they_lack(void **)
     assert_non_null(strstr(buf_cstr(&bytes), "@example.test>\r\n\r\nhello\r\n"));
 }
 
+static void lines_end_as_smtp_wants_it(void **)
+{
+    char email[32];
+    draft("From: anna@example.test\nTo: x@y.test\nX-A: a\n\tb\r\nX-B: c\n\none\rtwo\nthree\r\n.\r",
+          email);
+    json_decref(submit(email, "", ""));
+    assert_int_equal(kit.n_submitted, 1);
+    SCOPED(arena_destroy) struct arena *arena = arena_create(1 << 20);
+    SCOPED(buf_finish) struct buf bytes = buf_make(1 << 20);
+    struct jmap_item_submission s;
+    kept(&s, arena, &bytes);
+    assert_non_null(strstr(buf_cstr(&bytes), "\r\nX-A: a\r\n\tb\r\nX-B: c\r\n"));
+    assert_non_null(strstr(buf_cstr(&bytes), "\r\n\r\none\r\ntwo\r\nthree\r\n.\r\n"));
+    for (size_t i = 0; i < bytes.n; i++)
+        assert_int_equal(bytes.p[i] == '\r', i + 1 < bytes.n && bytes.p[i + 1] == '\n');
+}
+
 static void what_is_held_can_be_canceled(void **)
 {
     char email[32], calls[1000];
@@ -519,6 +536,7 @@ int main(void)
         TEST(the_vacation_answer_is_one_and_stays),
         TEST(the_envelope_comes_out_of_the_header_and_blind_copies_do_not_go),
         TEST(date_and_message_id_are_put_in_where_they_lack),
+        TEST(lines_end_as_smtp_wants_it),
         TEST(what_is_held_can_be_canceled),
         TEST(what_is_durable_but_not_seen_is_sent_and_not_done_again),
         TEST(what_cannot_be_sent_says_why),

@@ -284,6 +284,32 @@ static void an_email_that_cannot_be_sent_says_which_property_is_wrong(void **)
     assert_int_equal(kit.n_submitted, 0);
 }
 
+/* For one reader the line goes on, for another one a field begins. */
+static void a_header_that_readers_may_split_in_two_ways_is_not_sent(void **)
+{
+    static const char *const headers[] = {
+        "X-A: a\rFrom: ceo@other.example\rSubject: pay\r\rText\nFrom: anna@example.test\n"
+        "To: x@y.test\n",
+        "From: anna@example.test\r\n" TO "X-A: a\rBcc: secret@y.test\r\n",
+        "From: anna@example.test\r\n" TO "X-A: a\r\r\n",
+        "From: anna@example.test\r\n" TO "X-A: a\r\n\r",
+        "From: anna@example.test\r\n" TO "X-A: a\vFrom: ceo@other.example\r\n",
+        "From: anna@example.test\r\n" TO "X-A: a\fFrom: ceo@other.example\r\n",
+        "From: anna@example.test\r\n" TO "X-A: a\x1c\r\n",
+        "From: anna@example.test\r\n" TO "X-A: a\x7f\r\n",
+    };
+    char identity[32], email[32];
+    identity_of("anna@example.test", identity);
+    for (size_t i = 0; i < N_OF(headers); i++) {
+        draft(headers[i], email);
+        json_t *a = submit(identity, email, "", "");
+        kit_expect(a, "0.1.notCreated.s.type", "'invalidEmail'");
+        kit_expect(a, "0.1.notCreated.s.properties", "['headers']");
+        json_decref(a);
+    }
+    assert_int_equal(kit.n_submitted, 0);
+}
+
 static void one_implicit_email_set_follows_with_all_changes(void **)
 {
     char identity[32], email[3][32], calls[2000], path[100];
@@ -452,6 +478,7 @@ int main(void)
         TEST(what_is_not_there_is_an_invalid_property),
         TEST(refusals_of_an_envelope_say_what_the_standard_wants),
         TEST(an_email_that_cannot_be_sent_says_which_property_is_wrong),
+        TEST(a_header_that_readers_may_split_in_two_ways_is_not_sent),
         TEST(one_implicit_email_set_follows_with_all_changes),
         TEST(a_submission_outlives_its_email),
         TEST(a_submission_that_is_forgotten_unsends_nothing),
