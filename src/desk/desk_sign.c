@@ -11,13 +11,19 @@ static const struct directory_domain *domain_of(struct desk *d, struct slice aut
     return directory_domain(d->directory, desk_domain_of(buf_slice(&key)));
 }
 
-void desk_signing_of(struct desk *d, struct slice author, struct arena *a, struct desk_signing *ret)
+void desk_signing_of(struct desk *d, uint64_t tenant, struct slice author, struct arena *a,
+                     struct desk_signing *ret)
 {
     const struct directory_domain *domain = domain_of(d, author);
     const struct directory_dkim *dkim = domain ? directory_dkim(d->directory, domain->id) : NULL;
     *ret = (struct desk_signing){.domain = SLICE("")};
     if (!dkim)
         return;
+    if (domain->tenant != tenant) { /* it went to somebody else while the message was held */
+        log_event(EV_DESK_UNSIGNED, "domain=%s selector= why=%s", log_text(domain->facts.name),
+                  log_text(SLICE("the domain is not the sender's tenant's")));
+        return;
+    }
     ret->domain = arena_copy(a, domain->facts.name);
     for (uint32_t i = 0; i < dkim->facts.n_keys; i++) {
         const struct dir_dkim_key *key = &dkim->facts.keys[i];

@@ -66,7 +66,8 @@ void desk_accept_sent(struct desk *d, const struct desk_sent *sent);
 void desk_bounce(struct desk *d, const struct queue_notice *n, uint64_t id);
 
 /* ---- desk_sign.c: DKIM signatures of our keys ---- */
-/* Copies of the active keys of an author's domain; what they hold lives in `a`. Loop. */
+/* Copies of the active keys of an author's domain; what they hold lives in `a`. Loop. None where
+ * the domain is not of this tenant: nobody signs with a key of somebody else. */
 struct desk_signing {
     struct slice domain;
     struct {
@@ -74,7 +75,7 @@ struct desk_signing {
     } keys[DIRECTORY_DKIM_MAX];
     size_t n;
 };
-void desk_signing_of(struct desk *d, struct slice author, struct arena *a,
+void desk_signing_of(struct desk *d, uint64_t tenant, struct slice author, struct arena *a,
                      struct desk_signing *ret);
 /* Adds a signature for each key before the message; what cannot be signed goes unsigned, and the
  * log says so. Worker threads. */

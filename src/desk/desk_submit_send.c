@@ -291,7 +291,8 @@ static void planned(struct sending *x)
         end(x, x->err != ERR_GONE);
         return;
     }
-    desk_signing_of(x->desk, x->fields.from_address, x->arena, &x->signing);
+    const struct directory_person *p = directory_person(x->desk->directory, x->person);
+    desk_signing_of(x->desk, p ? p->tenant : 0, x->fields.from_address, x->arena, &x->signing);
     if (x->signing.n == 0) {
         accept_all(x);
         return;

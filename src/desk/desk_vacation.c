@@ -261,7 +261,7 @@ static void header_read(void *arg, const struct desk_parsed *p)
     }
     const json_t *id = json_array_get(json_object_get(x->message, "messageId"), 0);
     x->original_id = slice_of(json_string_value(id), json_string_length(id));
-    desk_signing_of(x->desk, x->address, x->arena, &x->signing);
+    desk_signing_of(x->desk, x->tenant, x->address, x->arena, &x->signing);
     list_append(&x->desk->vacations->waiting, &x->node);
     write_next(x->desk);
 }

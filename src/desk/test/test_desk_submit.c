@@ -392,6 +392,28 @@ static void active_keys_sign_and_others_do_not(void **)
     expect_signatures(true, false);
 }
 
+/* What is held may go when its domain has gone to somebody else. */
+static void nobody_signs_with_a_key_of_another_tenant(void **)
+{
+    kit_found((struct kit_company){0});
+    put_keys("11", NULL);
+    struct sub held = {.rcpts = {"one@world.test"}, .send_at = utc_now() + 60000};
+    put(&held);
+    struct kit_objects all = {.n = 0};
+    struct dir_domain domain = {
+        .name = SLICE("example.test"), .primary = KIT_OTHER_PRIMARY, .form = DIR_INLINE};
+    dir_domain_pack(kit_object(&all, OBJECT_DOMAIN, KIT_DOMAIN, KIT_OTHER_TENANT, "example.test"),
+                    &domain);
+    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+    kit_utc_later += 61;
+    struct kit_job j;
+    kit_job(&j);
+    assert_null(memmem(j.content.p, j.content.n, "DKIM-Signature", 14));
+    kit_result(&j, kit_good);
+    kit_job_free(&j);
+    await_state(&held, JMAP_FINAL);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
 
 int main(void)
@@ -410,6 +432,7 @@ int main(void)
         TEST(sending_begins_when_the_mail_system_is_in_trouble),
         TEST(what_is_over_for_a_month_goes_and_the_rest_stays),
         TEST(active_keys_sign_and_others_do_not),
+        TEST(nobody_signs_with_a_key_of_another_tenant),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     arena_destroy(&seen_arena);
