@@ -70,7 +70,7 @@ void jmap_mailbox_changes(struct jmap_run *r, const struct jmap_call *c)
 
 /* ---- query ---- */
 
-enum { DEPTH_MAX = 20, CONDITIONS_MAX = 200 };
+enum { DEPTH_MAX = 20, CONDITIONS_MAX = 200, SORTS_MAX = 20 };
 
 struct query {
     struct jmap_run *r;
@@ -245,6 +245,11 @@ static bool judge_sort(struct query *q)
         jmap_refuse(q->r, q->call, "invalidArguments", "`sort` is a list");
         return false;
     }
+    if (json_array_size(q->sort) > SORTS_MAX) {
+        jmap_refuse_limit(q->r, q->call, REFUSE_JMAP_SHAPE, "unsupportedSort",
+                          "this server sorts by %d properties at most", SORTS_MAX);
+        return false;
+    }
     json_array_foreach(q->sort, i, one)
     {
         const char *by = json_string_value(json_object_get(one, "property"));
@@ -276,17 +281,25 @@ static bool is_result(const struct query *q, const struct account_mailbox *m)
     return true;
 }
 
-static size_t find(const struct query *q, const struct account_mailbox **ret)
+/* False: too late, the call is refused. */
+static bool find(const struct query *q, const struct account_mailbox **ret, size_t *ret_n)
 {
     const struct account_mailbox *m;
+    struct errinfo ei;
     size_t at = 0, n = 0;
-    while ((m = account_next_mailbox(q->r->account, &at)))
+    while ((m = account_next_mailbox(q->r->account, &at))) {
+        if (jmap_is_late(q->r)) {
+            jmap_refuse_err(q->r, q->call, jmap_late(&ei), &ei);
+            return false;
+        }
         if (!m->is_gone && is_result(q, m))
             ret[n++] = m;
+    }
     sorting = q;
     if (n > 1)
         qsort(ret, n, sizeof(*ret), compare);
-    return n;
+    *ret_n = n;
+    return true;
 }
 
 static bool judge_query(struct query *q, const char *const *names)
@@ -309,16 +322,18 @@ static size_t count_mailboxes(const struct jmap_run *r)
     return n;
 }
 
-static uint64_t *find_ids(const struct query *q, size_t *ret_n)
+static bool find_ids(const struct query *q, const uint64_t **ret, size_t *ret_n)
 {
     struct arena *arena = q->r->arena;
     const struct account_mailbox **all =
         ARENA_ARRAY(arena, const struct account_mailbox *, count_mailboxes(q->r) + 1);
-    *ret_n = find(q, all);
+    if (!find(q, all, ret_n))
+        return false;
     uint64_t *ids = ARENA_ARRAY(arena, uint64_t, *ret_n + 1);
     for (size_t i = 0; i < *ret_n; i++)
         ids[i] = all[i]->id;
-    return ids;
+    *ret = ids;
+    return true;
 }
 
 void jmap_mailbox_query(struct jmap_run *r, const struct jmap_call *c)
@@ -328,11 +343,10 @@ void jmap_mailbox_query(struct jmap_run *r, const struct jmap_call *c)
                                         "limit",        "calculateTotal", NULL};
     struct query q = {.r = r, .call = c};
     struct jmap_window w = {.limit = JMAP_NO_LIMIT};
+    const uint64_t *ids;
     size_t n, from = 0;
-    if (!judge_query(&q, names) || !jmap_window_args(r, c, &w))
-        return;
-    const uint64_t *ids = find_ids(&q, &n);
-    if (!jmap_window_find(r, c, &w, 'B', ids, n, &from))
+    if (!judge_query(&q, names) || !jmap_window_args(r, c, &w) || !find_ids(&q, &ids, &n) ||
+        !jmap_window_find(r, c, &w, 'B', ids, n, &from))
         return;
     size_t n_here = n - from < w.limit ? n - from : (size_t)w.limit;
     json_t *list = json_array();
@@ -350,9 +364,8 @@ void jmap_mailbox_query_changes(struct jmap_run *r, const struct jmap_call *c)
         "sinceQueryState", "maxChanges", "upToId", "calculateTotal", NULL};
     struct query q = {.r = r, .call = c};
     struct jmap_results now = {};
-    if (!judge_query(&q, names))
+    if (!judge_query(&q, names) || !find_ids(&q, &now.ids, &now.n))
         return;
-    now.ids = find_ids(&q, &now.n);
     now.moves_others = q.as_tree || q.filter_as_tree;
     jmap_query_changes(r, c, &jmap_mailbox_type, &now);
 }

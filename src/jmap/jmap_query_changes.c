@@ -2,19 +2,39 @@
  * changed since then is said to have gone, and to have come where it is in the results now. */
 #include "jmap/jmap_int.h"
 
+#include <stdlib.h>
+
 struct query_changes {
     struct jmap_run *r;
     const struct jmap_type *type;
     struct account_changes since;
+    uint64_t *there; /* created and updated ones, by number */
+    size_t n_there;
     json_t *removed, *added;
 };
 
-static bool has(const uint64_t *ids, size_t n, uint64_t id)
+static int by_number(const void *a, const void *b)
 {
-    for (size_t i = 0; i < n; i++)
-        if (ids[i] == id)
-            return true;
-    return false;
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* There may be as many of them as of results. */
+static void sort_there(struct query_changes *q)
+{
+    const struct account_changes *since = &q->since;
+    q->there = ARENA_ARRAY(q->r->arena, uint64_t, since->n_created + since->n_updated + 1);
+    for (size_t i = 0; i < since->n_created; i++)
+        q->there[q->n_there++] = since->created[i];
+    for (size_t i = 0; i < since->n_updated; i++)
+        q->there[q->n_there++] = since->updated[i];
+    if (q->n_there > 1)
+        qsort(q->there, q->n_there, sizeof(*q->there), by_number);
+}
+
+static bool is_changed(const struct query_changes *q, uint64_t id)
+{
+    return bsearch(&id, q->there, q->n_there, sizeof(id), by_number) != NULL;
 }
 
 static void remove_all(struct query_changes *q, const uint64_t *ids, size_t n)
@@ -26,8 +46,7 @@ static void remove_all(struct query_changes *q, const uint64_t *ids, size_t n)
 static void add_all(struct query_changes *q, const uint64_t *ids, size_t n, bool moves_others)
 {
     for (size_t i = 0; i < n; i++)
-        if (moves_others || has(q->since.created, q->since.n_created, ids[i]) ||
-            has(q->since.updated, q->since.n_updated, ids[i]))
+        if (moves_others || is_changed(q, ids[i]))
             json_array_append_new(q->added,
                                   json_pack("{s:o, s:I}", "id", jmap_type_id(q->type, ids[i]),
                                             "index", (json_int_t)i));
@@ -38,8 +57,7 @@ static void remove_others(struct query_changes *q)
 {
     size_t at = 0;
     for (uint64_t id; (id = q->type->next(q->r, &at)) != 0;)
-        if (!has(q->since.created, q->since.n_created, id) &&
-            !has(q->since.updated, q->since.n_updated, id))
+        if (!is_changed(q, id))
             remove_all(q, &id, 1);
 }
 
@@ -71,14 +89,15 @@ void jmap_query_changes(struct jmap_run *r, const struct jmap_call *c, const str
         jmap_refuse(r, c, "cannotCalculateChanges", "what changed since then is not known here");
         return;
     }
-    bool is_changed = q.since.n_created + q.since.n_updated + q.since.n_destroyed > 0;
+    bool is_any_changed = q.since.n_created + q.since.n_updated + q.since.n_destroyed > 0;
+    sort_there(&q);
     q.removed = json_array();
     q.added = json_array();
     remove_all(&q, q.since.updated, q.since.n_updated);
     remove_all(&q, q.since.destroyed, q.since.n_destroyed);
-    if (now->moves_others && is_changed)
+    if (now->moves_others && is_any_changed)
         remove_others(&q);
-    add_all(&q, now->ids, now->n, now->moves_others && is_changed);
+    add_all(&q, now->ids, now->n, now->moves_others && is_any_changed);
     if (json_array_size(q.removed) + json_array_size(q.added) > max)
         jmap_refuse(r, c, "tooManyChanges", "ask for the list itself");
     else

@@ -106,9 +106,14 @@ static bool judge_filter(struct jmap_run *r, const struct jmap_call *c, const js
     *ret = true;
     if (json_is_object(f) && !json_object_get(f, "operator"))
         return judge_condition(r, c, f, ret);
-    if (depth == FILTER_DEPTH_MAX || !name || !json_is_array(conditions) ||
+    if (depth == FILTER_DEPTH_MAX) {
+        jmap_refuse_limit(r, c, REFUSE_JMAP_SHAPE, "unsupportedFilter",
+                          "conditions stand in each other at most %d times", FILTER_DEPTH_MAX);
+        return false;
+    }
+    if (!name || !json_is_array(conditions) ||
         (strcmp(name, "AND") != 0 && strcmp(name, "OR") != 0 && strcmp(name, "NOT") != 0)) {
-        jmap_refuse(r, c, "invalidArguments", "`filter` is no filter, or too deep");
+        jmap_refuse(r, c, "invalidArguments", "`filter` is no filter");
         return false;
     }
     json_array_foreach(conditions, i, one)

@@ -3,7 +3,14 @@
 
 #include <stdlib.h>
 
-enum { CONDITION_DEPTH_MAX = 20 };
+enum { CONDITION_DEPTH_MAX = 20, CONDITIONS_MAX = 500, SORTS_MAX = 20 };
+
+struct query {
+    struct jmap_run *r;
+    const struct jmap_call *call;
+    const json_t *filter, *sort; /* NULL: none */
+    size_t n_conditions;         /* with the ids that they name */
+};
 
 struct found {
     uint64_t id, email, thread;
@@ -18,7 +25,20 @@ static bool is_id_list(const json_t *value)
     return json_is_array(value);
 }
 
-static bool judge_condition(struct jmap_run *r, const struct jmap_call *c, const json_t *f)
+/* So many conditions, or ids in one of them, more were met; too many are refused: each is compared
+ * with each submission. */
+static bool are_few_more(struct query *q, size_t n, int depth)
+{
+    q->n_conditions += n;
+    if (q->n_conditions <= CONDITIONS_MAX && depth <= CONDITION_DEPTH_MAX)
+        return true;
+    jmap_refuse_limit(q->r, q->call, REFUSE_JMAP_SHAPE, "unsupportedFilter",
+                      "a filter has at most %d conditions and ids, one in another at most %d times",
+                      CONDITIONS_MAX, CONDITION_DEPTH_MAX);
+    return false;
+}
+
+static bool judge_condition(struct query *q, const json_t *f)
 {
     static const char *const lists[] = {"identityIds", "emailIds", "threadIds"};
     const char *key;
@@ -32,42 +52,41 @@ static bool judge_condition(struct jmap_run *r, const struct jmap_call *c, const
         bool is_time = strcmp(key, "before") == 0 || strcmp(key, "after") == 0;
         bool is_status = strcmp(key, "undoStatus") == 0;
         if (!is_list && !is_time && !is_status) {
-            jmap_refuse(r, c, "unsupportedFilter",
+            jmap_refuse(q->r, q->call, "unsupportedFilter",
                         "EmailSubmission/query cannot filter by \"%.60s\"", key);
             return false;
         }
+        if (!are_few_more(q, is_list ? json_array_size(value) : 0, 0))
+            return false;
         if (is_list   ? is_id_list(value)
             : is_time ? jmap_utc_parse(value, &time)
                       : json_is_string(value))
             continue;
-        jmap_refuse(r, c, "invalidArguments", "the filter's `%s` has a wrong type", key);
+        jmap_refuse(q->r, q->call, "invalidArguments", "the filter's `%s` has a wrong type", key);
         return false;
     }
     return true;
 }
 
-static bool judge_filter(struct jmap_run *r, const struct jmap_call *c, const json_t *f, int depth)
+static bool judge_filter(struct query *q, const json_t *f, int depth)
 {
     const char *name = json_string_value(json_object_get(f, "operator"));
     const json_t *conditions = json_object_get(f, "conditions"), *one;
     size_t i;
-    if (depth > CONDITION_DEPTH_MAX) {
-        jmap_refuse_limit(r, c, REFUSE_JMAP_SHAPE, "unsupportedFilter",
-                          "conditions stand in each other at most %d times", CONDITION_DEPTH_MAX);
+    if (!are_few_more(q, 1, depth))
         return false;
-    }
     if (!json_is_object(f)) {
-        jmap_refuse(r, c, "invalidArguments", "a filter is an object");
+        jmap_refuse(q->r, q->call, "invalidArguments", "a filter is an object");
         return false;
     }
     if (!json_object_get(f, "operator"))
-        return judge_condition(r, c, f);
+        return judge_condition(q, f);
     if (!name || !json_is_array(conditions) ||
         (strcmp(name, "AND") != 0 && strcmp(name, "OR") != 0 && strcmp(name, "NOT") != 0)) {
-        jmap_refuse(r, c, "invalidArguments", "a filter operator is AND, OR or NOT");
+        jmap_refuse(q->r, q->call, "invalidArguments", "a filter operator is AND, OR or NOT");
         return false;
     }
-    json_array_foreach(conditions, i, one) if (!judge_filter(r, c, one, depth + 1)) return false;
+    json_array_foreach(conditions, i, one) if (!judge_filter(q, one, depth + 1)) return false;
     return true;
 }
 
@@ -141,16 +160,21 @@ static int compare(const void *x, const void *y)
     return (a->id > b->id) - (a->id < b->id);
 }
 
-static bool judge_sort(struct jmap_run *r, const struct jmap_call *c, const json_t *sort)
+static bool judge_sort(const struct query *q)
 {
     static const char *const known[] = {"emailId", "threadId", "sentAt", "sendAt"};
     const json_t *one;
     size_t i;
-    if (sort && !json_is_array(sort)) {
-        jmap_refuse(r, c, "invalidArguments", "`sort` is a list");
+    if (q->sort && !json_is_array(q->sort)) {
+        jmap_refuse(q->r, q->call, "invalidArguments", "`sort` is a list");
         return false;
     }
-    json_array_foreach(sort, i, one)
+    if (json_array_size(q->sort) > SORTS_MAX) {
+        jmap_refuse_limit(q->r, q->call, REFUSE_JMAP_SHAPE, "unsupportedSort",
+                          "this server sorts by %d properties at most", SORTS_MAX);
+        return false;
+    }
+    json_array_foreach(q->sort, i, one)
     {
         const char *by = json_string_value(json_object_get(one, "property"));
         const json_t *up = json_object_get(one, "isAscending");
@@ -161,7 +185,7 @@ static bool judge_sort(struct jmap_run *r, const struct jmap_call *c, const json
             is_known |= strcmp(by, known[k]) == 0;
         if (is_known && (!up || json_is_boolean(up)))
             continue;
-        jmap_refuse(r, c, is_known || !by ? "invalidArguments" : "unsupportedSort",
+        jmap_refuse(q->r, q->call, is_known || !by ? "invalidArguments" : "unsupportedSort",
                     "EmailSubmission/query cannot sort like that");
         return false;
     }
@@ -174,42 +198,52 @@ static const json_t *given(const struct jmap_call *c, const char *name)
     return json_is_null(value) ? NULL : value;
 }
 
-static size_t find(struct jmap_run *r, const struct jmap_call *c, struct found **ret)
+/* False: too late, the call is refused. */
+static bool find(const struct query *q, struct found **ret, size_t *ret_n)
 {
-    const json_t *filter = given(c, "filter");
-    size_t n = 0, at = 0, n_items = 0;
+    struct jmap_run *r = q->r;
+    struct errinfo ei;
+    size_t at = 0, n_items = 0;
     while (jmap_submission_next(r, &at))
         n_items++;
     *ret = ARENA_ARRAY(r->arena, struct found, n_items + 1);
+    *ret_n = 0;
     at = 0;
     for (uint64_t id; (id = jmap_submission_next(r, &at)) != 0;) {
         struct jmap_item_submission s;
+        if (jmap_is_late(r)) {
+            jmap_refuse_err(r, q->call, jmap_late(&ei), &ei);
+            return false;
+        }
         jmap_scratch_begin(r);
-        if (jmap_submission_read(r, id, &s) && (!filter || matches(r, filter, &s)))
-            (*ret)[n++] = (struct found){id, s.email, s.thread, s.send_at};
+        if (jmap_submission_read(r, id, &s) && (!q->filter || matches(r, q->filter, &s)))
+            (*ret)[(*ret_n)++] = (struct found){id, s.email, s.thread, s.send_at};
         jmap_scratch_end(r);
     }
-    sorting = given(c, "sort");
-    if (n > 1)
-        qsort(*ret, n, sizeof(**ret), compare);
-    return n;
+    sorting = q->sort;
+    if (*ret_n > 1)
+        qsort(*ret, *ret_n, sizeof(**ret), compare);
+    return true;
 }
 
-static bool judge_query(struct jmap_run *r, const struct jmap_call *c, const char *const *names)
+static bool judge_query(struct query *q, const char *const *names)
 {
-    const json_t *filter = given(c, "filter");
-    return jmap_arg_account(r, c) && jmap_arg_names(r, c, names) &&
-           (!filter || judge_filter(r, c, filter, 0)) && judge_sort(r, c, given(c, "sort"));
+    q->filter = given(q->call, "filter");
+    q->sort = given(q->call, "sort");
+    return jmap_arg_account(q->r, q->call) && jmap_arg_names(q->r, q->call, names) &&
+           (!q->filter || judge_filter(q, q->filter, 0)) && judge_sort(q);
 }
 
-static uint64_t *find_ids(struct jmap_run *r, const struct jmap_call *c, size_t *ret_n)
+static bool find_ids(const struct query *q, const uint64_t **ret, size_t *ret_n)
 {
     struct found *found;
-    *ret_n = find(r, c, &found);
-    uint64_t *ids = ARENA_ARRAY(r->arena, uint64_t, *ret_n + 1);
+    if (!find(q, &found, ret_n))
+        return false;
+    uint64_t *ids = ARENA_ARRAY(q->r->arena, uint64_t, *ret_n + 1);
     for (size_t i = 0; i < *ret_n; i++)
         ids[i] = found[i].id;
-    return ids;
+    *ret = ids;
+    return true;
 }
 
 void jmap_submission_query(struct jmap_run *r, const struct jmap_call *c)
@@ -217,12 +251,12 @@ void jmap_submission_query(struct jmap_run *r, const struct jmap_call *c)
     static const char *const names[] = {"accountId", "filter",         "sort",
                                         "position",  "anchor",         "anchorOffset",
                                         "limit",     "calculateTotal", NULL};
+    struct query q = {.r = r, .call = c};
     struct jmap_window w = {.limit = JMAP_NO_LIMIT};
+    const uint64_t *ids;
     size_t from, n;
-    if (!judge_query(r, c, names) || !jmap_window_args(r, c, &w))
-        return;
-    const uint64_t *ids = find_ids(r, c, &n);
-    if (!jmap_window_find(r, c, &w, 'S', ids, n, &from))
+    if (!judge_query(&q, names) || !jmap_window_args(r, c, &w) || !find_ids(&q, &ids, &n) ||
+        !jmap_window_find(r, c, &w, 'S', ids, n, &from))
         return;
     json_t *list = json_array();
     for (size_t i = from; i < n && i - from < w.limit; i++)
@@ -236,9 +270,8 @@ void jmap_submission_query_changes(struct jmap_run *r, const struct jmap_call *c
 {
     static const char *const names[] = {"accountId",  "filter", "sort",           "sinceQueryState",
                                         "maxChanges", "upToId", "calculateTotal", NULL};
+    struct query q = {.r = r, .call = c};
     struct jmap_results now = {};
-    if (!judge_query(r, c, names))
-        return;
-    now.ids = find_ids(r, c, &now.n);
-    jmap_query_changes(r, c, &jmap_submission_type, &now);
+    if (judge_query(&q, names) && find_ids(&q, &now.ids, &now.n))
+        jmap_query_changes(r, c, &jmap_submission_type, &now);
 }

@@ -10,7 +10,8 @@
 
 #define USING                                                                                      \
     "'using':['urn:ietf:params:jmap:core','urn:ietf:params:jmap:mail','urn:ietf:params:jmap:blob'" \
-    ",'urn:ietf:params:jmap:submission','urn:ietf:params:jmap:vacationresponse']"
+    ",'urn:ietf:params:jmap:submission','urn:ietf:params:jmap:vacationresponse'"                   \
+    ",'urn:ietf:params:jmap:quota']"
 
 static int open_kit(void **state)
 {
@@ -48,11 +49,12 @@ static void assert_counted(enum refuse_id id)
 
 /* ---- time that passes for the requests only ---- */
 
-static _Thread_local time_t later;
+static _Thread_local time_t later, step; /* step: with each look at the clock */
 
 int clock_gettime(clockid_t clock, struct timespec *ret)
 {
     int result = (int)syscall(SYS_clock_gettime, clock, ret);
+    later += step;
     ret->tv_sec += later;
     return result;
 }
@@ -140,6 +142,16 @@ static void what_is_more_complicated_than_is_read_is_counted(void **state)
          REFUSE_JMAP_SHAPE},
         {"Mailbox/query", "'filter':{'operator':'OR','conditions':[", "{'name':'n@'}", 300, "]}",
          "type", "unsupportedFilter", REFUSE_JMAP_SHAPE},
+        {"Mailbox/query", "'sort':[", "{'property':'sortOrder'}", 21, "]", "type",
+         "unsupportedSort", REFUSE_JMAP_SHAPE},
+        {"EmailSubmission/query", "'filter':{'operator':'OR','conditions':[",
+         "{'undoStatus':'final'}", 501, "]}", "type", "unsupportedFilter", REFUSE_JMAP_SHAPE},
+        {"EmailSubmission/query", "'filter':{'emailIds':[", "'M@'", 501, "]}", "type",
+         "unsupportedFilter", REFUSE_JMAP_SHAPE},
+        {"EmailSubmission/queryChanges", "'sinceQueryState':'0','filter':{'threadIds':[", "'T@'",
+         501, "]}", "type", "unsupportedFilter", REFUSE_JMAP_SHAPE},
+        {"EmailSubmission/query", "'sort':[", "{'property':'emailId'}", 21, "]", "type",
+         "unsupportedSort", REFUSE_JMAP_SHAPE},
         {"Blob/upload", "'create':{'k':{'data':[", "{'data:asText':'@'}", 65, "]}}",
          "notCreated.k.type", "invalidProperties", REFUSE_JMAP_SHAPE},
     };
@@ -153,7 +165,8 @@ static void deep_things_are_counted(void **state)
         const char *method, *type;
     } rows[] = {{"Email/query", "unsupportedFilter"},
                 {"Mailbox/query", "unsupportedFilter"},
-                {"EmailSubmission/query", "unsupportedFilter"}};
+                {"EmailSubmission/query", "unsupportedFilter"},
+                {"Quota/query", "unsupportedFilter"}};
     struct kit *k = *state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         SCOPED(buf_finish) struct buf b = buf_make(100000);
@@ -426,25 +439,31 @@ static void put_items(struct kit *k, struct record_item *items, size_t n)
     assert_int_equal(kit_commit(k, &k->anna, &c, &ei), ERR_OK);
 }
 
-/* What became of each is looked up in the ledger, whose rows take a lot of memory for a moment. */
-static void many_submissions_in_many_calls_share_no_memory(void **state)
+static void put_submissions(struct kit *k, size_t n)
 {
-    enum { N = 900 };
-    struct kit *k = *state;
-    struct record_item *items = mem_new(N * sizeof(*items));
+    struct record_item *items = mem_new(n * sizeof(*items));
     struct jmap_item_part part = {.message = 5};
     struct jmap_item_rcpt rcpt = {.address = SLICE("x@example.test"), .part = 1};
     struct jmap_item_submission s = {
         .state = JMAP_FINAL, .rcpts = &rcpt, .n_rcpts = 1, .parts = &part, .n_parts = 1};
     SCOPED(buf_finish) struct buf body = buf_make(JMAP_ITEM_BODY_MAX);
-    SCOPED(buf_finish) struct buf text = buf_make(100000);
     jmap_item_submission_pack(&body, &s);
-    for (size_t i = 0; i < N; i++)
+    for (size_t i = 0; i < n; i++)
         items[i] = (struct record_item){.account = KIT_ANNA,
                                         .kind = ITEM_SUBMISSION,
                                         .id = kit_next_id(k),
                                         .body = buf_slice(&body)};
-    put_items(k, items, N);
+    put_items(k, items, n);
+    mem_free(&items);
+}
+
+/* What became of each is looked up in the ledger, whose rows take a lot of memory for a moment. */
+static void many_submissions_in_many_calls_share_no_memory(void **state)
+{
+    enum { N = 900 };
+    struct kit *k = *state;
+    SCOPED(buf_finish) struct buf text = buf_make(100000);
+    put_submissions(k, N);
     repeat(&text, "{" USING ",'methodCalls':[",
            "['EmailSubmission/get',{'accountId':'#','ids':null},'@']", 4, "]}");
     SCOPED(buf_finish) struct buf whole = buf_make(200000);
@@ -457,7 +476,30 @@ static void many_submissions_in_many_calls_share_no_memory(void **state)
     assert_int_equal(json_array_size(kit_at(a, "methodResponses.0.1.list")), N);
     assert_int_equal(json_array_size(kit_at(a, "methodResponses.3.1.list")), N);
     json_decref(a);
-    mem_free(&items);
+}
+
+/* A mailbox or a submission that is looked at takes a second. */
+static void queries_end_when_their_time_is_over(void **state)
+{
+    static const char *const methods[] = {"Mailbox/query", "Mailbox/queryChanges",
+                                          "EmailSubmission/query", "EmailSubmission/queryChanges"};
+    struct kit *k = *state;
+    SCOPED(buf_finish) struct buf create = buf_make(10000);
+    repeat(&create, "'create':{", "'c@':{'name':'slow @'}", 30, "}");
+    json_decref(kit_call(k, "Mailbox/set", buf_cstr(&create)));
+    put_submissions(k, 30);
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        SCOPED(buf_finish) struct buf b = buf_make(2000);
+        buf_addf(&b, "{" USING ",'methodCalls':[['%s',{'accountId':'%s',%s},'c']]}", methods[i],
+                 kit_account(&k->anna), i % 2 ? "'sinceQueryState':'0'" : "'filter':null");
+        forget_counts();
+        step = 1;
+        json_t *a = kit_ask_as(k, &k->anna, buf_cstr(&b), NULL);
+        step = later = 0;
+        assert_text(a, "methodResponses.0.1.type", "serverUnavailable");
+        assert_counted(REFUSE_JMAP_TIME);
+        json_decref(a);
+    }
 }
 
 /* Each answer holds the one before twice: the last would have 2^31 of the first. */
@@ -597,6 +639,7 @@ int main(void)
         cmocka_unit_test(headers_are_looked_up_in_all_emails_or_not_at_all),
         cmocka_unit_test(what_is_left_when_time_is_over_is_not_done),
         cmocka_unit_test(many_submissions_in_many_calls_share_no_memory),
+        cmocka_unit_test(queries_end_when_their_time_is_over),
         cmocka_unit_test(answers_that_grow_by_references_end_at_the_ceiling),
         cmocka_unit_test(references_take_no_more_values_than_a_request),
         cmocka_unit_test(a_request_of_very_many_values_is_not_read),
