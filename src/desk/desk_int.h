@@ -170,9 +170,9 @@ struct desk {
     bool is_forgetting;
     mono_us next_forgetting;
     struct desk_keep keep;
-    struct record_id *loose; /* messages that failed behind their chunks */
-    uint32_t n_loose;
-    uint64_t n_done; /* messages that became final since the last look */
+    struct record_id *loose;       /* messages that failed behind their chunks */
+    uint32_t n_loose, n_giving_up; /* the first so many are in a record on its way */
+    uint64_t n_done;               /* messages that became final since the last look */
     /* workers */
     pthread_mutex_t work_lock;
     pthread_cond_t work_cond;

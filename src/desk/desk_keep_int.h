@@ -24,6 +24,8 @@ struct desk_keep {
 /* ---- desk_retain.c: bytes that nobody needs ---- */
 void desk_message_done(void *arg, uint64_t message);
 void desk_give_up(struct desk *d, uint64_t message); /* its chunks: nothing will name them */
+/* Is that not durable yet? Then no message may come under this number. */
+bool desk_is_given_up(const struct desk *d, uint64_t message);
 void desk_retention_tick(struct desk *d, mono_us now);
 
 /* ---- desk_expire.c: emails that are kept no longer ---- */

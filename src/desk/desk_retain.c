@@ -24,6 +24,7 @@ struct retention {
     struct record_ids ids;
     struct store_change change;
     struct buf facts;
+    enum err err;
 };
 
 static void retention_free(struct retention *r)
@@ -85,11 +86,24 @@ void desk_give_up(struct desk *d, uint64_t message)
         d->loose[d->n_loose++] = (struct record_id){message};
 }
 
-static void give_up_again(void *arg)
+/* It is dropped by its number: one that came under the same number before that is durable would be
+ * dropped with its chunks. */
+bool desk_is_given_up(const struct desk *d, uint64_t message)
+{
+    for (uint32_t i = 0; i < d->n_loose; i++)
+        if (d->loose[i].id == message)
+            return true;
+    return false;
+}
+
+static void were_given_up(void *arg)
 {
     struct retention *r = arg;
-    for (uint32_t i = 0; i < r->ids.n_ids; i++)
-        desk_give_up(r->job.desk, r->ids.ids[i].id);
+    struct desk *d = r->job.desk;
+    uint32_t n = r->err == ERR_OK ? d->n_giving_up : 0; /* others came behind them */
+    memmove(d->loose, d->loose + n, (d->n_loose - n) * sizeof(*d->loose));
+    d->n_loose -= n;
+    d->n_giving_up = 0;
     retention_free(r);
 }
 
@@ -97,15 +111,16 @@ static void give_up_again(void *arg)
 static void given_up(struct store_change *change, enum err err, const struct errinfo *)
 {
     struct retention *r = change->arg;
-    if (err == ERR_OK || err == ERR_CANCELED)
+    r->err = err;
+    if (err == ERR_CANCELED)
         retention_free(r);
     else
-        desk_post(r->job.desk, give_up_again, r);
+        desk_post(r->job.desk, were_given_up, r);
 }
 
 static void write_given_up(struct desk *d)
 {
-    if (d->n_loose == 0)
+    if (d->n_loose == 0 || d->n_giving_up > 0)
         return;
     struct retention *r = mem_new(sizeof(*r));
     r->job.desk = d;
@@ -113,7 +128,7 @@ static void write_given_up(struct desk *d)
     r->ids.ids = ARENA_ARRAY(r->arena, struct record_id, d->n_loose);
     r->ids.n_ids = d->n_loose;
     memcpy(r->ids.ids, d->loose, d->n_loose * sizeof(*d->loose));
-    d->n_loose = 0;
+    d->n_giving_up = d->n_loose;
     submit(r, given_up);
 }
 

@@ -251,9 +251,23 @@ static void tell_refused(struct sending *x)
     desk_bounce(x->desk, &n, x->s.notice);
 }
 
+/* An earlier try left chunks of one of these. */
+static bool is_any_given_up(const struct sending *x)
+{
+    bool is_any = x->s.notice && desk_is_given_up(x->desk, x->s.notice);
+    for (uint32_t i = 0; i < x->s.n_parts; i++)
+        is_any |= desk_is_given_up(x->desk, x->s.parts[i].message);
+    return is_any;
+}
+
 static void accept_all(struct sending *x)
 {
     struct desk *d = x->desk;
+    if (is_any_given_up(x)) {
+        x->err = err_set(&x->ei, ERR_RETRY, "what is left of an earlier try is cleared away first");
+        end(x, RETRY_LATER);
+        return;
+    }
     if (d->closed_for || d->is_stopping || queue_is_full(d->queue)) {
         x->err = err_set(&x->ei, ERR_FULL, "no mail is taken at this moment");
         end(x, RETRY_LATER);

@@ -210,6 +210,40 @@ static void after_an_end_in_the_middle_only_what_lacks_is_made(void **)
     kit_check_sums();
 }
 
+static void give_up_now(void *arg)
+{
+    desk_give_up(kit->desk, *(const uint64_t *)arg);
+}
+
+/* The first try failed behind its chunks, and the next one comes before they are given up. */
+static void what_is_left_of_a_try_takes_nothing_of_the_next_one(void **)
+{
+    kit_found((struct kit_company){0});
+    struct jmap_item_part part = {.message = desk_next_id(kit->desk), .tenant = KIT_TENANT};
+    struct sub s = {.rcpts = {"one@world.test"},
+                    .state = JMAP_GOING,
+                    .is_silent = true,
+                    .parts = &part,
+                    .n_parts = 1};
+    put(&s);
+    kit_on_loop(give_up_now, &part.message);
+    desk_submitted(kit->desk, KIT_ANNA, s.id, 0);
+    mono_us until = mono_now() + MILLISECONDS(KIT_WAIT_MS);
+    while (look(&s).state != JMAP_FINAL && mono_now() < until) {
+        kit_utc_later += 15;
+        usleep(300000);
+    }
+    assert_int_equal(look(&s).state, JMAP_FINAL);
+    usleep(500000); /* whatever is still to be given up */
+    struct store_reader *reader = kit_reader();
+    struct store_message m;
+    struct errinfo ei;
+    assert_int_equal(store_get_message(reader, part.message, seen_arena, &m, &ei), ERR_OK);
+    assert_false(m.is_dropped);
+    store_reader_close(&reader);
+    kit_end_job(kit_good);
+}
+
 static void who_was_removed_sends_no_more(void **)
 {
     kit_found((struct kit_company){0});
@@ -425,6 +459,7 @@ int main(void)
         TEST(what_waits_for_its_time_can_be_withdrawn_and_only_then),
         TEST(what_is_due_is_found_at_start),
         TEST(after_an_end_in_the_middle_only_what_lacks_is_made),
+        TEST(what_is_left_of_a_try_takes_nothing_of_the_next_one),
         TEST(who_was_removed_sends_no_more),
         TEST(a_disk_that_refuses_is_tried_again),
         TEST(a_person_who_sends_very_much_is_stopped),
