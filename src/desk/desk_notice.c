@@ -10,7 +10,7 @@
 enum {
     SENDERS_MAX = 10000,
     ADDRESS_MAX = 400,
-    NOTICE_MAX = 80 << 20,
+    NOTICE_MAX = STORE_MESSAGE_MAX - (64 << 10), /* what we put before it goes there, too */
     MESSAGE_ID_MAX = 500,
     MINUTE_MS = 60000
 };
@@ -219,10 +219,10 @@ uint64_t desk_notice(void *arg, const struct queue_notice *n)
     return 0;
 }
 
-/* One that nobody waits for: where none may be sent, nothing is held for it. */
-void desk_bounce(struct desk *d, const struct queue_notice *n, uint64_t id)
+bool desk_bounce(struct desk *d, const struct queue_notice *n, uint64_t id,
+                 void (*done)(void *arg, enum err err), void *arg)
 {
-    (void)write_notice(d, n, id, NULL, NULL);
+    return write_notice(d, n, id, done, arg);
 }
 
 /* ---- delivered: into mailboxes of ours, with the record of the message itself ---- */
@@ -269,7 +269,7 @@ void desk_delivered(struct desk *d, const struct record_message *m, struct queue
         if ((row->notify & WIRE_NOTIFY_SUCCESS) && !row->parent && lies_here(m, row))
             rows[n.n++] = (struct queue_row){.address = row->address, .orcpt = row->orcpt};
     }
-    desk_bounce(d, &n, desk_next_id(d));
+    (void)desk_bounce(d, &n, desk_next_id(d), NULL, NULL);
 }
 
 /* ---- delays: the facts and the header come from the store ---- */
@@ -300,7 +300,7 @@ static void delay_finish(struct worker_job *job)
     w->notice.facts = &w->facts;
     w->notice.body = w->body;
     if (w->is_whole)
-        desk_bounce(d, &w->notice, desk_next_id(d));
+        (void)desk_bounce(d, &w->notice, desk_next_id(d), NULL, NULL);
     queue_body_unref(&w->body);
     arena_destroy(&w->arena);
     mem_free(&w);

@@ -61,9 +61,11 @@ struct desk_sent {
     void *arg;
 };
 void desk_accept_sent(struct desk *d, const struct desk_sent *sent);
-/* Tell the sender that these rows come back, where it may hear anything, by the message `id`;
- * nobody waits for it. */
-void desk_bounce(struct desk *d, const struct queue_notice *n, uint64_t id);
+/* Tell the sender that these rows come back, where it may hear anything, by the message `id`.
+ * `done` (NULL: nobody waits for it) comes when it is durable or was refused, not within the call.
+ * False: none may be sent, or can, and `done` does not come. */
+bool desk_bounce(struct desk *d, const struct queue_notice *n, uint64_t id,
+                 void (*done)(void *arg, enum err err), void *arg);
 
 /* ---- desk_sign.c: DKIM signatures of our keys ---- */
 /* Copies of the active keys of an author's domain; what they hold lives in `a`. Loop. None where

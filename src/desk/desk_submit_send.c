@@ -3,8 +3,8 @@
  * (1) A worker reads the item and its bytes. (2) The loop decides which messages it becomes: one
  * for each mail system (of colleagues), one for the world; their ids are written into the item,
  * which is durable before anything else happens. (3) A worker signs. (4) Each message is accepted
- * as any other, with its id. (5) When all are durable, the item becomes final and lets go of the
- * bytes.
+ * as any other, with its id; so is the notice about those whom nobody has. (5) When all are
+ * durable, the item becomes final and lets go of the bytes.
  *
  * Killed between (2) and (5): after the start, the messages that are in the store were accepted,
  * the others were not; only those are made again, with the same ids. So each is in the store once.
@@ -30,7 +30,7 @@ struct sending {
     struct desk_signing signing;
     struct buf signatures;
     struct buf packed; /* the item's body while it is written */
-    size_t n_left;     /* parts that are being accepted */
+    size_t n_left;     /* parts that are being accepted, the notice among them */
     enum err err;
     struct errinfo ei;
 };
@@ -154,18 +154,11 @@ static void become_final(struct sending *x)
 
 /* ---- (4) accepting ---- */
 
-struct part_write {
-    struct sending *x;
-    uint32_t part;
-};
-
 static void part_written(void *arg, enum err err)
 {
-    struct part_write *w = arg;
-    struct sending *x = w->x;
+    struct sending *x = arg;
     if (err != ERR_OK)
         x->err = err_set(&x->ei, err, "a message could not be stored");
-    mem_free(&w);
     if (--x->n_left > 0)
         return;
     if (x->err == ERR_OK)
@@ -189,8 +182,6 @@ static void accept_part(struct sending *x, uint32_t part)
 {
     const struct jmap_item_part *p = &x->s.parts[part];
     struct ipc_rcpt *rcpts = ARENA_ARRAY(x->arena, struct ipc_rcpt, x->s.n_rcpts);
-    struct part_write *w = mem_new(sizeof(*w));
-    *w = (struct part_write){x, part};
     struct desk_sent sent = {.id = p->message,
                              .tenant = p->tenant,
                              .primary = p->primary,
@@ -205,7 +196,7 @@ static void accept_part(struct sending *x, uint32_t part)
                              .signatures = buf_slice(&x->signatures),
                              .raw = queue_body_slice(x->body),
                              .done = part_written,
-                             .arg = w};
+                             .arg = x};
     desk_accept_sent(x->desk, &sent);
 }
 
@@ -224,8 +215,9 @@ static bool wants_notice(const struct jmap_item_submission *s)
 }
 
 /* Those that nobody has: their sender is told as by any mail system. If the program ends before the
- * notice is durable, it is written after the start, with the id it has. */
-static void tell_refused(struct sending *x)
+ * notice is durable, it is written after the start, with the id it has. False: none may be sent;
+ * what the submission says of them is all there is. */
+static bool tell_refused(struct sending *x)
 {
     const struct directory_person *p = directory_person(x->desk->directory, x->person);
     struct queue_facts facts = {.tenant = p ? p->tenant : 0,
@@ -248,7 +240,7 @@ static void tell_refused(struct sending *x)
         outcomes[n.n++] = (struct queue_outcome){.enhanced = slice_skip(slice_str(why->code), 4),
                                                  .text = slice_str(why->text)};
     }
-    desk_bounce(x->desk, &n, x->s.notice);
+    return desk_bounce(x->desk, &n, x->s.notice, part_written, x);
 }
 
 /* An earlier try left chunks of one of these. */
@@ -273,8 +265,7 @@ static void accept_all(struct sending *x)
         end(x, RETRY_LATER);
         return;
     }
-    if (x->s.notice && !x->is_told)
-        tell_refused(x);
+    x->n_left = x->s.notice && !x->is_told && tell_refused(x);
     for (uint32_t i = 0; i < x->s.n_parts; i++)
         x->n_left += !x->is_stored[i];
     if (x->n_left == 0) {
@@ -385,8 +376,8 @@ static void read_finish(struct worker_job *job)
         end(x, false); /* the log says so; the item stays as it is */
     else if (x->err != ERR_OK)
         end(x, RETRY_LATER);
-    else if (x->s.n_parts > 0)
-        planned(x);
+    else if (x->s.n_parts > 0 || x->s.notice)
+        planned(x); /* before; the notice is all there is where nobody has any of them */
     else
         plan(x);
 }

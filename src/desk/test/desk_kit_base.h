@@ -57,7 +57,8 @@ static struct {
     bool is_small; /* under lock: little room on the disk */
     unsigned n_waiting;
     bool has_no_room;    /* under lock: no file can grow */
-    unsigned n_failures; /* under lock: so many syncs to come fail */
+    unsigned n_passes;   /* under lock: so many syncs go well before … */
+    unsigned n_failures; /* under lock: … so many syncs to come fail */
     int why;             /* under lock: with this */
 } disk = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
 
@@ -79,8 +80,9 @@ int fdatasync(int fd)
     while (disk.is_held)
         pthread_cond_wait(&disk.cond, &disk.lock);
     disk.n_waiting--;
-    bool is_failing = disk.n_failures > 0;
+    bool is_failing = disk.n_failures > 0 && disk.n_passes == 0;
     disk.n_failures -= is_failing;
+    disk.n_passes -= disk.n_passes > 0;
     pthread_mutex_unlock(&disk.lock);
     /* These tests never lose power. */
     errno = is_failing ? disk.why : errno;
@@ -103,6 +105,15 @@ static void disk_fail_with(unsigned n, int why, bool has_no_room)
     disk.n_failures = n;
     disk.why = why;
     disk.has_no_room = has_no_room;
+    pthread_mutex_unlock(&disk.lock);
+}
+
+static void disk_fail_after(unsigned n_passes, unsigned n, int why)
+{
+    pthread_mutex_lock(&disk.lock);
+    disk.n_passes = n_passes;
+    disk.n_failures = n;
+    disk.why = why;
     pthread_mutex_unlock(&disk.lock);
 }
 

@@ -18,7 +18,7 @@ struct sub {
     utc_ms send_at;
     enum jmap_submission_state state;
     const char *rcpts[8];
-    uint8_t notify;
+    uint8_t notify, ret;
     struct jmap_item_part *parts;
     uint32_t n_parts;
     const char *mail; /* NULL: MAIL */
@@ -71,6 +71,7 @@ static void pack_items(struct sub *s)
                                      .created = utc_now(),
                                      .send_at = s->send_at,
                                      .state = (uint8_t)s->state,
+                                     .ret = s->ret,
                                      .mail_from = SLICE("anna@example.test"),
                                      .rcpts = rcpts,
                                      .parts = s->parts,

@@ -98,11 +98,16 @@ static void ask_now(void *)
     (void)desk_judge_rcpt(kit->desk, SLICE("nobody@example.test"), 0, &r);
 }
 
-static void who_does_not_exist_comes_back_as_a_notice(void **)
+static void found_with_a_complete_list(void)
 {
     kit_found((struct kit_company){0});
     kit_on_loop(ask_now, NULL); /* the first time somebody tries it … */
     complete_list();            /* … lies before the list */
+}
+
+static void who_does_not_exist_comes_back_as_a_notice(void **)
+{
+    found_with_a_complete_list();
     struct sub s = {.rcpts = {"nobody@example.test", "luca@example.test"}};
     put(&s);
     struct jmap_item_submission x = await_state(&s, JMAP_FINAL);
@@ -129,6 +134,51 @@ static void who_does_not_exist_comes_back_as_a_notice(void **)
     put(&never);
     await_state(&never, JMAP_FINAL);
     kit_expect_quiet(kit->courier);
+}
+
+/* With the whole message it is longer than a record. */
+static void a_notice_that_the_disk_refuses_is_tried_again(void **)
+{
+    enum { BYTES = STORE_INLINE_MAX - 1000 };
+    char *mail = mem_new(BYTES + 1);
+    memset(mail, 'x', BYTES);
+    memcpy(mail, MAIL, sizeof(MAIL) - 1);
+    for (size_t i = sizeof(MAIL); i < BYTES; i += 70)
+        memcpy(mail + i, "\r\n", 2);
+    found_with_a_complete_list();
+    struct sub s = {.rcpts = {"nobody@example.test"},
+                    .ret = WIRE_RET_FULL,
+                    .mail = mail,
+                    .send_at = utc_now() + 60000};
+    put(&s);
+    kit_expect_quiet(kit->courier);
+    disk_fail_after(2, 1, ENOSPC); /* the plan and a chunk are written, the record is not */
+    kit_utc_later += 61;
+    kit_await_event("store.write_failed");
+    struct kit_job j = {0};
+    for (int i = 0; i < 20 && look(&s).state != JMAP_FINAL; i++) {
+        kit_utc_later += 15;
+        usleep(300000);
+    }
+    assert_int_equal(look(&s).state, JMAP_FINAL);
+    kit_job(&j);
+    assert_int_equal(j.job.message, look(&s).notice);
+    assert_true(j.content.n > STORE_INLINE_MAX);
+    kit_result(&j, kit_good);
+    kit_job_free(&j);
+    kit_expect_quiet(kit->courier); /* one is enough */
+    mem_free(&mail);
+}
+
+static void who_may_have_no_more_notices_sends_all_the_same(void **)
+{
+    uint64_t most = refuse_row(REFUSE_NOTICES)->limit;
+    found_with_a_complete_list();
+    for (uint64_t i = 0; i <= most; i++) {
+        struct sub s = {.rcpts = {"nobody@example.test"}};
+        put(&s);
+        await_state(&s, JMAP_FINAL);
+    }
 }
 
 static void what_waits_for_its_time_can_be_withdrawn_and_only_then(void **)
@@ -456,6 +506,8 @@ int main(void)
         TEST(it_becomes_one_message_for_each_mail_system_and_one_for_the_world),
         TEST(groups_in_groups_reach_everybody_once),
         TEST(who_does_not_exist_comes_back_as_a_notice),
+        TEST(a_notice_that_the_disk_refuses_is_tried_again),
+        TEST(who_may_have_no_more_notices_sends_all_the_same),
         TEST(what_waits_for_its_time_can_be_withdrawn_and_only_then),
         TEST(what_is_due_is_found_at_start),
         TEST(after_an_end_in_the_middle_only_what_lacks_is_made),
