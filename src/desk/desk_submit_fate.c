@@ -3,10 +3,11 @@
  *
  * The ledger is the truth, and who asks reads it there (jmap_delivery.c). What is done here makes
  * the change visible: a submission of which the ledger tells another story than it did is written
- * anew, with a new change number, so that EmailSubmission/changes and pushes name it. Many at once:
- * what moved within a moment is looked at by one job and written as one record. A submission says
- * itself what was known of it, so after a start those whose deliveries are not over are looked at
- * once, and only those that differ are written. */
+ * anew, with a new change number, so that EmailSubmission/changes and pushes name it. A look begins
+ * when the results that it is about are in the log: then it sees them, and the last result is seen
+ * as the first one was. Many at once: what moved within a moment is looked at by one job and
+ * written as one record. A submission says itself what was known of it, so after a start those
+ * whose deliveries are not over are looked at once, and only those that differ are written. */
 #include "desk/desk_submit_int.h"
 
 #include "jmap/jmap_delivery.h"
@@ -14,8 +15,7 @@
 
 enum {
     GATHER_MS = 300,   /* results of one delivery, and of others beside it, come together */
-    AGAIN_SECONDS = 5, /* nothing was different: the result may not have been in the log yet */
-    LOOKS_MAX = 3,
+    AGAIN_SECONDS = 5, /* it could not be read, or not be written */
     LOOK_AT_ONCE = 100,
     BYTES_AT_ONCE = 1 << 20, /* of bodies, in a record; each is at most JMAP_ITEM_BODY_MAX */
     ARENA_MAX = 64 << 20,
@@ -26,10 +26,10 @@ struct watched {
     struct list node; /* in desk_fates.moved; points to itself: nothing to look at */
     uint64_t id, person;
     mono_us due;
-    unsigned n_looks; /* in vain */
-    bool is_running;  /* in a job */
-    bool has_moved;   /* since that job began */
-    bool is_over;     /* forgotten: freed with the job */
+    uint64_t noted;  /* queue_noted at its last result */
+    bool is_running; /* in a job */
+    bool has_moved;  /* since that job began */
+    bool is_over;    /* forgotten: freed with the job */
     uint32_t n_messages;
     uint64_t messages[];
 };
@@ -98,7 +98,7 @@ void desk_fate_watch(struct desk *d, uint64_t person, uint64_t submission,
     w->id = submission;
     w->person = person;
     w->n_messages = n_parts;
-    w->n_looks = LOOKS_MAX; /* nothing moved: once is enough */
+    w->noted = queue_noted(d->queue); /* what came before it was known here */
     map_put(d->fates->all, KEY(submission), w);
     for (uint32_t i = 0; i < n_parts; i++) {
         w->messages[i] = parts[i].message;
@@ -127,7 +127,7 @@ void desk_fate_moved(void *arg, uint64_t message)
     struct watched *w = map_get(d->fates->messages, KEY(message));
     if (!w)
         return; /* nearly all mail */
-    w->n_looks = 0;
+    w->noted = queue_noted(d->queue);
     look_at(d, w, mono_now() + MILLISECONDS(GATHER_MS));
 }
 
@@ -195,14 +195,13 @@ static void finish(struct looking *x, enum err err)
         struct looked *l = &x->list[i];
         struct watched *w = l->w;
         bool is_known = !l->is_unknown && (l->item.body.n == 0 || err == ERR_OK);
-        bool is_as_it_was = is_known && l->item.body.n == 0;
         if (w->is_over) {
             mem_free(&w);
         } else if (l->is_gone || (is_known && l->is_settled && !w->has_moved)) {
             w->is_running = false;
             desk_fate_forget(d, w->id);
         } else {
-            put_back(d, w, is_known && (!is_as_it_was || ++w->n_looks >= LOOKS_MAX));
+            put_back(d, w, is_known);
         }
     }
     arena_destroy(&x->arena);
@@ -243,7 +242,7 @@ void desk_fate_tick(struct desk *d, mono_us now)
     list_init(&later);
     for (struct list *node; x->n < LOOK_AT_ONCE && (node = list_pop(&f->moved));) {
         struct watched *w = container_of(node, struct watched, node);
-        if (w->due > now) {
+        if (w->due > now || w->noted > queue_written(d->queue)) {
             list_append(&later, &w->node);
             continue;
         }

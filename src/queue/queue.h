@@ -144,7 +144,8 @@ struct queue_options {
                  struct slice subject, struct slice text);
     /* Nothing of this message waits here any more: worth a look whether its bytes are needed. */
     void (*done)(void *arg, uint64_t message);
-    /* Rows of this message are told to be another way now: in the store soon, or already. */
+    /* Rows of this message are told to be another way now: in the store soon, or already; see
+     * queue_noted. */
     void (*moved)(void *arg, uint64_t message);
     /* Nothing waits for this primary any more. */
     void (*drained)(void *arg, uint64_t primary);
@@ -210,6 +211,12 @@ void queue_try(struct queue *q, uint64_t primary);
 void queue_doubt_clock(struct queue *q, bool is_doubted);
 void queue_tick(struct queue *q);  /* a few times a second */
 void queue_flush(struct queue *q); /* write the results gathered in this turn */
+/* Results are written behind what happens. What was told as moved until now stands in records up to
+ * this number … */
+uint64_t queue_noted(const struct queue *q);
+/* … and those up to this one are in the store. One that the disk refused counts, too: what it says
+ * is told as moved once more when it is there. Any thread. */
+uint64_t queue_written(const struct queue *q);
 
 /* ---- by hand --------------------------------------------------------------------------------- */
 

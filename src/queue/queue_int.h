@@ -100,8 +100,9 @@ struct queue {
     utc_ms write_again;
     bool is_started;
     bool is_clock_doubted;
-    utc_ms ticked;      /* by the wall clock */
-    uint64_t n_flushes; /* 1 + how often results were written */
+    utc_ms ticked;               /* by the wall clock */
+    uint64_t n_flushes;          /* 1 + how often results were written */
+    _Atomic uint64_t n_answered; /* of these, how often the store has said what became of it */
     struct arena *results_arena;
     struct record_result *results;
     size_t n_results, cap_results;

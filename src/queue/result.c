@@ -5,6 +5,7 @@
 #include "base/refuse.h"
 #include "wire/wire.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 /* ---- writing results ---- */
@@ -90,6 +91,8 @@ static void results_settled(void *arg)
 static void results_written(struct store_change *change, enum err err, const struct errinfo *)
 {
     struct written *w = change->arg;
+    if (!w->is_again)
+        atomic_fetch_add(&w->queue->n_answered, 1);
     if (err == ERR_OK && !w->is_again) { /* nearly always; here, not on the busy loop */
         results_free(w);
         return;
@@ -160,6 +163,17 @@ void queue_flush(struct queue *q)
     arena_reset(q->results_arena);
     list_init(&w->node);
     results_submit(w);
+}
+
+/* The one that is being gathered has the number n_flushes. */
+uint64_t queue_noted(const struct queue *q)
+{
+    return q->n_flushes - (q->n_results == 0);
+}
+
+uint64_t queue_written(const struct queue *q)
+{
+    return atomic_load(&q->n_answered); /* they are answered in their order */
 }
 
 /* ---- judging ---- */

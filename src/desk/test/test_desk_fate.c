@@ -193,6 +193,27 @@ static void what_it_missed_is_made_up_for_at_start(void **)
     assert_true(look(&s).said == look(&first).said);
 }
 
+/* The second result comes just before the look at the first, and the disk is slow. */
+static void a_result_that_is_not_durable_when_others_are_looked_at_is_not_missed(void **)
+{
+    kit_found((struct kit_company){0});
+    struct sub s = {.rcpts = {"a@a.test", "b@b.test"}};
+    uint64_t before = sends(&s);
+    struct kit_job first, second;
+    kit_job(&first);
+    kit_job(&second);
+    kit_result(&first, kit_good);
+    usleep(100000);
+    disk_set(true, false);
+    kit_result(&second, kit_good);
+    usleep(600000);
+    disk_set(false, false);
+    await_settled(&s);
+    assert_true(modseq_of(&s) > before);
+    kit_job_free(&first);
+    kit_job_free(&second);
+}
+
 static void forget_now(void *arg)
 {
     desk_fate_forget(kit->desk, ((struct sub *)arg)->id);
@@ -234,6 +255,7 @@ int main(void)
         TEST(the_notice_stands_in_the_conversation_in_the_language_of_the_company),
         TEST(after_a_start_it_goes_on_where_it_was),
         TEST(what_it_missed_is_made_up_for_at_start),
+        TEST(a_result_that_is_not_durable_when_others_are_looked_at_is_not_missed),
         TEST(one_that_its_person_destroyed_does_not_come_back),
         TEST(many_results_of_a_moment_are_few_changes),
     };

@@ -475,6 +475,28 @@ static void results_that_the_disk_refuses_are_written_when_it_takes_them(void **
     kit_expect_empty();
 }
 
+/* Who looks when the number is reached finds it, or is told once more. */
+static void what_moved_is_in_a_record_with_a_number(void **)
+{
+    uint64_t id = kit_mail(&(struct kit_mail){.primary = 1});
+    uint64_t before = queue_noted(kit->q);
+    assert_true(queue_written(kit->q) >= before);
+    assert_true(kit_result(kit_job_of(id), &kit_good, 1));
+    uint64_t noted = queue_noted(kit->q);
+    assert_int_equal(noted, before + 1);
+    queue_flush(kit->q);
+    assert_int_equal(queue_noted(kit->q), noted);
+    assert_int_equal(queue_written(kit->q), before);
+    assert_true(kit_write_one(ERR_IO));
+    assert_int_equal(queue_written(kit->q), noted);
+    kit_run_posts();
+    kit_later(2);
+    queue_tick(kit->q);
+    kit_settle();
+    assert_int_equal(queue_written(kit->q), noted);
+    assert_int_equal(kit_disposition(id, 0), DISPOSITION_DELIVERED);
+}
+
 static void nothing_begins_before_what_is_known_is_written(void **)
 {
     uint64_t first = kit_mail(&(struct kit_mail){.primary = 1});
@@ -569,6 +591,7 @@ int main(void)
         TEST(without_a_slot_nobody_waits),
         TEST(results_of_one_turn_are_one_record),
         TEST(results_that_the_disk_refuses_are_written_when_it_takes_them),
+        TEST(what_moved_is_in_a_record_with_a_number),
         TEST(nothing_begins_before_what_is_known_is_written),
         TEST(a_result_that_was_overtaken_is_not_written),
         TEST(longest_texts_fit),
