@@ -278,6 +278,22 @@ void desk_submit_ended(struct desk *d, uint64_t submission, bool again)
     desk_post(d, look, d);
 }
 
+void desk_submit_doubt(struct desk *d, uint64_t person, uint64_t submission, const char *happened,
+                       const char *did)
+{
+    const struct directory_person *p = directory_person(d->directory, person);
+    char id[MESSAGE_ID_TEXT];
+    SCOPED(buf_finish) struct buf text = buf_make(2000);
+    message_id_text(submission, id);
+    buf_addf(&text,
+             "Submission %s of " SLICE_FMT ": %s. %s If the disk was at fault and is repaired, "
+             "restart the node: it is looked at again then. Keep a copy of the data directory for "
+             "the developers.",
+             id, SLICE_ARG(p ? p->facts.name : SLICE("somebody who was removed")), happened, did);
+    desk_event(d, EVENT_ALARM, "submission.unreadable", p ? p->tenant : 0, slice_str(id),
+               buf_slice(&text), SLICE("core"));
+}
+
 /* ---- at start ---- */
 
 struct loading {
@@ -285,6 +301,7 @@ struct loading {
     struct desk_submits *submits;
     struct arena *arena;
     utc_ms now;
+    uint64_t damaged, damaged_of; /* the first that cannot be read, and whose it is */
 };
 
 /* What was sent in the last day counts against the ceilings as before. */
@@ -304,8 +321,13 @@ static bool load_one(void *arg, const struct record_item *item)
     struct loading *l = arg;
     struct jmap_item_submission s;
     arena_reset(l->arena);
-    if (item->is_gone || !jmap_item_submission_unpack(item->body, l->arena, &s))
+    if (item->is_gone)
         return true;
+    if (!jmap_item_submission_unpack(item->body, l->arena, &s)) {
+        l->damaged_of = l->damaged ? l->damaged_of : item->account;
+        l->damaged = l->damaged ? l->damaged : item->id;
+        return true;
+    }
     count_again(l, item, &s);
     if (s.state == JMAP_PENDING || s.state == JMAP_GOING)
         put(l->submits, item->account, item->id, s.send_at, s.state == JMAP_GOING);
@@ -318,5 +340,10 @@ enum err desk_submit_load(struct desk *d, struct store_reader *reader, struct er
 {
     SCOPED(arena_destroy) struct arena *arena = arena_create(4 << 20);
     struct loading l = {.desk = d, .submits = d->submits, .arena = arena, .now = utc_now()};
-    return store_each_item(reader, 0, ITEM_SUBMISSION, load_one, &l, ei);
+    enum err err = store_each_item(reader, 0, ITEM_SUBMISSION, load_one, &l, ei);
+    if (err == ERR_OK && l.damaged)
+        desk_submit_doubt(d, l.damaged_of, l.damaged, "its item cannot be read",
+                          "If it was not sent before, it is not sent now, and there may be others: "
+                          "ask this person to look what became of it.");
+    return err;
 }

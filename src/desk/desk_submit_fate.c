@@ -44,7 +44,7 @@ struct desk_fates {
 struct looked {
     struct watched *w;
     struct record_item item; /* body: as it is to be written; empty: as it was */
-    bool is_gone, is_settled, is_unknown;
+    bool is_gone, is_settled, is_unknown, is_damaged;
 };
 
 struct looking {
@@ -53,6 +53,7 @@ struct looking {
     size_t n;
     struct arena *arena;
     size_t bytes;
+    struct errinfo damage; /* of the first of them */
 };
 
 void desk_fates_create(struct desk *d)
@@ -169,8 +170,12 @@ static void look_work(struct worker_job *job, struct store_reader *reader)
     for (size_t i = 0; i < x->n; i++) {
         struct looked *l = &x->list[i];
         struct errinfo ei;
-        l->is_unknown =
-            !can_look || x->bytes > BYTES_AT_ONCE || read_one(x, reader, l, &ei) != ERR_OK;
+        l->is_unknown = !can_look || x->bytes > BYTES_AT_ONCE;
+        enum err err = l->is_unknown ? ERR_OK : read_one(x, reader, l, &ei);
+        if (err == ERR_CORRUPT && !x->damage.text[0])
+            x->damage = ei;
+        l->is_damaged = err == ERR_CORRUPT;
+        l->is_unknown |= err != ERR_OK;
     }
 }
 
@@ -188,16 +193,29 @@ static void put_back(struct desk *d, struct watched *w, bool is_known)
     }
 }
 
+/* What cannot be read now cannot be read in five seconds: nobody looks before the next start. */
+static void announce_damage(struct looking *x)
+{
+    for (size_t i = 0; i < x->n; i++)
+        if (x->list[i].is_damaged) {
+            desk_submit_doubt(x->job.desk, x->list[i].w->person, x->list[i].w->id, x->damage.text,
+                              "Deliveries go on; what became of this one, and perhaps of others, "
+                              "is not told to mail programs.");
+            return;
+        }
+}
+
 static void finish(struct looking *x, enum err err)
 {
     struct desk *d = x->job.desk;
+    announce_damage(x);
     for (size_t i = 0; i < x->n; i++) {
         struct looked *l = &x->list[i];
         struct watched *w = l->w;
         bool is_known = !l->is_unknown && (l->item.body.n == 0 || err == ERR_OK);
         if (w->is_over) {
             mem_free(&w);
-        } else if (l->is_gone || (is_known && l->is_settled && !w->has_moved)) {
+        } else if (l->is_gone || l->is_damaged || (is_known && l->is_settled && !w->has_moved)) {
             w->is_running = false;
             desk_fate_forget(d, w->id);
         } else {

@@ -24,6 +24,10 @@ enum err desk_may_submit(struct desk *d, uint64_t person, struct slice who, size
 void desk_submitted(struct desk *d, uint64_t person, uint64_t submission, utc_ms send_at);
 enum err desk_withdraw(struct desk *d, uint64_t submission, struct errinfo *ei);
 
+/* What is kept of one is damaged: an alarm that says what happened and what was done about it; of
+ * several together, the first. Loop. */
+void desk_submit_doubt(struct desk *d, uint64_t person, uint64_t submission, const char *happened,
+                       const char *did);
 /* One that was begun: final now, gone, or (`again`) to be tried once more a little later. */
 void desk_submit_ended(struct desk *d, uint64_t submission, bool again);
 

@@ -90,7 +90,10 @@ static enum err read_all(struct sending *x, struct store_reader *reader)
         return err_prefix(&x->ei, err == ERR_GONE ? ERR_CORRUPT : err, "its bytes");
     copy_fields(x->arena, &m.fields, &x->fields);
     err = desk_read_body(x->desk, reader, x->s.blob, &x->body, &x->ei);
-    return err == ERR_GONE ? err_set(&x->ei, ERR_CORRUPT, "its bytes are not there") : err;
+    if (err != ERR_GONE)
+        return err;
+    return m.is_dropped ? err_set(&x->ei, ERR_CORRUPT, "its bytes were given up")
+                        : err_set(&x->ei, ERR_RETRY, "its bytes moved while they were read");
 }
 
 static void read_work(struct worker_job *job, struct store_reader *reader)
@@ -372,8 +375,12 @@ static void plan(struct sending *x)
 static void read_finish(struct worker_job *job)
 {
     struct sending *x = container_of(job, struct sending, job);
+    if (x->err == ERR_CORRUPT)
+        desk_submit_doubt(x->desk, x->person, x->id, x->ei.text,
+                          "It was not sent, and nothing of it was changed: ask this person to send "
+                          "it once more.");
     if (x->err == ERR_CORRUPT || x->err == ERR_GONE)
-        end(x, false); /* the log says so; the item stays as it is */
+        end(x, false); /* the item stays as it is */
     else if (x->err != ERR_OK)
         end(x, RETRY_LATER);
     else if (x->s.n_parts > 0 || x->s.notice)

@@ -214,6 +214,20 @@ static void a_result_that_is_not_durable_when_others_are_looked_at_is_not_missed
     kit_job_free(&second);
 }
 
+static void watch_now(void *arg)
+{
+    desk_fate_watch(kit->desk, KIT_ANNA, ((struct sub *)arg)->id, NULL, 0);
+}
+
+static void one_that_is_damaged_is_told_to_people(void **)
+{
+    kit_found((struct kit_company){0});
+    struct sub s = {.rcpts = {"a@a.test"}, .is_silent = true, .is_damaged = true};
+    put(&s);
+    kit_on_loop(watch_now, &s);
+    kit_await_event("submission.unreadable");
+}
+
 static void forget_now(void *arg)
 {
     desk_fate_forget(kit->desk, ((struct sub *)arg)->id);
@@ -256,6 +270,7 @@ int main(void)
         TEST(after_a_start_it_goes_on_where_it_was),
         TEST(what_it_missed_is_made_up_for_at_start),
         TEST(a_result_that_is_not_durable_when_others_are_looked_at_is_not_missed),
+        TEST(one_that_is_damaged_is_told_to_people),
         TEST(one_that_its_person_destroyed_does_not_come_back),
         TEST(many_results_of_a_moment_are_few_changes),
     };

@@ -294,6 +294,25 @@ static void what_is_left_of_a_try_takes_nothing_of_the_next_one(void **)
     kit_end_job(kit_good);
 }
 
+static void one_that_is_damaged_is_told_to_people(void **)
+{
+    kit_found((struct kit_company){0});
+    struct sub s = {.rcpts = {"one@world.test"}, .is_damaged = true};
+    put(&s);
+    kit_await_event("submission.unreadable");
+    kit_expect_quiet(kit->courier);
+}
+
+static void one_that_is_damaged_at_start_is_told_to_people(void **)
+{
+    kit_found((struct kit_company){0});
+    struct sub s = {.rcpts = {"one@world.test"}, .is_damaged = true, .is_silent = true};
+    put(&s);
+    assert_false(kit_has_event("submission.unreadable"));
+    kit_restart();
+    kit_await_event("submission.unreadable");
+}
+
 static void who_was_removed_sends_no_more(void **)
 {
     kit_found((struct kit_company){0});
@@ -512,6 +531,8 @@ int main(void)
         TEST(what_is_due_is_found_at_start),
         TEST(after_an_end_in_the_middle_only_what_lacks_is_made),
         TEST(what_is_left_of_a_try_takes_nothing_of_the_next_one),
+        TEST(one_that_is_damaged_is_told_to_people),
+        TEST(one_that_is_damaged_at_start_is_told_to_people),
         TEST(who_was_removed_sends_no_more),
         TEST(a_disk_that_refuses_is_tried_again),
         TEST(a_person_who_sends_very_much_is_stopped),
