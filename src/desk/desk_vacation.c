@@ -266,7 +266,8 @@ static void header_read(void *arg, const struct desk_parsed *p)
     write_next(x->desk);
 }
 
-static void read_header(struct answering *x, struct queue_body *body)
+static void read_header(struct answering *x, const struct record_message *m,
+                        struct queue_body *body)
 {
     struct email_want want;
     struct errinfo ei;
@@ -279,6 +280,8 @@ static void read_header(struct answering *x, struct queue_body *body)
     email_want_pack(&packed, &want);
     struct desk_parse_ask ask = {.what = IPC_PARSE_EMAIL,
                                  .want = buf_slice(&packed),
+                                 .message = m->id,
+                                 .tenant = m->tenant,
                                  .body = body,
                                  .done = header_read,
                                  .arg = x};
@@ -333,7 +336,7 @@ static void begin(struct desk *d, const struct directory_person *p, const struct
     message_id_text(x->id, id);
     x->reply_id = slice_str(arena_printf(x->arena, "%s@" SLICE_FMT, id, SLICE_ARG(domain)));
     d->vacations->n_running++;
-    read_header(x, body);
+    read_header(x, m, body);
 }
 
 /* A stranger's return path is proved (design: notices); a person of ours is logged in. */

@@ -296,6 +296,34 @@ static void who_is_not_proved_or_no_person_or_comes_too_early_gets_none(void **)
     expect_no_question();
 }
 
+static bool find_unreadable(void *arg, uint64_t, const struct record_event *e)
+{
+    bool *is_named = arg;
+    if (slice_eq(e->name, SLICE("message.unreadable")))
+        *is_named = !slice_eq(e->subject, SLICE("upload")) && e->tenant == KIT_TENANT;
+    return true;
+}
+
+/* Then nobody else asks a gate about it, and people know which one it was. */
+static void a_letter_that_gates_die_of_is_named(void **)
+{
+    kit_found((struct kit_company){0});
+    go_away(KIT_SARA, 0, 0);
+    letter("bob@world.test", MESSAGE_SENDER_PROVED);
+    for (int i = 0; i < 2; i++) {
+        (void)gate_until(IPC_T_parse, IPC_PARSE_EMAIL);
+        fd_close(&kit->gate);
+        kit->gate = kit_link(IPC_GATE, 1);
+    }
+    kit_await_event("message.unreadable");
+    struct store_reader *reader = kit_reader();
+    bool is_named = false;
+    struct errinfo ei;
+    assert_int_equal(store_each_event(reader, 0, 0, 0, find_unreadable, &is_named, &ei), ERR_OK);
+    store_reader_close(&reader);
+    assert_true(is_named);
+}
+
 static void other_now(void *arg)
 {
     bool *ret = arg;
@@ -328,6 +356,7 @@ int main(void)
         cmocka_unit_test(it_stands_in_the_conversation_and_says_that_no_person_wrote_it),
         TEST(a_stranger_who_is_proved_gets_one_answer),
         TEST(who_is_not_proved_or_no_person_or_comes_too_early_gets_none),
+        TEST(a_letter_that_gates_die_of_is_named),
         TEST(only_where_no_other_system_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
