@@ -2,11 +2,20 @@
  * its parameters (RFC 3461, 4865, 6152, 6531), which come without xtext here. */
 #include "jmap/jmap_submission_int.h"
 
-enum { PARAMETERS_MAX = 2000, VALUE_MAX = 500, ARGS_MAX = 8000 };
+enum { PARAMETERS_MAX = 2000, VALUE_MAX = 500, ARGS_MAX = 8000, ORCPT_MAX = 600 };
+#define HOLDFOR_MAX ((uint64_t)1 << 40) /* seconds that are read as a number */
 
 static json_t *invalid(const char *why)
 {
     return jmap_set_error("invalidProperties", "envelope", "%s", why);
+}
+
+/* No limit is silent: one that is reached is counted, whatever is said of it then. */
+static bool is_short(const struct jmap_run *r, size_t n, size_t max)
+{
+    if (n > max)
+        jmap_count(REFUSE_JMAP_SIZE, "envelope", r->who);
+    return n <= max;
 }
 
 /* ---- parameters ---- */
@@ -35,10 +44,12 @@ static void add_value(struct buf *out, const char *name, struct slice value)
     }
 }
 
-static bool add_parameter(struct buf *out, const char *name, const json_t *value)
+static bool add_parameter(const struct jmap_run *r, struct buf *out, const char *name,
+                          const json_t *value)
 {
     struct slice text = slice_of(json_string_value(value), json_string_length(value));
-    if (!is_keyword(name) || (!json_is_null(value) && !json_is_string(value)) || text.n > VALUE_MAX)
+    if (!is_keyword(name) || (!json_is_null(value) && !json_is_string(value)) ||
+        !is_short(r, text.n, VALUE_MAX))
         return false;
     buf_addf(out, " %s", name);
     if (json_is_null(value))
@@ -53,24 +64,32 @@ static bool add_parameter(struct buf *out, const char *name, const json_t *value
 }
 
 /* HOLDFOR and HOLDUNTIL (RFC 4865) are ours; they do not travel. */
-static bool take_hold(const char *name, const json_t *value, utc_ms *ret, bool *ret_is_good)
+struct hold {
+    utc_ms until; /* 0: not */
+    bool is_long; /* longer than anything is held here */
+};
+
+static bool take_hold(struct hold *h, const char *name, const json_t *value, bool *ret_is_good)
 {
     uint64_t seconds;
+    utc_ms now = utc_now(), until = 0;
     bool is_for = slice_ieq(slice_str(name), SLICE("HOLDFOR"));
     if (!is_for && !slice_ieq(slice_str(name), SLICE("HOLDUNTIL")))
         return false;
-    *ret_is_good &= *ret == 0;
-    if (is_for && json_is_string(value) &&
-        slice_u64(slice_str(json_string_value(value)), SUBMISSION_HOLD_MAX, &seconds))
-        *ret = utc_now() + (utc_ms)seconds * 1000;
-    else if (is_for || !jmap_utc_parse(value, ret) ||
-             *ret > utc_now() + (utc_ms)SUBMISSION_HOLD_MAX * 1000)
-        *ret_is_good = false;
+    bool is_time = is_for ? json_is_string(value) && slice_u64(slice_str(json_string_value(value)),
+                                                               HOLDFOR_MAX, &seconds)
+                          : jmap_utc_parse(value, &until);
+    if (is_for && is_time)
+        until = now + (utc_ms)seconds * 1000;
+    *ret_is_good &= is_time && h->until == 0;
+    h->is_long |= is_time && until > now + (utc_ms)SUBMISSION_HOLD_MAX * 1000;
+    h->until = until;
     return true;
 }
 
 /* An Address object as the arguments of MAIL or RCPT. */
-static bool write_args(const char *keyword, const json_t *address, struct buf *out, utc_ms *hold)
+static bool write_args(const struct jmap_run *r, const char *keyword, const json_t *address,
+                       struct buf *out, struct hold *hold)
 {
     const json_t *email = json_object_get(address, "email");
     json_t *parameters = json_object_get(address, "parameters"), *value;
@@ -84,11 +103,11 @@ static bool write_args(const char *keyword, const json_t *address, struct buf *o
     buf_addc(out, '>');
     json_object_foreach(parameters, name, value)
     {
-        if (hold && take_hold(name, value, hold, &is_good))
+        if (hold && take_hold(hold, name, value, &is_good))
             continue;
-        is_good &= add_parameter(out, name, value);
+        is_good &= add_parameter(r, out, name, value);
     }
-    return is_good && !out->failed;
+    return is_good && is_short(r, out->failed, 0);
 }
 
 static json_t *read_mail_from(struct jmap_run *r, const json_t *from,
@@ -97,8 +116,16 @@ static json_t *read_mail_from(struct jmap_run *r, const json_t *from,
     SCOPED(buf_finish) struct buf args = buf_make(ARGS_MAX);
     struct wire_mail mail;
     const json_t *parameters = json_object_get(from, "parameters");
-    if (!json_is_object(from) || !write_args("FROM", from, &args, ret_hold))
+    struct hold hold = {};
+    if (!json_is_object(from) || !write_args(r, "FROM", from, &args, &hold))
         return invalid("`mailFrom` has an address and parameters that SMTP knows, each once");
+    if (hold.is_long) {
+        jmap_count(REFUSE_JMAP_LIMIT, "maxDelayedSend", r->who);
+        return jmap_set_error("invalidProperties", "envelope",
+                              "a message is held for %d days at most (maxDelayedSend)",
+                              SUBMISSION_HOLD_MAX / 86400);
+    }
+    *ret_hold = hold.until;
     struct wire_verdict v = wire_mail_parse(buf_slice(&args), &mail);
     if (v.fault != WIRE_FINE || mail.body == WIRE_BODY_BINARYMIME)
         return jmap_set_error("invalidProperties", "envelope", "`mailFrom`: %s",
@@ -114,7 +141,8 @@ static json_t *read_mail_from(struct jmap_run *r, const json_t *from,
     size_t n = json_dumpb(parameters, NULL, 0, JSON_COMPACT);
     char *text = arena_new(r->arena, n + 1);
     s->parameters = slice_of(text, json_dumpb(parameters, text, n, JSON_COMPACT));
-    return s->parameters.n <= PARAMETERS_MAX ? NULL : invalid("the parameters are too long");
+    return is_short(r, s->parameters.n, PARAMETERS_MAX) ? NULL
+                                                        : invalid("the parameters are too long");
 }
 
 /* ---- recipients ---- */
@@ -145,13 +173,13 @@ static bool add_rcpt(struct jmap_run *r, struct jmap_item_submission *s, struct 
     for (uint32_t i = 0; i < s->n_rcpts; i++)
         if (slice_ieq(s->rcpts[i].address, rcpt.to.text))
             return true;
-    SCOPED(buf_finish) struct buf orcpt = buf_make(600);
+    SCOPED(buf_finish) struct buf orcpt = buf_make(ORCPT_MAX);
     if (rcpt.orcpt.n) {
         buf_adds(&orcpt, rcpt.orcpt_type);
         buf_addc(&orcpt, ';');
         buf_adds(&orcpt, rcpt.orcpt);
     }
-    if (orcpt.failed)
+    if (!is_short(r, orcpt.failed, 0))
         return false;
     s->flags |= rcpt.to.is_utf8 ? MESSAGE_SMTPUTF8 : 0;
     s->rcpts[s->n_rcpts++] =
@@ -189,7 +217,7 @@ static json_t *read_rcpts(struct jmap_run *r, const json_t *list, struct jmap_it
     {
         SCOPED(buf_finish) struct buf args = buf_make(ARGS_MAX);
         const json_t *email = json_object_get(one, "email");
-        if (write_args("TO", one, &args, NULL) && add_rcpt(r, s, buf_slice(&args)))
+        if (write_args(r, "TO", one, &args, NULL) && add_rcpt(r, s, buf_slice(&args)))
             continue;
         json_array_append_new(bad, json_is_string(email) ? json_incref((json_t *)(uintptr_t)email)
                                                          : json_string(""));

@@ -3,7 +3,7 @@
 
 #include "wire/wire.h"
 
-enum { IDENTITIES_MAX = 100, ADDRESSES_MAX = 20 };
+enum { IDENTITIES_MAX = 100, ADDRESSES_MAX = 20, ADDRESS_NAME_MAX = 300 };
 
 /* ---- addresses ---- */
 
@@ -147,8 +147,10 @@ static bool take_address(struct wanted *w, const json_t *one, struct jmap_item_a
     *ret = (struct jmap_item_address){
         .name = slice_of(json_string_value(name), json_string_length(name)),
         .email = slice_of(json_string_value(email), json_string_length(email))};
+    if (ret->name.n > ADDRESS_NAME_MAX)
+        jmap_count(REFUSE_JMAP_SIZE, "name", w->r->who);
     if (!json_is_object(one) || !json_is_string(email) ||
-        (name && !json_is_string(name) && !json_is_null(name)) || ret->name.n > 300 ||
+        (name && !json_is_string(name) && !json_is_null(name)) || ret->name.n > ADDRESS_NAME_MAX ||
         !is_one_line(ret->name) ||
         wire_address_split(ret->email, true, &address).fault != WIRE_FINE)
         return false;
@@ -166,6 +168,8 @@ static void take_addresses(struct wanted *w, const char *property, const json_t 
     *ret_n = 0;
     if (json_is_null(value))
         return;
+    if (json_array_size(value) > ADDRESSES_MAX)
+        jmap_count(REFUSE_JMAP_MANY, property, w->r->who);
     if (!json_is_array(value) || json_array_size(value) > ADDRESSES_MAX) {
         wrong(w, property, "a list of at most 20 addresses is wanted, or null");
         return;

@@ -2,6 +2,8 @@
  * tests/conformance/jmap/rfc8621.txt names these tests. */
 #include "sending_kit.h"
 
+#include "base/refuse.h"
+
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
 
 /* An email with this header; its id in `ret`. */
@@ -183,6 +185,69 @@ static void a_hold_is_taken_up_to_what_is_announced(void **)
                    i ? "'invalidProperties'" : "'pending'");
         json_decref(a);
     }
+}
+
+static void assert_counted(enum refuse_id id)
+{
+    struct refuse_count counts[REFUSE_N];
+    assert_true(refuse_take_counts(counts));
+    for (int i = 0; i < REFUSE_N; i++)
+        if ((counts[i].n > 0) != (i == (int)id))
+            fail_msg("%s was counted %llu times", refuse_row(i)->name,
+                     (unsigned long long)counts[i].n);
+}
+
+/* Whatever is said then: who asks for the limits sees it. */
+static void limits_of_an_envelope_and_of_lines_are_counted(void **)
+{
+    char identity[32], email[2][32], value[601];
+    memset(value, 'v', 600);
+    value[600] = '\0';
+    SCOPED(buf_finish) struct buf line = buf_make(2000), long_value = buf_make(2000);
+    SCOPED(buf_finish) struct buf until = buf_make(200);
+    buf_addf(&line, "From: anna@example.test\r\n" TO "X: %.600s%.600s\r\n", value, value);
+    buf_addf(&long_value, FROM_ANNA "{'X':'%s'}" TO_Q, value);
+    buf_addf(&until, FROM_ANNA "{'HOLDUNTIL':'%.19sZ'}" TO_Q,
+             utc_rfc3339(utc_now() + (utc_ms)32 * 86400 * 1000).s);
+    identity_of("anna@example.test", identity);
+    draft("From: anna@example.test\r\n" TO, email[0]);
+    draft(buf_cstr(&line), email[1]);
+    const struct {
+        const char *email, *more, *type;
+        enum refuse_id id;
+    } rows[] = {
+        {email[0], FROM_ANNA "{'HOLDFOR':'2678401'}" TO_Q, "'invalidProperties'",
+         REFUSE_JMAP_LIMIT},
+        {email[0], FROM_ANNA "{'HOLDFOR':'9999999999'}" TO_Q, "'invalidProperties'",
+         REFUSE_JMAP_LIMIT},
+        {email[0], buf_cstr(&until), "'invalidProperties'", REFUSE_JMAP_LIMIT},
+        {email[0], buf_cstr(&long_value), "'invalidProperties'", REFUSE_JMAP_SIZE},
+        {email[1], "", "'invalidEmail'", REFUSE_JMAP_SIZE},
+    };
+    for (size_t i = 0; i < N_OF(rows); i++) {
+        struct refuse_count counts[REFUSE_N];
+        (void)refuse_take_counts(counts);
+        json_t *a = submit(identity, rows[i].email, rows[i].more, "");
+        kit_expect(a, "0.1.notCreated.s.type", rows[i].type);
+        assert_counted(rows[i].id);
+        json_decref(a);
+    }
+}
+
+static void limits_of_an_identity_are_counted(void **)
+{
+    SCOPED(buf_finish) struct buf calls = buf_make(10000);
+    struct refuse_count counts[REFUSE_N];
+    buf_addf(&calls, "[['Identity/set', {'accountId':@@,'create':{'i':{'email':"
+                     "'anna@example.test','bcc':[");
+    for (int i = 0; i < 21; i++)
+        buf_addf(&calls, "%s{'email':'b%d@y.test'}", i ? "," : "", i);
+    buf_addf(&calls, "]}}}, 'a']]");
+    (void)refuse_take_counts(counts);
+    json_t *a = kit_ask(buf_cstr(&calls));
+    kit_expect(a, "0.1.notCreated.i.properties", "['bcc']");
+    assert_counted(REFUSE_JMAP_MANY);
+    json_decref(a);
 }
 
 static void what_is_not_there_is_an_invalid_property(void **)
@@ -475,6 +540,8 @@ int main(void)
         TEST(each_recipient_of_the_header_is_named_once),
         TEST(a_submission_says_when_it_goes),
         TEST(a_hold_is_taken_up_to_what_is_announced),
+        TEST(limits_of_an_envelope_and_of_lines_are_counted),
+        TEST(limits_of_an_identity_are_counted),
         TEST(what_is_not_there_is_an_invalid_property),
         TEST(refusals_of_an_envelope_say_what_the_standard_wants),
         TEST(an_email_that_cannot_be_sent_says_which_property_is_wrong),
