@@ -457,6 +457,12 @@ static enum err host_may_submit(void *arg, const struct jmap_caller *who, size_t
     return desk_may_submit(arg, who->person, name, n_rcpts, ei);
 }
 
+static void host_unsubmitted(void *arg, const struct jmap_caller *who, size_t n_rcpts,
+                             utc_ms counted)
+{
+    desk_unsubmitted(arg, who->person, n_rcpts, counted);
+}
+
 static void host_submitted(void *arg, const struct jmap_caller *who, uint64_t submission,
                            utc_ms send_at)
 {
@@ -495,6 +501,7 @@ void desk_jmap_host(struct desk *d, struct jmap_host *ret)
                               .fields = host_fields,
                               .search = host_search,
                               .may_submit = host_may_submit,
+                              .unsubmitted = host_unsubmitted,
                               .submitted = host_submitted,
                               .withdraw = host_withdraw,
                               .may_subscribe = host_may_subscribe,

@@ -140,6 +140,21 @@ enum err desk_may_submit(struct desk *d, uint64_t person, struct slice who, size
                    buf_cstr(&value));
 }
 
+void desk_unsubmitted(struct desk *d, uint64_t person, size_t n_rcpts, utc_ms counted)
+{
+    struct desk_submits *s = d->submits;
+    pthread_mutex_lock(&s->lock);
+    struct sender *of = sender_of(s, person);
+    turn_to(of, utc_now());
+    int64_t hours_ago = of->hour - counted / HOUR_MS;
+    if (hours_ago >= 0 && hours_ago < HOURS) {
+        uint32_t *rcpts = &of->rcpts[counted / HOUR_MS % HOURS];
+        *rcpts -= *rcpts < n_rcpts ? *rcpts : (uint32_t)n_rcpts;
+    }
+    of->n_messages -= of->minute == counted / MINUTE_MS && of->n_messages > 0;
+    pthread_mutex_unlock(&s->lock);
+}
+
 /* ---- whether ---- */
 
 uint64_t desk_primary_of(struct desk *d, const struct directory_person *p)

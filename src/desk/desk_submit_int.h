@@ -21,6 +21,7 @@ bool desk_may_send(struct desk *d, const struct directory_person *p, struct buf 
 /* For jmap_host (jmap/jmap.h says what they promise); any thread. */
 enum err desk_may_submit(struct desk *d, uint64_t person, struct slice who, size_t n_rcpts,
                          struct errinfo *ei);
+void desk_unsubmitted(struct desk *d, uint64_t person, size_t n_rcpts, utc_ms counted);
 void desk_submitted(struct desk *d, uint64_t person, uint64_t submission, utc_ms send_at);
 enum err desk_withdraw(struct desk *d, uint64_t submission, struct errinfo *ei);
 

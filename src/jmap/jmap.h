@@ -103,6 +103,9 @@ struct jmap_host {
      * ERR_LIMIT: refused by the table of refusals, with words. */
     enum err (*may_submit)(void *arg, const struct jmap_caller *who, size_t n_rcpts,
                            struct errinfo *ei);
+    /* What may_submit counted at this time is not sent: something else refused it, or it was
+     * canceled. Returns at once. */
+    void (*unsubmitted)(void *arg, const struct jmap_caller *who, size_t n_rcpts, utc_ms counted);
     /* This submission is durable: it is sent when its time has come. Returns at once. */
     void (*submitted)(void *arg, const struct jmap_caller *who, uint64_t submission,
                       utc_ms send_at);

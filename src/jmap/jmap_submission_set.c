@@ -92,7 +92,7 @@ static json_t *judge_ceilings(struct jmap_run *r, const struct jmap_item_submiss
 
 /* The bytes and the submission that names them. */
 static json_t *write_new(struct jmap_run *r, uint64_t id, struct jmap_item_submission *s,
-                         struct slice bytes)
+                         struct slice bytes, bool *ret_is_durable)
 {
     struct errinfo ei;
     struct record_fields fields = {};
@@ -115,9 +115,24 @@ static json_t *write_new(struct jmap_run *r, uint64_t id, struct jmap_item_submi
         {.account = r->who->person, .kind = ITEM_SUBMISSION, .id = id, .body = buf_slice(&body)}};
     struct jmap_commit c = {.messages = &message, .n_messages = 1, .items = items, .n_items = 2};
     err = jmap_commit_now(r, &c, &ei);
-    if (jmap_is_durable(err)) /* whether it is seen here or not: after a start it would be sent */
+    *ret_is_durable = jmap_is_durable(err);
+    if (*ret_is_durable) /* whether it is seen here or not: after a start it would be sent */
         r->host->submitted(r->host->arg, r->who, id, s->send_at);
     return err == ERR_OK ? NULL : jmap_set_err(err, &ei);
+}
+
+/* It counts for its person only when it stands in the store. */
+static json_t *count_and_write(struct jmap_run *r, uint64_t id, struct jmap_item_submission *s,
+                               struct slice bytes)
+{
+    bool is_durable = false;
+    json_t *error = judge_ceilings(r, s);
+    if (error)
+        return error;
+    error = write_new(r, id, s, bytes, &is_durable);
+    if (!is_durable)
+        r->host->unsubmitted(r->host->arg, r->who, s->n_rcpts, s->created);
+    return error;
 }
 
 static json_t *create_one(struct jmap_run *r, const json_t *object, uint64_t id,
@@ -134,11 +149,9 @@ static json_t *create_one(struct jmap_run *r, const json_t *object, uint64_t id,
         error = jmap_outgoing_make(r, s->email, &o);
     if (!error)
         error = take_envelope(r, object, o.header, &identity, s);
-    if (!error)
-        error = judge_ceilings(r, s);
     s->flags |= o.flags;
     if (!error)
-        error = write_new(r, id, s, buf_slice(&o.bytes));
+        error = count_and_write(r, id, s, buf_slice(&o.bytes));
     jmap_outgoing_finish(&o);
     return error;
 }
@@ -190,7 +203,9 @@ static json_t *cancel(struct jmap_run *r, uint64_t id, struct jmap_item_submissi
     struct jmap_commit c = {.items = items, .n_items = 2};
     err = body.failed ? err_set(&ei, ERR_LIMIT, "larger than can be kept")
                       : jmap_commit_now(r, &c, &ei);
-    if (!jmap_is_durable(err)) /* nothing was said about it */
+    if (jmap_is_durable(err))
+        r->host->unsubmitted(r->host->arg, r->who, s->n_rcpts, s->created);
+    else /* nothing was said about it */
         r->host->submitted(r->host->arg, r->who, id, s->send_at);
     return err == ERR_OK ? NULL : jmap_set_err(err, &ei);
 }

@@ -362,6 +362,26 @@ static void a_person_who_sends_very_much_is_stopped(void **)
     assert_non_null(strstr(ei.text, "30 messages"));
 }
 
+static void what_was_not_sent_is_given_back(void **)
+{
+    kit_found((struct kit_company){0});
+    struct errinfo ei;
+    uint64_t minute = refuse_row(REFUSE_SENDING_MINUTE)->limit;
+    uint64_t hour = refuse_row(REFUSE_SENDING_HOUR)->limit;
+    struct slice who = SLICE("anna@example.test");
+    for (uint64_t i = 0; i <= 2 * minute; i++) {
+        utc_ms now = utc_now();
+        assert_int_equal(desk_may_submit(kit->desk, KIT_ANNA, who, hour, &ei), ERR_OK);
+        desk_unsubmitted(kit->desk, KIT_ANNA, hour, now);
+    }
+    assert_int_equal(desk_may_submit(kit->desk, KIT_ANNA, who, hour, &ei), ERR_OK);
+    desk_unsubmitted(kit->desk, KIT_ANNA, hour, utc_now() - (utc_ms)25 * 3600 * 1000);
+    assert_int_equal(desk_may_submit(kit->desk, KIT_ANNA, who, 1, &ei), ERR_LIMIT);
+    desk_unsubmitted(kit->desk, KIT_LUCA, hour, utc_now()); /* more than there ever was */
+    assert_int_equal(desk_may_submit(kit->desk, KIT_LUCA, who, hour, &ei), ERR_OK);
+    assert_int_equal(desk_may_submit(kit->desk, KIT_LUCA, who, 1, &ei), ERR_LIMIT);
+}
+
 static void what_was_sent_counts_after_a_start_too(void **)
 {
     kit_found((struct kit_company){0});
@@ -536,6 +556,7 @@ int main(void)
         TEST(who_was_removed_sends_no_more),
         TEST(a_disk_that_refuses_is_tried_again),
         TEST(a_person_who_sends_very_much_is_stopped),
+        TEST(what_was_not_sent_is_given_back),
         TEST(what_was_sent_counts_after_a_start_too),
         TEST(sending_begins_when_the_mail_system_is_in_trouble),
         TEST(what_is_over_for_a_month_goes_and_the_rest_stays),

@@ -253,6 +253,10 @@ static inline enum err kit_may_submit(void *, const struct jmap_caller *, size_t
     return ERR_OK;
 }
 
+static inline void kit_unsubmitted(void *, const struct jmap_caller *, size_t, utc_ms)
+{
+}
+
 static inline void kit_submitted(void *, const struct jmap_caller *, uint64_t, utc_ms)
 {
 }
@@ -305,6 +309,7 @@ static inline void kit_open(struct kit *k)
                              .fields = kit_fields,
                              .search = kit_search,
                              .may_submit = kit_may_submit,
+                             .unsubmitted = kit_unsubmitted,
                              .submitted = kit_submitted,
                              .withdraw = kit_withdraw,
                              .may_subscribe = kit_may_subscribe,

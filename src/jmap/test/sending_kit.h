@@ -38,6 +38,8 @@ static struct kit {
     uint64_t pos;
     /* sending */
     enum err may;       /* what may_submit says */
+    size_t n_counted;   /* recipients that it said yes to, and that were not given back */
+    enum err fields;    /* what the gate says */
     enum err withdrawn; /* what withdraw says */
     bool commit_lags;   /* what is committed is durable, and not to be seen yet */
     unsigned n_submitted;
@@ -156,15 +158,26 @@ static enum err kit_render(void *, struct slice message, struct slice blob,
 }
 
 static enum err kit_fields(void *, struct slice, struct arena *, struct record_fields *ret,
-                           struct errinfo *)
+                           struct errinfo *ei)
 {
+    if (kit.fields != ERR_OK)
+        return err_set(ei, kit.fields, "no gate has time");
     *ret = (struct record_fields){.subject = SLICE("a subject"), .date = 1};
     return ERR_OK;
 }
 
-static enum err kit_may_submit(void *, const struct jmap_caller *, size_t, struct errinfo *ei)
+static enum err kit_may_submit(void *, const struct jmap_caller *, size_t n, struct errinfo *ei)
 {
-    return kit.may == ERR_OK ? ERR_OK : err_set(ei, kit.may, "too many at once");
+    if (kit.may != ERR_OK)
+        return err_set(ei, kit.may, "too many at once");
+    kit.n_counted += n;
+    return ERR_OK;
+}
+
+static void kit_unsubmitted(void *, const struct jmap_caller *, size_t n, utc_ms counted)
+{
+    assert_true(n <= kit.n_counted && counted <= utc_now());
+    kit.n_counted -= n;
 }
 
 static void kit_submitted(void *, const struct jmap_caller *, uint64_t submission, utc_ms send_at)
@@ -217,6 +230,7 @@ static int kit_setup(void **)
                                    .render = kit_render,
                                    .fields = kit_fields,
                                    .may_submit = kit_may_submit,
+                                   .unsubmitted = kit_unsubmitted,
                                    .submitted = kit_submitted,
                                    .withdraw = kit_withdraw};
     kit.jmap = jmap_create(&host, kit.accounts);

@@ -302,6 +302,7 @@ static void what_is_durable_but_not_seen_is_sent_and_not_done_again(void **)
     kit_expect(a, "1.0", "'EmailSubmission/get'");
     json_decref(a);
     assert_int_equal(kit.n_submitted, 1);
+    assert_int_equal(kit.n_counted, 1);
     kit.commit_lags = false;
     a = kit_ask("[['EmailSubmission/query', {'accountId':@@}, 'a']]");
     assert_int_equal(json_array_size(kit_at(a, "0.1.ids")), 1);
@@ -314,8 +315,41 @@ static void what_is_durable_but_not_seen_is_sent_and_not_done_again(void **)
     a = kit_ask(calls);
     kit_expect(a, "0.1.type", "'serverPartialFail'");
     assert_int_equal(kit.n_submitted, 1); /* that it is canceled is durable */
+    assert_int_equal(kit.n_counted, 0);
     kit.commit_lags = false;
     json_decref(a);
+}
+
+static void what_is_refused_or_canceled_does_not_count(void **)
+{
+    char email[32], calls[300];
+    draft(GOOD, email);
+    kit.fields = ERR_RETRY;
+    json_t *a = submit(email, "", "");
+    kit_expect(a, "0.1.notCreated.s.type", "'serverFail'");
+    assert_int_equal(kit.n_counted, 0);
+    json_decref(a);
+    kit.fields = ERR_OK;
+    json_decref(submit(email, "", ""));
+    assert_int_equal(kit.n_counted, 4);
+    a = submit(email,
+               ",'envelope':{'mailFrom':{'email':'anna@example.test','parameters':{'HOLDFOR':'30'}}"
+               ",'rcptTo':[{'email':'q@y.test'}]}",
+               "");
+    assert_int_equal(kit.n_counted, 5);
+    snprintf(calls, sizeof(calls),
+             "[['EmailSubmission/set', {'accountId':@@,'update':{'%s':{'undoStatus':'canceled'}}},"
+             "'c']]",
+             kit_text(a, "0.1.created.s.id"));
+    json_decref(a);
+    kit.withdrawn = ERR_CONFLICT;
+    json_decref(kit_ask(calls));
+    assert_int_equal(kit.n_counted, 5);
+    kit.withdrawn = ERR_OK;
+    json_decref(kit_ask(calls));
+    assert_int_equal(kit.n_counted, 4);
+    json_decref(kit_ask(calls)); /* once is enough */
+    assert_int_equal(kit.n_counted, 4);
 }
 
 static void what_cannot_be_sent_says_why(void **)
@@ -539,6 +573,7 @@ int main(void)
         TEST(lines_end_as_smtp_wants_it),
         TEST(what_is_held_can_be_canceled),
         TEST(what_is_durable_but_not_seen_is_sent_and_not_done_again),
+        TEST(what_is_refused_or_canceled_does_not_count),
         TEST(what_cannot_be_sent_says_why),
         TEST(who_may_not_send_now_is_told),
         TEST(the_email_is_changed_when_sending_succeeds),
