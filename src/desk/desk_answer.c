@@ -147,7 +147,8 @@ static uint64_t hash_of(struct slice sender)
     return hash_fixed(slice_of(lower, n));
 }
 
-bool desk_answered_note(struct desk_answers *all, struct slice sender, utc_ms now, struct arena *a)
+enum err desk_answered_note(struct desk_answers *all, struct slice sender, utc_ms now,
+                            struct arena *a)
 {
     uint64_t hash = hash_of(sender);
     struct desk_answered *list = ARENA_ARRAY(a, struct desk_answered, all->n_list + 1);
@@ -157,14 +158,14 @@ bool desk_answered_note(struct desk_answers *all, struct slice sender, utc_ms no
         if (now - all->list[i].at >= (utc_ms)DESK_ANSWER_DAYS * DAY_MS)
             continue;
         if (all->list[i].sender == hash)
-            return false;
+            return ERR_EXISTS;
         list[n++] = all->list[i];
     }
     if (n == DESK_ANSWERED_MAX)
-        return false;
+        return ERR_LIMIT;
     list[n++] = (struct desk_answered){hash, now};
     *all = (struct desk_answers){list, n};
-    return true;
+    return ERR_OK;
 }
 
 /* ---- what ---- */

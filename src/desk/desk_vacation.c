@@ -201,7 +201,10 @@ static bool note_sender(struct answering *x, struct store_reader *reader)
         return false;
     if (err == ERR_OK && !item.is_gone && !desk_answers_unpack(item.body, x->arena, &all))
         return false;
-    if (!desk_answered_note(&all, x->sender, utc_now(), x->arena))
+    err = desk_answered_note(&all, x->sender, utc_now(), x->arena);
+    if (err == ERR_LIMIT)
+        (void)refuse(REFUSE_ANSWERS_KEPT, x->address);
+    if (err != ERR_OK)
         return false;
     desk_answers_pack(&x->packed, &all);
     return !x->packed.failed;

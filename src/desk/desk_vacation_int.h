@@ -35,9 +35,10 @@ bool desk_answer_compose(const struct desk_answer *a, const json_t *message, utc
                          struct arena *arena, struct buf *ret, struct slice *ret_subject);
 /* Is this an address that answers never go to? */
 bool desk_is_machine(struct slice address);
-/* Notes that this sender gets an answer now. False: she has had one in these days, or there were
- * too many others. Who is older is taken out. */
-bool desk_answered_note(struct desk_answers *all, struct slice sender, utc_ms now, struct arena *a);
+/* Notes that this sender gets an answer now. ERR_EXISTS: she has had one in these days; ERR_LIMIT:
+ * so have too many others. Who is older is taken out. */
+enum err desk_answered_note(struct desk_answers *all, struct slice sender, utc_ms now,
+                            struct arena *a);
 
 /* ---- desk_vacation.c ---- */
 void desk_vacations_create(struct desk *d);

@@ -107,18 +107,23 @@ static void one_answer_in_seven_days(void **)
     enum { DAY = 86400000 };
     struct desk_answers all = {};
     utc_ms now = (utc_ms)20000 * DAY;
-    assert_true(desk_answered_note(&all, SLICE("Bob@world.test"), now, a));
-    assert_false(desk_answered_note(&all, SLICE("bob@world.test"), now + 6 * (utc_ms)DAY, a));
-    assert_true(desk_answered_note(&all, SLICE("eve@world.test"), now + 6 * (utc_ms)DAY, a));
-    assert_true(desk_answered_note(&all, SLICE("bob@world.test"), now + 7 * (utc_ms)DAY, a));
+    assert_int_equal(desk_answered_note(&all, SLICE("Bob@world.test"), now, a), ERR_OK);
+    assert_int_equal(desk_answered_note(&all, SLICE("bob@world.test"), now + 6 * (utc_ms)DAY, a),
+                     ERR_EXISTS);
+    assert_int_equal(desk_answered_note(&all, SLICE("eve@world.test"), now + 6 * (utc_ms)DAY, a),
+                     ERR_OK);
+    assert_int_equal(desk_answered_note(&all, SLICE("bob@world.test"), now + 7 * (utc_ms)DAY, a),
+                     ERR_OK);
     assert_int_equal(all.n_list, 2);
     for (int i = 0; i < DESK_ANSWERED_MAX - 2; i++) {
         char sender[40];
         snprintf(sender, sizeof(sender), "%d@many.test", i);
-        if (!desk_answered_note(&all, slice_str(sender), now + 7 * (utc_ms)DAY, a))
+        if (desk_answered_note(&all, slice_str(sender), now + 7 * (utc_ms)DAY, a) != ERR_OK)
             fail_msg("%d", i);
     }
-    assert_false(desk_answered_note(&all, SLICE("one@more.test"), now + 7 * (utc_ms)DAY, a));
+    assert_int_equal(desk_answered_note(&all, SLICE("one@more.test"), now + 7 * (utc_ms)DAY, a),
+                     ERR_LIMIT);
+    assert_int_equal(refuse_row(REFUSE_ANSWERS_KEPT)->limit, DESK_ANSWERED_MAX);
 }
 
 /* ---- what ---- */
@@ -180,8 +185,20 @@ static void item_done(void *arg, enum err err)
 static void put_now(void *arg)
 {
     struct item_put *x = arg;
-    desk_vacation_said(kit->desk, &x->item); /* as the person's own commit says it */
+    if (x->item.kind == ITEM_VACATION)
+        desk_vacation_said(kit->desk, &x->item); /* as the person's own commit says it */
     desk_account_items(kit->desk, &x->item, 1, item_done, x);
+}
+
+static void put_item(uint64_t person, enum item_kind kind, uint64_t id, struct slice body)
+{
+    struct item_put x = {
+        .item = {.account = person, .kind = (uint8_t)kind, .id = id, .body = body}};
+    kit_on_loop(put_now, &x);
+    pthread_mutex_lock(&kit->lock);
+    while (!x.is_done)
+        pthread_cond_wait(&kit->cond, &kit->lock);
+    pthread_mutex_unlock(&kit->lock);
 }
 
 static void go_away(uint64_t person, utc_ms from, utc_ms until)
@@ -190,15 +207,7 @@ static void go_away(uint64_t person, utc_ms from, utc_ms until)
     struct jmap_item_vacation v = {
         .is_enabled = 1, .from = from, .until = until, .text = SLICE("I am away")};
     jmap_item_vacation_pack(&body, &v);
-    struct item_put x = {.item = {.account = person,
-                                  .kind = ITEM_VACATION,
-                                  .id = JMAP_VACATION_ID,
-                                  .body = buf_slice(&body)}};
-    kit_on_loop(put_now, &x);
-    pthread_mutex_lock(&kit->lock);
-    while (!x.is_done)
-        pthread_cond_wait(&kit->cond, &kit->lock);
-    pthread_mutex_unlock(&kit->lock);
+    put_item(person, ITEM_VACATION, JMAP_VACATION_ID, buf_slice(&body));
 }
 
 /* Reads frames of the gate until one of this type, answering what the finder of words asks; the
@@ -296,6 +305,24 @@ static void who_is_not_proved_or_no_person_or_comes_too_early_gets_none(void **)
     expect_no_question();
 }
 
+/* The list of whom she answered is full. */
+static void who_answered_too_many_answers_no_more_and_that_is_counted(void **)
+{
+    kit_found((struct kit_company){0});
+    go_away(KIT_SARA, 0, 0);
+    SCOPED(buf_finish) struct buf body = buf_make(JMAP_ITEM_BODY_MAX);
+    struct desk_answered *list = mem_new(DESK_ANSWERED_MAX * sizeof(*list));
+    for (size_t i = 0; i < DESK_ANSWERED_MAX; i++)
+        list[i] = (struct desk_answered){.sender = i + 1, .at = utc_now()};
+    desk_answers_pack(&body, &(struct desk_answers){list, DESK_ANSWERED_MAX});
+    put_item(KIT_SARA, ITEM_ANSWERED, DESK_ANSWERED_ID, buf_slice(&body));
+    mem_free(&list);
+    letter("bob@world.test", MESSAGE_SENDER_PROVED);
+    header_is(HEADER);
+    kit_await_event("desk.answers-kept");
+    kit_expect_quiet(kit->courier);
+}
+
 static bool find_unreadable(void *arg, uint64_t, const struct record_event *e)
 {
     bool *is_named = arg;
@@ -356,6 +383,7 @@ int main(void)
         cmocka_unit_test(it_stands_in_the_conversation_and_says_that_no_person_wrote_it),
         TEST(a_stranger_who_is_proved_gets_one_answer),
         TEST(who_is_not_proved_or_no_person_or_comes_too_early_gets_none),
+        TEST(who_answered_too_many_answers_no_more_and_that_is_counted),
         TEST(a_letter_that_gates_die_of_is_named),
         TEST(only_where_no_other_system_answers),
     };
