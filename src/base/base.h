@@ -183,7 +183,8 @@ void *map_get(const struct map *m, struct slice key);
 void *map_put(struct map *m, struct slice key, void *value); /* returns what was there, or NULL */
 void *map_del(struct map *m, struct slice key);              /* returns what was there, or NULL */
 size_t map_size(const struct map *m);
-/* Walk in no order: start with *at = 0; false at the end. Changing the map ends the walk. */
+/* Walk in no order: start with *at = 0; false at the end. What is deleted meanwhile does not come
+ * any more, and the walk goes on; putting ends it. */
 bool map_next(const struct map *m, size_t *at, struct slice *ret_key, void **ret_value);
 #define KEY(number) slice_of((const char *)&(number), sizeof(number))
 

@@ -170,7 +170,7 @@ void *map_del(struct map *m, struct slice key)
         return NULL;
     void *old = e->value;
     mem_free(&e->key);
-    e->value = REMOVED;
+    e->value = REMOVED; /* nothing moves: whoever walks goes on */
     m->n--;
     return old;
 }

@@ -70,6 +70,29 @@ static void a_map_finds_what_was_put_after_many_changes(void **)
     assert_null(m);
 }
 
+static void a_walk_goes_on_while_its_map_is_emptied(void **)
+{
+    enum { N = 1000 };
+    static int values[N];
+    struct map *m = map_create();
+    for (uint32_t i = 0; i < N; i++)
+        map_put(m, KEY(i), &values[i]);
+    struct slice key;
+    void *value;
+    size_t at = 0, n = 0;
+    while (map_next(m, &at, &key, &value)) {
+        uint32_t i = (uint32_t)((int *)value - values), other = i ^ 1;
+        assert_ptr_equal(map_del(m, key), value);
+        assert_ptr_equal(map_del(m, KEY(other)), &values[other]);
+        assert_int_equal(values[i]++, 0);
+        assert_int_equal(values[other]++, 0);
+        n++;
+    }
+    assert_int_equal(n, N / 2);
+    assert_int_equal(map_size(m), 0);
+    map_destroy(&m);
+}
+
 static void an_arena_refuses_past_its_ceiling(void **)
 {
     struct arena *a = arena_create(10000);
@@ -174,6 +197,7 @@ int main(void)
         cmocka_unit_test(a_buffer_stops_at_its_ceiling_and_says_so),
         cmocka_unit_test(what_is_written_can_be_read_and_short_input_fails),
         cmocka_unit_test(a_map_finds_what_was_put_after_many_changes),
+        cmocka_unit_test(a_walk_goes_on_while_its_map_is_emptied),
         cmocka_unit_test(an_arena_refuses_past_its_ceiling),
         cmocka_unit_test(numbers_are_read_strictly),
         cmocka_unit_test(the_checksum_is_crc32c),
