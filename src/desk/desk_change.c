@@ -17,6 +17,7 @@ struct change {
     uint64_t pos;
     void (*done)(void *cookie, enum err err, const char *why);
     void *cookie;
+    desk_make_fn *make; /* what is in `objects`, when its turn comes; or NULL */
     /* an order instead */
     bool is_order;
     enum queue_order what;
@@ -205,24 +206,37 @@ static void order_finish(struct worker_job *job)
 
 /* ---- one at a time ---- */
 
-static void next_change(struct desk *d)
+/* False: there is nothing to change. */
+static bool begin_turn(struct change *c)
 {
-    if (d->is_changing || list_empty(&d->changes))
-        return;
-    struct change *c = container_of(list_pop(&d->changes), struct change, node);
-    d->is_changing = true;
+    struct desk *d = c->desk;
     if (c->is_order) {
         c->job.work = order_work;
         c->job.finish = order_finish;
         desk_work(d, &c->job);
-        return;
+        return true;
     }
+    if (c->make)
+        c->make(d, c->cookie, &c->objects);
+    must(!c->objects.failed);
     c->n_left = (c->mailboxes.n > 0) + (c->objects.n > 0);
+    bool has_parts = c->n_left > 0; /* the last of them may be done when it has been submitted */
     /* Mailboxes first: a person's object names them. */
     if (c->mailboxes.n)
         submit_part(c, &c->mailboxes_change, RECORD_MAILBOX, &c->mailboxes);
     if (c->objects.n)
         submit_part(c, &c->objects_change, RECORD_OBJECT, &c->objects);
+    return has_parts;
+}
+
+static void next_change(struct desk *d)
+{
+    while (!d->is_changing && !list_empty(&d->changes)) {
+        struct change *c = container_of(list_pop(&d->changes), struct change, node);
+        d->is_changing = begin_turn(c);
+        if (!d->is_changing)
+            change_tell(c);
+    }
 }
 
 static size_t n_changes(const struct desk *d)
@@ -262,7 +276,7 @@ static enum err may_begin(struct change *c)
 static void begin_change(struct change *c)
 {
     c->err = may_begin(c);
-    if (c->err != ERR_OK || (!c->is_order && c->objects.n + c->mailboxes.n == 0)) {
+    if (c->err != ERR_OK || (!c->is_order && !c->make && c->objects.n + c->mailboxes.n == 0)) {
         change_tell(c); /* refused, or nothing to change */
         return;
     }
@@ -296,6 +310,14 @@ void desk_put(void *arg, const struct record_objects *objects,
     begin_change(c);
 }
 
+void desk_put_made(struct desk *d, desk_make_fn *make,
+                   void (*done)(void *cookie, enum err err, const char *why), void *cookie)
+{
+    struct change *c = change_create(d, done, cookie);
+    c->make = make;
+    begin_change(c);
+}
+
 void desk_order(void *arg, enum queue_order what, uint64_t message, uint16_t rcpt, struct slice by,
                 struct slice why, void (*done)(void *cookie, enum err err, const char *why_not),
                 void *cookie)
@@ -312,6 +334,10 @@ void desk_order(void *arg, enum queue_order what, uint64_t message, uint16_t rcp
 
 void desk_change_clear(struct desk *d)
 {
-    for (struct list *node; (node = list_pop(&d->changes));)
-        change_free(container_of(node, struct change, node));
+    for (struct list *node; (node = list_pop(&d->changes));) {
+        struct change *c = container_of(node, struct change, node);
+        if (c->make) /* who asked is ours, and there still */
+            c->done(c->cookie, ERR_CANCELED, "we are stopping");
+        change_free(c);
+    }
 }

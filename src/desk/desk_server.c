@@ -153,47 +153,68 @@ bool desk_server_is_known(struct desk *d, uint64_t primary, const struct directo
 
 /* ---- refresh tokens that take each other's place (RFC 6749 section 6) ---- */
 
-static void written(void *, enum err err, const char *why)
+struct token_put { /* waits for its turn among the changes */
+    struct buf frame;
+    struct ipc_token_new told; /* in there */
+};
+
+static void token_put_free(struct token_put **address)
 {
+    struct token_put *t = *address;
+    explicit_bzero(t->frame.p, t->frame.cap);
+    buf_finish(&t->frame);
+    mem_free(address);
+}
+
+/* Not written: it is told again with the next token that is asked for by the old one. */
+static void written(void *cookie, enum err err, const char *why)
+{
+    struct token_put *t = cookie;
     if (err != ERR_OK)
         log_event(EV_STORE_TROUBLE,
                   "what=\"another refresh token could not be written down\" why=%s",
                   log_text(slice_str(why)));
+    token_put_free(&t);
 }
 
-static void put(struct desk *d, struct record_object *o, struct buf *body)
+/* Not where somebody set another one meanwhile. */
+static bool is_place(struct slice secret, const struct ipc_token_new *t)
+{
+    bool is_old = slice_eq(secret, t->old) || slice_eq(secret, t->asked);
+    return secret.n > 0 && is_old && !slice_eq(secret, t->fresh);
+}
+
+static void pack(struct record_object *o, struct buf *body, struct buf *objects)
 {
     struct record_objects all = {o, 1};
     must(!body->failed); /* nothing in it is longer than what it was read from */
     o->time = utc_now();
     o->by = DESK_TOKEN_GIVER;
     o->body = buf_slice(body);
-    desk_put(d, &all, NULL, written, NULL);
+    record_objects_pack(objects, &all);
     explicit_bzero(body->p, body->cap);
 }
 
-/* Not where somebody set another one meanwhile. */
-static void put_person(struct desk *d, const struct ipc_token_new *t)
+static void make_person(struct desk *d, const struct ipc_token_new *t, struct buf *objects)
 {
     const struct directory_mail_login *l = directory_mail_login(d->directory, t->person);
     const struct directory_person *p = directory_person(d->directory, t->person);
     if (!l || !p || p->facts.n_addresses == 0 || t->fresh.n > LOGIN_SECRET_BYTES ||
-        !slice_eq(l->facts.secret, t->old))
+        !is_place(l->facts.secret, t))
         return;
     SCOPED(buf_finish) struct buf body = buf_make(20000);
     struct dir_mail_login f = l->facts;
     f.secret = t->fresh;
     buf_reserve(&body, 20000);
     dir_mail_login_pack(&body, &f);
-    put(d,
-        &(struct record_object){.kind = OBJECT_MAILLOGIN,
-                                .id = p->id,
-                                .tenant = p->tenant,
-                                .name = p->facts.addresses[0].text},
-        &body);
+    pack(&(struct record_object){.kind = OBJECT_MAILLOGIN,
+                                 .id = p->id,
+                                 .tenant = p->tenant,
+                                 .name = p->facts.addresses[0].text},
+         &body, objects);
 }
 
-static void put_access(struct desk *d, const struct ipc_token_new *t)
+static void make_access(struct desk *d, const struct ipc_token_new *t, struct buf *objects)
 {
     const struct directory_access *a = directory_access(d->directory, t->primary);
     const struct directory_primary *p = directory_primary(d->directory, t->primary);
@@ -201,27 +222,48 @@ static void put_access(struct desk *d, const struct ipc_token_new *t)
         return;
     SCOPED(buf_finish) struct buf body = buf_make(40000);
     struct dir_access f = a->facts;
-    bool is_master = slice_eq(f.master_secret, t->old), is_test = slice_eq(f.secret, t->old);
+    bool is_master = is_place(f.master_secret, t), is_test = is_place(f.secret, t);
     f.master_secret = is_master ? t->fresh : f.master_secret;
     f.secret = is_test ? t->fresh : f.secret;
     if (!is_master && !is_test)
         return;
     buf_reserve(&body, 40000);
     dir_access_pack(&body, &f);
-    put(d,
+    pack(
         &(struct record_object){
             .kind = OBJECT_ACCESS, .id = p->id, .tenant = p->tenant, .name = p->facts.name},
-        &body);
+        &body, objects);
+}
+
+static void make(struct desk *d, void *cookie, struct buf *objects)
+{
+    const struct ipc_token_new *t = &((struct token_put *)cookie)->told;
+    if (t->person)
+        make_person(d, t, objects);
+    else
+        make_access(d, t, objects);
+}
+
+/* Else it need not wait for a turn: most that is told again has been written by then. */
+static bool has_place(const struct desk *d, const struct ipc_token_new *t)
+{
+    const struct directory_mail_login *l = directory_mail_login(d->directory, t->person);
+    const struct directory_access *a = directory_access(d->directory, t->primary);
+    return t->person ? l && is_place(l->facts.secret, t)
+                     : a && (is_place(a->facts.secret, t) || is_place(a->facts.master_secret, t));
 }
 
 bool desk_server_token(struct desk *d, struct net_frame *f)
 {
-    struct ipc_token_new t;
-    if (!ipc_token_new_unpack(f->payload, NULL, &t) || t.old.n == 0 || t.fresh.n == 0)
-        return false;
-    if (t.person)
-        put_person(d, &t);
+    struct token_put *t = mem_new(sizeof(*t));
+    t->frame = buf_make(f->payload.n + 1);
+    buf_reserve(&t->frame, f->payload.n);
+    buf_adds(&t->frame, f->payload);
+    bool is_good = ipc_token_new_unpack(buf_slice(&t->frame), NULL, &t->told) &&
+                   t->told.old.n > 0 && t->told.fresh.n > 0 && t->told.asked.n > 0;
+    if (is_good && has_place(d, &t->told))
+        desk_put_made(d, make, written, t);
     else
-        put_access(d, &t);
-    return true;
+        token_put_free(&t);
+    return is_good;
 }

@@ -101,6 +101,14 @@ bool desk_server_is_known(struct desk *d, uint64_t primary, const struct directo
 /* The liaison was given another refresh token. False: nonsense. */
 bool desk_server_token(struct desk *d, struct net_frame *f);
 
+/* ---- desk_change.c ---- */
+/* As desk_put, where what is put is made of what is there: it is made when its turn comes, so that
+ * a change that was asked for before is in it. `make` packs good objects (record_objects_pack), or
+ * nothing: there is nothing to change any more. */
+typedef void desk_make_fn(struct desk *d, void *cookie, struct buf *objects);
+void desk_put_made(struct desk *d, desk_make_fn *make,
+                   void (*done)(void *cookie, enum err err, const char *why), void *cookie);
+
 /* ---- desk_again.c: what a primary has lost is given again ---- */
 #define DESK_AGAIN_TAG (1ULL << 62)
 void desk_again(void *arg, const struct admin_again_order *o,

@@ -209,7 +209,7 @@ static void tell_token(void *arg, const struct ipc_token_new *told)
 {
     const struct liaison *l = arg;
     struct buf b = buf_make(IPC_LIST_FRAME_MAX);
-    buf_reserve(&b, 2 * TOKEN_MAX + 100); /* growing would leave copies behind */
+    buf_reserve(&b, 3 * TOKEN_MAX + 100); /* growing would leave copies behind */
     ipc_token_new_pack(&b, told);
     if (!b.failed)
         l->o.done(l->o.done_arg, IPC_T_token_new, 0, &b);

@@ -8,17 +8,23 @@
 enum {
     ENTRIES_MAX = 4096,
     KEY_BYTES = 32,
+    NAMES_MAX = 8,        /* refresh tokens in turn by which core may still ask for one */
     MARGIN_SECONDS = 60,  /* a conversation shall not begin with one that ends at once */
     UNTOLD_SECONDS = 300, /* where nobody said how long it is good */
     LIVES_MAX_SECONDS = 86400,
     WAIT_SECONDS = 1, /* between looks whether we are stopping */
 };
 
+/* What one agreement gives, under each refresh token that it had: whoever still names an old one
+ * gets the newest's tokens, and nobody asks twice with the same one. */
 struct entry {
-    char key[KEY_BYTES];
-    struct buf token, refresh; /* `refresh`: took the place of the one in the key; or empty */
+    char names[NAMES_MAX][KEY_BYTES]; /* keys; the one that was asked for last is the first */
+    unsigned n_names;
+    struct buf token, refresh; /* `refresh`: took the place of those in the keys; or empty */
+    struct buf before;         /* what `refresh` itself took the place of */
     mono_us until;
     bool is_asking; /* a thread asks: it alone changes the entry, nobody frees it */
+    bool is_owed;   /* core has not named `refresh` yet: it may have nothing of it */
 };
 struct liaison_tokens {
     token_tell_fn tell; /* set once */
@@ -35,12 +41,17 @@ static void wipe(struct buf *b)
     b->n = 0;
 }
 
-static void entry_destroy(struct entry *e)
+/* With all its names. Under lock. */
+static void entry_destroy(struct liaison_tokens *t, struct entry *e)
 {
+    for (unsigned i = 0; i < e->n_names; i++)
+        (void)map_del(t->entries, slice_of(e->names[i], KEY_BYTES));
     wipe(&e->token);
     wipe(&e->refresh);
+    wipe(&e->before);
     buf_finish(&e->token);
     buf_finish(&e->refresh);
+    buf_finish(&e->before);
     mem_free(&e);
 }
 
@@ -66,7 +77,7 @@ void liaison_tokens_destroy(struct liaison_tokens **tokens)
     if (!t)
         return;
     while (map_next(t->entries, &at, NULL, &value))
-        entry_destroy(value);
+        entry_destroy(t, value);
     map_destroy(&t->entries);
     (void)pthread_cond_destroy(&t->wake);
     (void)pthread_mutex_destroy(&t->lock);
@@ -104,7 +115,13 @@ static void make_key(const struct ipc_server *s, char ret[KEY_BYTES])
     EVP_MD_CTX_free(c);
 }
 
-/* Room for one more: the one that ends first goes. Under lock. */
+static bool goes_before(const struct entry *a, const struct entry *b)
+{
+    return a->is_owed != b->is_owed ? b->is_owed : a->until < b->until;
+}
+
+/* Room for one more: the one that ends first goes, of those that core has written down if there are
+ * any. Under lock. */
 static void make_room(struct liaison_tokens *t)
 {
     struct entry *first = NULL;
@@ -114,27 +131,49 @@ static void make_room(struct liaison_tokens *t)
         return;
     while (map_next(t->entries, &at, NULL, &value)) {
         struct entry *e = value;
-        if (!e->is_asking && (!first || e->until < first->until))
+        if (!e->is_asking && (!first || goes_before(e, first)))
             first = e;
     }
-    if (!first)
-        return; /* as many as there are threads are asked for, never more */
-    (void)map_del(t->entries, slice_of(first->key, KEY_BYTES));
-    entry_destroy(first);
+    if (first) /* else as many as there are threads are asked for, never more */
+        entry_destroy(t, first);
+}
+
+/* The name at `from` stands at `to` now, before those that were there. */
+static void move_name(struct entry *e, unsigned from, unsigned to)
+{
+    char key[KEY_BYTES];
+    memcpy(key, e->names[from], KEY_BYTES);
+    memmove(e->names[to + 1], e->names[to], (size_t)(from - to) * KEY_BYTES);
+    memcpy(e->names[to], key, KEY_BYTES);
+}
+
+/* In place of the one that nobody asked for the longest; behind what core asks by now. Under lock.
+ */
+static void add_name(struct liaison_tokens *t, struct entry *e, const char key[KEY_BYTES])
+{
+    if (e->n_names == NAMES_MAX)
+        (void)map_del(t->entries, slice_of(e->names[--e->n_names], KEY_BYTES));
+    memcpy(e->names[e->n_names++], key, KEY_BYTES);
+    move_name(e, e->n_names - 1, e->n_names > 1);
+    (void)map_put(t->entries, slice_of(key, KEY_BYTES), e);
 }
 
 /* Under lock. */
 static struct entry *entry_of(struct liaison_tokens *t, const char key[KEY_BYTES])
 {
     struct entry *e = map_get(t->entries, slice_of(key, KEY_BYTES));
-    if (e)
-        return e;
-    make_room(t);
-    e = mem_new(sizeof(*e));
-    memcpy(e->key, key, KEY_BYTES);
-    e->token = buf_make(TOKEN_MAX);
-    e->refresh = buf_make(TOKEN_MAX);
-    map_put(t->entries, slice_of(e->key, KEY_BYTES), e);
+    if (!e) {
+        make_room(t);
+        e = mem_new(sizeof(*e));
+        e->token = buf_make(TOKEN_MAX);
+        e->refresh = buf_make(TOKEN_MAX);
+        e->before = buf_make(TOKEN_MAX);
+        add_name(t, e, key);
+    }
+    unsigned i = 0;
+    while (memcmp(e->names[i], key, KEY_BYTES) != 0)
+        i++;
+    move_name(e, i, 0);
     return e;
 }
 
@@ -168,69 +207,84 @@ static mono_us end_of(uint32_t lives_sec)
     return mono_now() + lives - margin;
 }
 
-/* One refresh token took the place of another: whoever still names the old one gets the new one's
- * tokens. */
-static void note_refresh(struct liaison_tokens *t, uint64_t primary, const struct ipc_server *s,
-                         struct slice used, const struct token_answer *a)
+static void set(struct buf *b, struct slice s)
 {
-    struct ipc_token_new told = {.primary = primary,
-                                 .person = s->token[0].person,
-                                 .old = used,
-                                 .fresh = buf_slice(&a->refresh)};
-    bool is_other = a->refresh.n > 0 && !slice_eq(told.fresh, used);
-    if (is_other && s->token[0].grant == IPC_GRANT_REFRESH && t->tell)
-        t->tell(t->arg, &told);
+    wipe(b);
+    buf_reserve(b, TOKEN_MAX); /* growing would leave copies behind */
+    buf_adds(b, s);
 }
 
-static void keep(struct entry *e, const struct token_answer *a)
-{
-    wipe(&e->token);
-    buf_reserve(&e->token, TOKEN_MAX);
-    buf_adds(&e->token, buf_slice(&a->token));
-    e->until = end_of(a->lives_sec);
-    if (a->refresh.n == 0)
-        return;
-    wipe(&e->refresh);
-    buf_reserve(&e->refresh, TOKEN_MAX);
-    buf_adds(&e->refresh, buf_slice(&a->refresh));
-}
-
-/* Under both names: core asks by the new refresh token as soon as it has written it down. */
-static void keep_all(struct liaison_tokens *t, struct entry *e, const struct ipc_server *s,
-                     const struct token_answer *a)
+/* Another refresh token: core asks by it as soon as it has written it down. Under lock. */
+static void keep_refresh(struct liaison_tokens *t, struct entry *e, const struct ipc_server *s,
+                         struct slice used, struct slice fresh)
 {
     char key[KEY_BYTES];
     struct ipc_server next = *s;
-    keep(e, a);
-    if (a->refresh.n == 0 || s->token[0].grant != IPC_GRANT_REFRESH)
-        return;
-    next.secret = buf_slice(&a->refresh);
+    set(&e->before, used);
+    set(&e->refresh, fresh);
+    next.secret = fresh;
     make_key(&next, key);
-    struct entry *other = entry_of(t, key); /* `e` is being asked for: it is not freed for room */
-    if (other != e && !other->is_asking)
-        keep(other, a);
+    struct entry *other = map_get(t->entries, slice_of(key, KEY_BYTES));
+    if (other == e || (other && other->is_asking))
+        return;
+    if (other)
+        entry_destroy(t, other);
+    add_name(t, e, key);
 }
 
-static bool ask(struct liaison_tokens *t, const struct courier_network *net, uint64_t primary,
+static bool ask(struct liaison_tokens *t, const struct courier_network *net,
                 const struct ipc_server *s, struct entry *e, mono_us deadline,
                 struct mailbox_end *end)
 {
     struct token_answer a;
-    struct slice refresh = e->refresh.n ? buf_slice(&e->refresh) : s->secret;
+    struct buf used = buf_make(TOKEN_MAX);
+    set(&used, e->refresh.n ? buf_slice(&e->refresh) : s->secret);
     token_answer_init(&a);
     e->is_asking = true;
     pthread_mutex_unlock(&t->lock);
-    bool has_token = token_ask(net, &s->token[0], user_of(s), refresh, deadline, &a);
-    if (has_token)
-        note_refresh(t, primary, s, refresh, &a);
+    bool has_token = token_ask(net, &s->token[0], user_of(s), buf_slice(&used), deadline, &a);
     pthread_mutex_lock(&t->lock);
-    if (has_token)
-        keep_all(t, e, s, &a);
+    if (has_token) {
+        set(&e->token, buf_slice(&a.token));
+        e->until = end_of(a.lives_sec);
+    }
+    if (has_token && s->token[0].grant == IPC_GRANT_REFRESH && a.refresh.n > 0 &&
+        !slice_eq(buf_slice(&a.refresh), buf_slice(&used)))
+        keep_refresh(t, e, s, buf_slice(&used), buf_slice(&a.refresh));
     e->is_asking = false;
     (void)pthread_cond_broadcast(&t->wake);
     *end = a.end;
     token_answer_finish(&a);
+    wipe(&used);
+    buf_finish(&used);
     return has_token;
+}
+
+/* A refresh token that core does not name is told: each time, since what it was told before may
+ * have been lost on the way (its link full, or away) or not been written (no disk), and without it
+ * a person would have to agree anew. Under lock, which is let go meanwhile; `e` may be gone then.
+ */
+static void tell_refresh(struct liaison_tokens *t, uint64_t primary, const struct ipc_server *s,
+                         struct entry *e)
+{
+    struct buf old = buf_make(TOKEN_MAX), fresh = buf_make(TOKEN_MAX);
+    e->is_owed = e->refresh.n > 0 && !slice_eq(buf_slice(&e->refresh), s->secret);
+    if (!e->is_owed || !t->tell)
+        return;
+    set(&old, buf_slice(&e->before));
+    set(&fresh, buf_slice(&e->refresh));
+    const struct ipc_token_new told = {.primary = primary,
+                                       .person = s->token[0].person,
+                                       .old = buf_slice(&old),
+                                       .fresh = buf_slice(&fresh),
+                                       .asked = s->secret};
+    pthread_mutex_unlock(&t->lock);
+    t->tell(t->arg, &told);
+    wipe(&old);
+    wipe(&fresh);
+    buf_finish(&old);
+    buf_finish(&fresh);
+    pthread_mutex_lock(&t->lock);
 }
 
 bool token_get(struct liaison_tokens *t, const struct courier_network *net, uint64_t primary,
@@ -245,11 +299,13 @@ bool token_get(struct liaison_tokens *t, const struct courier_network *net, uint
     *ret_is_kept = is_free && e->token.n > 0 && mono_now() < e->until;
     if (!is_free)
         mailbox_end_ours(end, IPC_STEP_LOGIN, "no token: another thread waits for it too long");
-    bool has_token = *ret_is_kept || (is_free && ask(t, net, primary, s, e, deadline, end));
+    bool has_token = *ret_is_kept || (is_free && ask(t, net, s, e, deadline, end));
     if (has_token) {
         buf_reserve(ret, TOKEN_MAX);
         buf_adds(ret, buf_slice(&e->token));
     }
+    if (is_free)
+        tell_refresh(t, primary, s, e);
     pthread_mutex_unlock(&t->lock);
     return has_token;
 }

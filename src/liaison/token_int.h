@@ -39,7 +39,8 @@ bool token_ask(const struct courier_network *net, const struct ipc_token_source 
  */
 
 struct liaison_tokens;
-/* `tell`: another refresh token was given; any thread, before the new token is used. */
+/* `tell`: another refresh token was given than the one that a token is asked for by; any thread,
+ * before its token is used, and again with each such question. */
 typedef void (*token_tell_fn)(void *arg, const struct ipc_token_new *t);
 struct liaison_tokens *liaison_tokens_create(token_tell_fn tell, void *arg);
 void liaison_tokens_destroy(struct liaison_tokens **t); /* wipes; takes NULL */

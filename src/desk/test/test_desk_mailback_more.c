@@ -170,7 +170,8 @@ static void tell_refresh(const char *old, const char *fresh)
     ipc_token_new_pack(&b, &(struct ipc_token_new){.primary = KIT_PRIMARY,
                                                    .person = KIT_ANNA,
                                                    .old = slice_str(old),
-                                                   .fresh = slice_str(fresh)});
+                                                   .fresh = slice_str(fresh),
+                                                   .asked = slice_str(old)});
     kit_put(kit->liaison, IPC_T_token_new, 0, &b);
 }
 

@@ -20,7 +20,7 @@ static struct {
     struct buf pem;
     courier_policy policy;
     struct courier_network network;
-    char old[100], fresh[100]; /* of the last token_new */
+    char asked[100], old[100], fresh[100]; /* of the last token_new */
     unsigned n_told;
 } here;
 
@@ -192,6 +192,7 @@ static void take_told(void *, const struct ipc_token_new *t)
 {
     (void)snprintf(here.old, sizeof(here.old), SLICE_FMT, SLICE_ARG(t->old));
     (void)snprintf(here.fresh, sizeof(here.fresh), SLICE_FMT, SLICE_ARG(t->fresh));
+    (void)snprintf(here.asked, sizeof(here.asked), SLICE_FMT, SLICE_ARG(t->asked));
     assert_int_equal(t->primary, 7);
     assert_int_equal(t->person, 9);
     here.n_told++;
@@ -261,30 +262,75 @@ static void a_token_is_kept_until_it_ends_or_is_refused(void **)
     assert_string_equal(s.fault, "");
 }
 
-static void another_refresh_token_is_told_before_it_is_used(void **)
+static void expect_told(unsigned n, const char *asked, const char *old, const char *fresh)
+{
+    assert_int_equal(here.n_told, n);
+    assert_string_equal(here.asked, asked);
+    assert_string_equal(here.old, old);
+    assert_string_equal(here.fresh, fresh);
+}
+
+static void another_refresh_token_is_told_until_core_asks_by_it(void **)
 {
     static const char *const scripts[] = {
         ASKED ">" OK "{\"access_token\":\"t1\",\"expires_in\":3600,\"refresh_token\":\"second\"}",
         ASKED ">" OK "{\"access_token\":\"t2\",\"expires_in\":3600,\"refresh_token\":\"third\"}",
+        ASKED ">" OK "{\"access_token\":\"t3\",\"expires_in\":3600,\"refresh_token\":\"third\"}",
         NULL};
     struct fake_server s;
     struct asking k;
     fake_start(&s, scripts, here.tls);
     begin(&k, IPC_GRANT_REFRESH, s.port);
     assert_string_equal(get(&k), "t1");
-    assert_int_equal(here.n_told, 1);
-    assert_string_equal(here.old, "first");
-    assert_string_equal(here.fresh, "second");
+    expect_told(1, "first", "first", "second");
     /* Core has not written it down yet, and has. */
     assert_string_equal(get(&k), "kept t1");
+    expect_told(2, "first", "first", "second");
     k.server.secret = SLICE("second");
     assert_string_equal(get(&k), "kept t1");
+    assert_int_equal(here.n_told, 2);
     /* The first one is good no more: whoever still names it gets the second's. */
     k.server.secret = SLICE("first");
     token_drop(k.tokens, &k.server, SLICE("t1"));
     assert_string_equal(get(&k), "t2");
-    assert_string_equal(here.old, "second");
-    assert_string_equal(here.fresh, "third");
+    expect_told(3, "first", "second", "third");
+    /* Nor is the second: nobody asks with it, whichever of them was asked by. */
+    k.server.secret = SLICE("second");
+    assert_string_equal(get(&k), "kept t2");
+    expect_told(4, "second", "second", "third");
+    k.server.secret = SLICE("third");
+    token_drop(k.tokens, &k.server, SLICE("t2"));
+    assert_string_equal(get(&k), "t3");
+    assert_int_equal(here.n_told, 4);
+    liaison_tokens_destroy(&k.tokens);
+    fake_stop(&s);
+    assert_string_equal(s.fault, "");
+}
+
+/* The latest is known by as many names as may be; the one that core asks by is never forgotten. */
+static void core_may_ask_by_the_first_for_ever(void **)
+{
+    enum { N = 30 };
+    static char scripts[N][300];
+    const char *list[N + 1] = {};
+    struct fake_server s;
+    struct asking k;
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(scripts[i], sizeof(scripts[i]),
+                       ASKED ">" OK "{\"access_token\":\"t%d\",\"refresh_token\":\"r%d\"}", i, i);
+        list[i] = scripts[i];
+    }
+    fake_start(&s, list, here.tls);
+    begin(&k, IPC_GRANT_REFRESH, s.port);
+    for (int i = 0; i < N; i++) {
+        char token[20], old[20], fresh[20];
+        (void)snprintf(token, sizeof(token), "t%d", i);
+        (void)snprintf(fresh, sizeof(fresh), "r%d", i);
+        (void)snprintf(old, sizeof(old), i ? "r%d" : "first", i - 1);
+        assert_string_equal(get(&k), token);
+        expect_told((unsigned)i + 1, "first", old, fresh);
+        token_drop(k.tokens, &k.server, slice_str(token));
+    }
     liaison_tokens_destroy(&k.tokens);
     fake_stop(&s);
     assert_string_equal(s.fault, "");
@@ -395,7 +441,8 @@ int main(void)
         cmocka_unit_test(each_answer_is_judged),
         cmocka_unit_test(depth_has_a_ceiling),
         cmocka_unit_test(a_token_is_kept_until_it_ends_or_is_refused),
-        cmocka_unit_test(another_refresh_token_is_told_before_it_is_used),
+        cmocka_unit_test(another_refresh_token_is_told_until_core_asks_by_it),
+        cmocka_unit_test(core_may_ask_by_the_first_for_ever),
         cmocka_unit_test(what_fails_is_told_and_not_kept),
         cmocka_unit_test(of_many_that_want_it_one_asks),
     };
