@@ -53,24 +53,57 @@ void desk_account_mailbox(struct desk *d, const struct record_mailbox *m)
         account->inbox = 0;
 }
 
+/* ---- who is told, when it is durable ---- */
+
+struct persons {
+    uint64_t *list;
+    uint32_t n, max;
+};
+
+static void persons_add(struct persons *p, uint64_t person)
+{
+    must(p->n < p->max);
+    if (p->n == 0 || p->list[p->n - 1] != person)
+        p->list[p->n++] = person;
+}
+
+static void persons_tell(struct desk *d, struct persons *p, enum err err)
+{
+    for (uint32_t i = 0; i < p->n && err == ERR_OK; i++)
+        desk_jmap_changed(d, p->list[i]);
+    mem_free(&p->list);
+}
+
 /* ---- what goes out of accounts ---- */
 
 struct gone {
+    struct desk *desk;
     struct store_change change;
     struct buf facts;
+    struct persons persons;
+    enum err err;
 };
 
 /* Not written: those who saw it see it until they look anew. It is not delivered for that. */
-static void gone_written(struct store_change *change, enum err, const struct errinfo *)
+static void gone_told(void *arg)
 {
-    struct gone *g = change->arg;
+    struct gone *g = arg;
+    persons_tell(g->desk, &g->persons, g->err);
     buf_finish(&g->facts);
     mem_free(&g);
+}
+
+static void gone_written(struct store_change *change, enum err err, const struct errinfo *)
+{
+    struct gone *g = change->arg;
+    g->err = err;
+    desk_post(g->desk, gone_told, g);
 }
 
 void desk_emails_gone(struct desk *d, struct record_email *emails, uint32_t n)
 {
     struct record_emails all = {.emails = emails};
+    struct persons persons = {.list = mem_new((n + 1) * sizeof(*persons.list)), .max = n};
     for (uint32_t i = 0; i < n; i++) {
         struct record_email *e = &emails[i];
         struct desk_account *account = desk_account(d, e->account);
@@ -83,11 +116,16 @@ void desk_emails_gone(struct desk *d, struct record_email *emails, uint32_t n)
             e->places[k].modseq = e->places[k].is_gone ? e->places[k].modseq : e->modseq;
             e->places[k].is_gone = 1;
         }
+        persons_add(&persons, e->account);
         all.emails[all.n_emails++] = *e;
     }
-    if (all.n_emails == 0)
+    if (all.n_emails == 0) {
+        mem_free(&persons.list);
         return;
+    }
     struct gone *g = mem_new(sizeof(*g));
+    g->desk = d;
+    g->persons = persons;
     g->facts = buf_make(STORE_RECORD_MAX);
     record_emails_pack(&g->facts, &all);
     must(!g->facts.failed); /* callers bring few, with the places they have */
@@ -97,8 +135,6 @@ void desk_emails_gone(struct desk *d, struct record_email *emails, uint32_t n)
                                       .done = gone_written,
                                       .arg = g};
     store_submit(d->store, &g->change);
-    for (uint32_t i = 0; i < all.n_emails; i++)
-        desk_jmap_changed(d, all.emails[i].account);
 }
 
 /* ---- items ---- */
@@ -107,6 +143,7 @@ struct items_write {
     struct desk *desk;
     struct store_change change;
     struct buf facts;
+    struct persons persons;
     enum err err;
     void (*done)(void *arg, enum err err);
     void *arg;
@@ -115,6 +152,7 @@ struct items_write {
 static void items_told(void *arg)
 {
     struct items_write *w = arg;
+    persons_tell(w->desk, &w->persons, w->err);
     w->done(w->arg, w->err);
     buf_finish(&w->facts);
     mem_free(&w);
@@ -134,12 +172,14 @@ void desk_account_items(struct desk *d, struct record_item *items, uint32_t n,
     struct items_write *w = mem_new(sizeof(*w));
     *w = (struct items_write){.desk = d, .done = done, .arg = arg, .err = ERR_GONE};
     w->facts = buf_make(STORE_RECORD_MAX);
+    w->persons = (struct persons){.list = mem_new((n + 1) * sizeof(uint64_t)), .max = n};
     for (uint32_t i = 0; i < n; i++) {
         struct desk_account *account = desk_account(d, items[i].account);
         if (!account)
             continue; /* removed meanwhile */
         items[i].modseq = ++account->modseq;
         items[i].created = items[i].created ? items[i].created : items[i].modseq;
+        persons_add(&w->persons, items[i].account);
         items[all.n_items++] = items[i];
     }
     if (all.n_items == 0) {
@@ -151,6 +191,4 @@ void desk_account_items(struct desk *d, struct record_item *items, uint32_t n,
     w->change = (struct store_change){
         .type = RECORD_ITEM, .facts = buf_slice(&w->facts), .done = items_written, .arg = w};
     store_submit(d->store, &w->change);
-    for (uint32_t i = 0; i < all.n_items; i++)
-        desk_jmap_changed(d, items[i].account);
 }

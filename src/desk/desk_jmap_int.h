@@ -36,8 +36,8 @@ void desk_jmap_watch(struct peer *door, uint64_t tag, uint64_t person);
 bool desk_jmap_unwatch(struct peer *door, uint64_t tag, struct slice payload); /* false: nonsense */
 void desk_jmap_door_lost(struct peer *door);
 
-/* Something of this person's account changed (or soon will, when what was submitted is applied):
- * who watches it is told. */
+/* Something of this person's account changed, durably or by whoever holds it and lets go when it
+ * is: who watches it is told what it is like then. */
 void desk_jmap_changed(struct desk *d, uint64_t person);
 /* Holds her account, as of now, for finding out what is new in it. Workers have other things to do
  * than to wait for whoever holds it (ERR_RETRY): it is tried again after NEWS_AGAIN_MS. `reader`
