@@ -40,7 +40,7 @@ enum err push_seal(const struct push_keys *keys, struct slice plain, struct buf 
 /* Of one subscription; all zero at first. */
 struct push_pace {
     uint32_t n_failed;     /* one after another */
-    utc_ms failing_since;  /* 0: it works */
+    utc_ms failing_since;  /* by their fault alone; 0: it works, or did not fail like that */
     uint32_t interval_sec; /* at least, between two that go well; it grows when we are asked to */
 };
 struct push_answer {

@@ -52,7 +52,9 @@ enum push_verdict push_judge(struct push_pace *p, const struct push_answer *a, u
         return told(p, ret_wait);
     if (!a->is_ours && (a->status == 404 || a->status == 410))
         return PUSH_GONE; /* RFC 8030 sections 5 and 7.3 */
-    if (p->failing_since == 0 || p->failing_since > now)
+    if (a->is_ours)
+        p->failing_since = 0; /* of such days nothing is known of them */
+    else if (p->failing_since == 0 || p->failing_since > now)
         p->failing_since = now;
     if (!a->is_ours && now - p->failing_since >= FAILING_MOST_MS)
         return PUSH_GONE;

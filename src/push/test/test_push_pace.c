@@ -63,6 +63,12 @@ static void after_three_days_of_failures_it_is_over_unless_they_are_ours(void **
     assert_int_equal(judge(&p, 400, 0, 4 * day, &wait), PUSH_GONE);
     assert_int_equal(push_judge(&ours, &not_asked, day, 0, &wait), PUSH_LATER);
     assert_int_equal(push_judge(&ours, &not_asked, 30 * day, 0, &wait), PUSH_LATER);
+    /* Nor do ours make theirs longer, before or between them. */
+    assert_int_equal(judge(&ours, 503, 0, 30 * day, &wait), PUSH_LATER);
+    assert_int_equal(push_judge(&ours, &not_asked, 33 * day, 0, &wait), PUSH_LATER);
+    assert_int_equal(judge(&ours, 503, 0, 33 * day, &wait), PUSH_LATER);
+    assert_int_equal(judge(&ours, 503, 0, 36 * day - 1, &wait), PUSH_LATER);
+    assert_int_equal(judge(&ours, 503, 0, 36 * day, &wait), PUSH_GONE);
 }
 
 static void who_asks_for_less_gets_less(void **)
