@@ -254,6 +254,7 @@ void desk_pushes_tick(struct desk *d, mono_us now)
     if (now < all->next_sweep || d->is_stopping)
         return;
     all->next_sweep = now + SECONDS(SWEEP_SECONDS);
+    desk_push_sends_tick(d, now);
     sweep(d);
 }
 

@@ -35,7 +35,7 @@ void desk_pushes_create(struct desk *d);
 enum err desk_pushes_load(struct desk *d, struct store_reader *reader, struct errinfo *ei);
 void desk_pushes_destroy(struct desk *d);
 void desk_pushes_tick(struct desk *d, mono_us now);
-/* Something of this person's account changed, or is about to. Loop. */
+/* As desk_jmap_changed, which calls this. Loop. */
 void desk_push_changed(struct desk *d, uint64_t person);
 /* A log-in of hers ended: what belongs to it goes. Loop. */
 void desk_push_log_in_ended(struct desk *d, uint64_t person);
@@ -60,5 +60,6 @@ bool desk_push_has_room(const struct desk *d); /* for one more at once */
 void desk_push_send(struct desk *d, struct desk_push *p);
 bool desk_push_took(struct desk *d, const struct net_frame *f); /* `pushed`; false: nonsense */
 void desk_push_liaison_lost(struct desk *d);
+void desk_push_sends_tick(struct desk *d, mono_us now); /* answers that do not come */
 
 #endif

@@ -13,6 +13,9 @@ enum {
     TTL_CODE = 3600,
     CODES_MAX = 5, /* tries to send the code */
     AGAIN_MS = 5000,
+    /* To the liaison's answer, which may be lost: more than when all of them are for one host that
+     * does not answer, eight at a time. */
+    ANSWER_SECONDS = 15 * 60,
 };
 
 struct pushing {
@@ -25,6 +28,7 @@ struct pushing {
     uint32_t types;
     struct jmap_states told, now;
     struct buf body;
+    mono_us deadline; /* of the liaison's answer */
 };
 
 struct desk_push_sends {
@@ -136,6 +140,7 @@ static void push_finish(struct worker_job *job)
         p->told = x->now;
         desk_push_wait(d, p, 0);
     } else if (p && x->is_ready && !p->is_ending && send(d, p, x, tag)) {
+        x->deadline = mono_now() + SECONDS(ANSWER_SECONDS);
         (void)map_put(desk_push_sends(d)->sent, KEY(tag), x);
         return;
     } else if (p) {
@@ -228,20 +233,33 @@ bool desk_push_took(struct desk *d, const struct net_frame *f)
     return true;
 }
 
-/* Whether it was sent is not known: it may be told twice. */
-void desk_push_liaison_lost(struct desk *d)
+/* Those that should have been answered by then: whether they were sent is not known, so it may be
+ * told twice. */
+static void give_up(struct desk *d, mono_us then)
 {
+    struct desk_push_sends *s = desk_push_sends(d);
+    size_t at = 0;
     struct slice key;
     void *value;
-    for (size_t at = 0; d->pushes && map_next(desk_push_sends(d)->sent, &at, &key, &value);) {
+    while (map_next(s->sent, &at, &key, &value)) {
         struct pushing *x = value;
         struct desk_push *p = desk_push_find(d, x->push);
-        uint64_t tag;
-        memcpy(&tag, key.p, sizeof(tag));
-        (void)map_del(desk_push_sends(d)->sent, KEY(tag));
-        at = 0; /* changing the map ended the walk */
+        if (x->deadline > then)
+            continue;
+        (void)map_del(s->sent, key);
         if (p)
             fail(d, p, x, 0, MILLISECONDS(AGAIN_MS));
         pushing_free(&x);
     }
+}
+
+void desk_push_sends_tick(struct desk *d, mono_us now)
+{
+    give_up(d, now);
+}
+
+void desk_push_liaison_lost(struct desk *d)
+{
+    if (d->pushes)
+        give_up(d, INT64_MAX);
 }
