@@ -41,7 +41,7 @@ void alert_destroy(struct alert_book **book)
     void *value;
     if (!b)
         return;
-    for (size_t at = 0; map_next(b->incidents, &at, NULL, &value); at = 0)
+    for (size_t at = 0; map_next(b->incidents, &at, NULL, &value);)
         incident_drop(b, value);
     for (size_t at = 0; map_next(b->targets, &at, NULL, &value);)
         target_free(value);
@@ -70,7 +70,6 @@ static void target_remove(struct alert_book *b, uint64_t id)
             continue;
         book_gone(b, OBJECT_OUTBOX, x->shown.id, x->shown.tenant);
         outbox_drop(b, x);
-        at = 0; /* changing the map ended the walk */
     }
     target_free(t);
 }

@@ -109,7 +109,7 @@ static void forget(struct desk *d, mono_us until, const char *why)
         uint64_t tag;
         memcpy(&tag, key.p, sizeof(tag));
         (void)map_del(d->hooks->hooking, KEY(tag));
-        at = 0; /* changing the map ended the walk */
+        at = 0; /* the answer may ask again: putting ends the walk */
         if (w->done)
             answer(d, w, &a);
         else

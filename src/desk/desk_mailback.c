@@ -535,7 +535,7 @@ void desk_mailback_clear(struct desk *d)
     struct desk_mailbacks *m = d->mailbacks;
     size_t at = 0;
     void *value;
-    for (; map_next(m->givings, &at, NULL, &value); at = 0) {
+    while (map_next(m->givings, &at, NULL, &value)) {
         struct giving *g = value;
         mem_free(&g->waiter);
         desk_giving_destroy(g);

@@ -410,10 +410,8 @@ void desk_pushes_destroy(struct desk *d)
     void *value;
     if (!all)
         return;
-    while (map_next(all->all, &at, NULL, &value)) {
+    while (map_next(all->all, &at, NULL, &value))
         forget(d, value);
-        at = 0; /* the map has changed */
-    }
     map_destroy(&all->all);
     map_destroy(&all->persons);
     forget_rates(all);

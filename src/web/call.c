@@ -287,10 +287,8 @@ void web_call_tick(struct web_server *s, mono_us now)
     void *value;
     while (map_next(s->people.calls, &at, NULL, &value)) {
         struct call *c = value;
-        if (now < c->deadline)
-            continue;
-        refuse_waiting(c, CORE_SLOW);
-        at = 0; /* the map has changed */
+        if (now >= c->deadline)
+            refuse_waiting(c, CORE_SLOW);
     }
 }
 
@@ -298,10 +296,8 @@ void web_call_close_all(struct web_server *s)
 {
     size_t at = 0;
     void *value;
-    while (map_next(s->people.calls, &at, NULL, &value)) {
+    while (map_next(s->people.calls, &at, NULL, &value))
         refuse_waiting(value, CORE_AWAY);
-        at = 0;
-    }
     /* Half an upload is of no use to the next core. */
     LIST_FOREACH (node, &s->people.uploads) {
         struct call *c = container_of(node, struct call, upload);

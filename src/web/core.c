@@ -210,7 +210,6 @@ void core_close(struct web_server *s)
         struct request *r = value;
         request_refuse(r, 503);
         request_finish(r);
-        at = 0; /* the map has changed */
     }
     web_people_close(s);
     net_link_close(&s->link);
@@ -287,7 +286,6 @@ void core_tick(struct web_server *s, mono_us now)
             continue;
         request_refuse(r, 504);
         request_finish(r);
-        at = 0;
     }
     web_call_tick(s, now);
     web_stream_tick(s, now);
