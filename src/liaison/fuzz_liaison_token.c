@@ -13,9 +13,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         return 0;
     token_answer_init(&a);
     struct slice body = slice_of((const char *)data + 1, n - 1);
-    bool has_token = token_read(&source, data[0] & 1 ? 200 : 400, body, &a);
+    bool has_token = token_read(&source, SLICE("r3fr3sh"), data[0] & 1 ? 200 : 400, body, &a);
     must(has_token == (a.token.n > 0) && a.token.n <= TOKEN_MAX && !a.token.failed);
     must(has_token || (a.end.text[0] && !strstr(a.end.text, "s3cr3t")));
+    must(has_token || !strstr(a.end.text, "r3fr3sh"));
     token_answer_finish(&a);
     return 0;
 }

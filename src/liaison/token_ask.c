@@ -234,15 +234,21 @@ static bool has_part(struct slice s, struct slice part)
     return part.n > 3 && s.n >= part.n && memmem(s.p, s.n, part.p, part.n) != NULL;
 }
 
+/* In words, without what we asked with. */
+static void clean(const struct ipc_token_source *s, struct slice refresh, struct slice said,
+                  char *ret, size_t room)
+{
+    bool is_ours = has_part(said, s->client_secret) || has_part(said, refresh);
+    web_clean(is_ours ? SLICE("(left out: the secret is in it)") : said, ret, room);
+}
+
 /* Errors of RFC 6749 section 5.2 are about what we were given to ask with. */
-static void say_refused(const struct ipc_token_source *s, uint16_t status, const json_t *all,
-                        struct mailbox_end *end)
+static void say_refused(const struct ipc_token_source *s, struct slice refresh, uint16_t status,
+                        const json_t *all, struct mailbox_end *end)
 {
     char error[60], words[WORDS_MAX];
-    struct slice said = text_of(all, "error_description");
-    bool is_ours = has_part(said, s->client_secret);
-    web_clean(text_of(all, "error"), error, sizeof(error));
-    web_clean(is_ours ? SLICE("(left out: the secret is in it)") : said, words, sizeof(words));
+    clean(s, refresh, text_of(all, "error"), error, sizeof(error));
+    clean(s, refresh, text_of(all, "error_description"), words, sizeof(words));
     mailbox_end_words(end, IPC_STEP_LOGIN, "no token: the endpoint answered %u%s%s%s%s", status,
                       error[0] ? " " : "", error, words[0] ? ": " : "", words);
     end->is_denied = status >= 400 && status < 500 && status != 408 && status != 429;
@@ -256,8 +262,8 @@ static bool is_too_deep(struct slice s)
     return n > BRACES_MAX;
 }
 
-bool token_read(const struct ipc_token_source *s, uint16_t status, struct slice body,
-                struct token_answer *ret)
+bool token_read(const struct ipc_token_source *s, struct slice used, uint16_t status,
+                struct slice body, struct token_answer *ret)
 {
     json_error_t ignored;
     json_t *all = is_too_deep(body) ? NULL : json_loadb(body.n ? body.p : "", body.n, 0, &ignored);
@@ -276,7 +282,7 @@ bool token_read(const struct ipc_token_source *s, uint16_t status, struct slice 
         mailbox_end_words(&ret->end, IPC_STEP_LOGIN,
                           "no token: the endpoint's answer has none that can be used");
     } else {
-        say_refused(s, status, all, &ret->end);
+        say_refused(s, used, status, all, &ret->end);
     }
     json_decref(all);
     return has_token;
@@ -285,12 +291,12 @@ bool token_read(const struct ipc_token_source *s, uint16_t status, struct slice 
 /* ---- asking ------------------------------------------------------------------------------------
  */
 
-static bool asked(const struct ipc_token_source *s, const struct web_answer *a,
-                  struct token_answer *ret)
+static bool asked(const struct ipc_token_source *s, struct slice refresh,
+                  const struct web_answer *a, struct token_answer *ret)
 {
     switch (a->end) {
     case WEB_ANSWERED:
-        return token_read(s, a->status, buf_slice(&a->body), ret);
+        return token_read(s, refresh, a->status, buf_slice(&a->body), ret);
     case WEB_FAILED:
         mailbox_end_words(&ret->end, IPC_STEP_LOGIN, "no token: %s", a->why);
         break;
@@ -326,7 +332,7 @@ bool token_ask(const struct courier_network *net, const struct ipc_token_source 
                                       .headers = headers,
                                       .answer_max = ANSWER_MAX};
         web_ask(&request, &answer);
-        has_token = asked(s, &answer, ret);
+        has_token = asked(s, refresh, &answer, ret);
         finish_secret(&answer.body);
     } else if (has_form) {
         denied(&ret->end, "the endpoint is no https:// address, and secrets go nowhere else");

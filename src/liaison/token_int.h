@@ -28,9 +28,10 @@ void token_answer_finish(struct token_answer *a);
  * False: the private key of an assertion is none; `end` says so. */
 bool token_form(const struct ipc_token_source *s, struct slice user, struct slice refresh,
                 utc_ms now, struct buf *out, struct mailbox_end *end);
-/* What came back. Pure; hostile. False: no token, ret->end. */
-bool token_read(const struct ipc_token_source *s, uint16_t status, struct slice body,
-                struct token_answer *ret);
+/* What came back; `used`: the refresh token, if one was sent. Pure; hostile. False: no token,
+ * ret->end. */
+bool token_read(const struct ipc_token_source *s, struct slice used, uint16_t status,
+                struct slice body, struct token_answer *ret);
 /* Asks. Blocks until `deadline` at most. */
 bool token_ask(const struct courier_network *net, const struct ipc_token_source *s,
                struct slice user, struct slice refresh, mono_us deadline, struct token_answer *ret);

@@ -156,15 +156,20 @@ static void each_answer_is_judged(void **)
         {401, "{\"error\":\"invalid_client\"}", NULL, "", 0, true, "401 invalid_client"},
         {400, "{\"error\":\"x\",\"error_description\":\"a&b=c\\\"d is wrong\"}", NULL, "", 0, true,
          "left out"},
+        {400, "{\"error\":\"x\",\"error_description\":\"no such token: refresh.7\"}", NULL, "", 0,
+         true, "left out"},
+        {400, "{\"error\":\"refresh.7?\"}", NULL, "", 0, true, "left out"},
         {429, "{\"error\":\"temporarily_unavailable\"}", NULL, "", 0, false, "429"},
         {503, "<html>", NULL, "", 0, false, "answered 503"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct token_answer a;
         token_answer_init(&a);
-        bool has = token_read(&source, cases[i].status, slice_str(cases[i].body), &a);
+        bool has =
+            token_read(&source, SLICE("refresh.7"), cases[i].status, slice_str(cases[i].body), &a);
         if (has != (cases[i].token != NULL) || a.end.is_denied != cases[i].is_denied ||
-            !strstr(a.end.text, cases[i].words) || strstr(a.end.text, "a&b=c"))
+            !strstr(a.end.text, cases[i].words) || strstr(a.end.text, "a&b=c") ||
+            strstr(a.end.text, "refresh.7"))
             fail_msg("%s: %d %s", cases[i].body, has, a.end.text);
         if (has) {
             assert_string_equal(buf_cstr(&a.token), cases[i].token);
@@ -182,7 +187,7 @@ static void depth_has_a_ceiling(void **)
     for (size_t i = 0; i < 60000; i++)
         buf_addc(&b, i % 2 ? '{' : '[');
     token_answer_init(&a);
-    assert_false(token_read(&source, 200, buf_slice(&b), &a));
+    assert_false(token_read(&source, SLICE(""), 200, buf_slice(&b), &a));
     token_answer_finish(&a);
 }
 
