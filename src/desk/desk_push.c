@@ -23,7 +23,6 @@ struct person { /* who has subscriptions */
     struct list pushes;
 };
 struct rate { /* how many somebody made in this hour */
-    int64_t hour;
     uint32_t n;
 };
 struct desk_pushes {
@@ -146,6 +145,7 @@ void desk_push_end(struct desk *d, struct desk_push *p, const char *why)
     message_id_text(p->person, person);
     log_event(EV_PUSH_ENDED, "subscription=%s person=%s why=\"%s\"", id, person, why);
     *e = (struct ending){d, p->id};
+    p->over = why;
     p->is_ending = true;
     look_at(d, p);
     desk_account_items(d, &item, 1, ended, e);
@@ -184,6 +184,8 @@ static bool has_log_in(struct desk *d, const struct desk_push *p)
 /* NULL: it lives. */
 static const char *why_over(struct desk *d, const struct desk_push *p)
 {
+    if (p->over)
+        return p->over;
     if (p->expires && p->expires <= utc_now())
         return "its time is over";
     return has_log_in(d, p) ? NULL : "its log-in has ended";
@@ -375,17 +377,22 @@ static uint32_t count_made(struct desk_pushes *all, uint64_t person)
     return n;
 }
 
+/* NULL: it may be made. */
+static const char *judge(enum refuse_id id, uint64_t value, struct slice who)
+{
+    refuse_measure(id, value, who);
+    return refuse_would(id, refuse_limit(id).value, value) ? refuse(id, who)->text : NULL;
+}
+
 enum err desk_may_subscribe(struct desk *d, const struct jmap_caller *who, size_t n_has,
                             struct errinfo *ei)
 {
     struct slice name = who->n_addresses ? who->addresses[0] : who->name;
-    const char *why = NULL;
-    if (n_has >= refuse_limit(REFUSE_PUSH_PERSON).value)
-        why = refuse(REFUSE_PUSH_PERSON, name)->text;
-    else if (d->pushes->n_live >= refuse_limit(REFUSE_PUSH_TOTAL).value)
-        why = refuse(REFUSE_PUSH_TOTAL, name)->text;
-    else if (count_made(d->pushes, who->person) > refuse_limit(REFUSE_PUSH_RATE).value)
-        why = refuse(REFUSE_PUSH_RATE, name)->text;
+    const char *why = judge(REFUSE_PUSH_PERSON, n_has + 1, name);
+    if (!why)
+        why = judge(REFUSE_PUSH_TOTAL, d->pushes->n_live + 1, name);
+    if (!why) /* what is refused before does not count as made */
+        why = judge(REFUSE_PUSH_RATE, count_made(d->pushes, who->person), name);
     return why ? err_set(ei, ERR_LIMIT, "Not made: %s.", why) : ERR_OK;
 }
 

@@ -24,6 +24,7 @@ struct desk_push {
     bool is_dirty;      /* its account changed since the last push was begun */
     bool is_busy;       /* a worker or the liaison has one of it */
     bool is_ending;     /* its tombstone is being written */
+    const char *over;   /* it has to end, and why; NULL: it lives */
     bool is_unhurried;  /* dirty only because we began: no change has come yet */
     mono_us not_before; /* of the next one */
     struct push_pace pace;

@@ -268,13 +268,8 @@ static void make_code(struct wanted *w)
 /* What the client did not say, or what became of what it said. */
 static json_t *what_was_set(struct wanted *w, uint64_t id, const json_t *object)
 {
-    json_t *set = make(w->r, id), *value;
-    const char *key;
-    json_object_foreach((json_t *)(uintptr_t)object, key, value)
-    {
-        if (json_equal(json_object_get(set, key), value))
-            json_object_del(set, key);
-    }
+    json_t *set = make(w->r, id);
+    jmap_leave_untold(set, object);
     if (w->is_new && !json_object_get(object, "keys"))
         json_object_set_new(set, "keys", json_null());
     return set;

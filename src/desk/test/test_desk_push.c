@@ -5,6 +5,7 @@
 #include "desk/desk_push_int.h"
 #include "desk_kit.h"
 
+#include "base/refuse.h"
 #include "jmap/jmap_item.h"
 
 static const struct kit_mail for_anna = {.rcpts = {"anna@example.test"}};
@@ -340,6 +341,42 @@ static void an_address_that_is_gone_ends_it_for_good(void **)
     kit_end_of_waiting();
 }
 
+/* It ends once more, though nothing else says that it is over. */
+static void its_end_is_written_again_when_it_could_not_be(void **)
+{
+    struct subscription s = confirmed();
+    something_changes();
+    struct pushed p = next_push();
+    disk_set(true, false);
+    answer(&p, 410, 0);
+    disk_fail_what_waits(ENOSPC);
+    disk_set(false, false);
+    no_push();
+    kit_let_pass(120); /* longer than between two looks */
+    await_end(&s);
+    kit_end_of_waiting();
+}
+
+static void how_many_there_may_be_is_measured(void **)
+{
+    struct refuse_high highs[REFUSE_N];
+    struct jmap_caller anna = {.person = KIT_ANNA, .name = SLICE("anna")};
+    struct errinfo ei;
+    kit_found((struct kit_company){0});
+    uint64_t most = refuse_limit(REFUSE_PUSH_PERSON).value;
+    (void)refuse_take_highs(mono_now(), highs);
+    assert_int_equal(desk_may_subscribe(kit->desk, &anna, most - 1, &ei), ERR_OK);
+    assert_int_equal(desk_may_subscribe(kit->desk, &anna, most, &ei), ERR_LIMIT);
+    assert_true(refuse_take_highs(mono_now(), highs));
+    assert_int_equal(highs[REFUSE_PUSH_PERSON].value, most + 1);
+    assert_int_equal(highs[REFUSE_PUSH_TOTAL].value, 1);
+    assert_int_equal(highs[REFUSE_PUSH_RATE].value, 1);
+    most = refuse_limit(REFUSE_PUSH_RATE).value;
+    for (uint64_t i = 1; i < most; i++)
+        assert_int_equal(desk_may_subscribe(kit->desk, &anna, 0, &ei), ERR_OK);
+    assert_int_equal(desk_may_subscribe(kit->desk, &anna, 0, &ei), ERR_LIMIT);
+}
+
 static void it_ends_with_its_log_in(void **)
 {
     struct subscription s = confirmed();
@@ -409,7 +446,9 @@ int main(void)
         TEST(who_confirmed_the_code_is_told_of_what_changes),
         TEST(who_does_not_answer_well_waits),
         TEST(an_address_that_is_gone_ends_it_for_good),
+        TEST(its_end_is_written_again_when_it_could_not_be),
         TEST(it_ends_with_its_log_in),
+        TEST(how_many_there_may_be_is_measured),
         TEST(it_outlives_the_program),
         TEST(what_nobody_answered_is_told_again),
         TEST(what_we_change_ourselves_is_pushed_when_it_is_durable),
