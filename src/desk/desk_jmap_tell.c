@@ -2,6 +2,7 @@
  * What changed is found out on a worker, a moment later, so that changes at once are told together.
  */
 #include "desk/desk_jmap_int.h"
+#include "desk/desk_login_int.h"
 #include "desk/desk_push_int.h"
 
 enum { CHANGED_MS = 200, AGAIN_MS = 5000, PATIENCE_MS = 5 };
@@ -77,8 +78,7 @@ void desk_jmap_door_lost(struct peer *door)
     while (d->tells && map_next(d->tells->watched, &at, NULL, &value)) {
         struct watched *w = value;
         w->tags[door->number - 1] = 0;
-        if (drop_unwatched(d, w))
-            at = 0; /* the map has changed */
+        (void)drop_unwatched(d, w);
     }
 }
 
@@ -188,7 +188,11 @@ void desk_jmap_tick(struct desk *d, mono_us now)
         struct watched *w = value;
         if (!w->is_dirty || w->is_telling || w->at > now)
             continue;
-        w->is_dirty = false; /* what changes from now on is told once more */
+        w->is_dirty = false;                    /* what changes from now on is told once more */
+        if (!desk_login_person(d, w->person)) { /* who has left us hears no more of it */
+            desk_jmap_log_in_ended(d, w->person);
+            continue;
+        }
         w->is_telling = true;
         tell(d, w->person);
     }

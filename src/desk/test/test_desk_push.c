@@ -82,6 +82,28 @@ static void what_we_change_ourselves_is_told_when_it_is_durable(void **)
     assert_string_not_equal(is, was);
 }
 
+/* Of what changes in the account after that; it is there still. */
+static void who_has_left_hears_no_more(void **)
+{
+    struct kit_objects all = {.n = 0};
+    struct kit_frame f = {};
+    struct ipc_unwatch unwatch;
+    found_watched();
+    kit_person(&all, KIT_ANNA, "anna@example.test", NULL, 0);
+    assert_int_equal(kit_put_objects(&all, NULL), ERR_OK);
+    kit_on_loop(item_now, NULL);
+    do
+        assert_true(kit_get(kit->door, &f, KIT_WAIT_MS));
+    while (f.type != IPC_T_changed && f.type != IPC_T_unwatch);
+    assert_int_equal(f.type, IPC_T_unwatch);
+    assert_true(ipc_unwatch_unpack(f.payload, NULL, &unwatch));
+    assert_int_equal(unwatch.person, KIT_ANNA);
+    kit_frame_free(&f);
+    kit_on_loop(item_now, NULL);
+    usleep(LONGER_US);
+    kit_expect_quiet(kit->door);
+}
+
 /* ---- subscriptions ---- */
 
 #define URL "https://push.test/anna"
@@ -443,6 +465,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
         TEST(what_we_change_ourselves_is_told_when_it_is_durable),
+        TEST(who_has_left_hears_no_more),
         TEST(who_confirmed_the_code_is_told_of_what_changes),
         TEST(who_does_not_answer_well_waits),
         TEST(an_address_that_is_gone_ends_it_for_good),
