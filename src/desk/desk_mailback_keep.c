@@ -234,8 +234,11 @@ static enum mailback_why why_left(struct mailback_change *c)
     case IPC_OP_DONE:
     case IPC_OP_ALREADY:
         return MAILBACK_NOT;
-    case IPC_OP_ABSENT: /* what it took a moment ago may not lie in the mailbox yet */
-        if (++c->n_tries < MAILBACK_TRIES)
+    case IPC_OP_ABSENT:
+        /* What went there as mail may not lie in the mailbox yet. What only an APPEND brings does,
+         * or never will: a later look could take the next draft, under the same Message-ID, for it.
+         */
+        if (c->op.trace.n > 0 && ++c->n_tries < MAILBACK_TRIES)
             return MAILBACK_LATER;
         return is_removal(&c->op) ? MAILBACK_NOT : MAILBACK_ABSENT;
     case IPC_OP_AMBIGUOUS:

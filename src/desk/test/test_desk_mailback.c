@@ -350,21 +350,26 @@ static void the_program_dies_in_the_middle_and_knows_what_was_on_its_way(void **
 }
 
 /* What went out and has no answer may be over there, also when it is gone here since. */
-static void expect_draft_is_removed(void)
+static struct question draft_is_removed(void)
 {
     struct question q = next_question();
     assert_int_equal(q.todo.n_ops, 1);
     assert_int_equal(q.todo.ops[0].what, IPC_OP_SET);
     assert_int_equal(q.todo.ops[0].fate, IPC_FATE_EXPUNGE);
     assert_true(slice_eq(q.todo.ops[0].message_id, SLICE("<d@example.test>")));
+    return q;
+}
+
+static void expect_draft_is_removed(void)
+{
+    struct question q = draft_is_removed();
     answer_well(&q);
     (void)await_done(1);
 }
 
-static void a_draft_that_has_no_answer_and_is_replaced_does_not_stay_there(void **)
+static void replace_a_draft_on_its_way(void)
 {
     struct deeds w;
-    found_company();
     deeds_begin(&w);
     make_boxes(&w);
     write_draft(&w, made_here(1), BOX_DRAFTS, EMAIL_DRAFT);
@@ -374,8 +379,28 @@ static void a_draft_that_has_no_answer_and_is_replaced_does_not_stay_there(void 
     deeds_begin(&w); /* the program dies */
     destroy_draft(&w, made_here(1), BOX_DRAFTS);
     deeds_end(&w);
+}
+
+static void a_draft_that_has_no_answer_and_is_replaced_does_not_stay_there(void **)
+{
+    found_company();
+    replace_a_draft_on_its_way();
     expect_draft_is_removed();
     nothing_goes();
+}
+
+/* Later the next draft lies there, perhaps under the same Message-ID. */
+static void a_draft_that_never_came_there_is_not_looked_for_twice(void **)
+{
+    found_company();
+    replace_a_draft_on_its_way();
+    struct question q = draft_is_removed();
+    answer(&q, (uint8_t[]){IPC_OP_ABSENT}, 1);
+    while (show().told.n_already == 0)
+        usleep(5000);
+    kit_let_pass(61);
+    nothing_goes();
+    kit_end_of_waiting();
 }
 
 static void destroy_now(void *arg)
@@ -426,6 +451,7 @@ int main(void)
         TEST(who_speaks_with_mailboxes_dies_and_is_asked_again),
         TEST(the_program_dies_in_the_middle_and_knows_what_was_on_its_way),
         TEST(a_draft_that_has_no_answer_and_is_replaced_does_not_stay_there),
+        TEST(a_draft_that_never_came_there_is_not_looked_for_twice),
         TEST(a_draft_without_an_answer_is_removed_also_if_only_the_answering_process_died),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
