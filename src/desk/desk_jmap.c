@@ -151,7 +151,8 @@ static void run(struct call *k, struct store_reader *reader)
         return;
     }
     /* Whoever heard a 250 or an answer of ours before sees what it was about. */
-    (void)desk_catch_up(k->desk);
+    if (k->in.kind != IPC_CALL_API) /* which does so when it has the account */
+        (void)desk_catch_up(k->desk);
     switch ((enum ipc_call_kind)k->in.kind) {
     case IPC_CALL_SESSION:
         status = jmap_session(jmap, &k->who, &k->out);

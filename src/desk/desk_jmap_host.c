@@ -469,6 +469,13 @@ static void host_submitted(void *arg, const struct jmap_caller *who, uint64_t su
     desk_submitted(arg, who->person, submission, send_at);
 }
 
+static bool host_caught_up(void *arg)
+{
+    struct desk *d = arg;
+    /* A damaged index shows what it can, and nothing is written by it: the store refuses that. */
+    return desk_catch_up(d) || store_recovered(d->store)->is_damaged;
+}
+
 static enum err host_withdraw(void *arg, const struct jmap_caller *, uint64_t submission,
                               struct errinfo *ei)
 {
@@ -495,6 +502,7 @@ void desk_jmap_host(struct desk *d, struct jmap_host *ret)
                               .node = d->o.node,
                               .version = VERSION,
                               .next_id = host_next_id,
+                              .caught_up = host_caught_up,
                               .commit = host_commit,
                               .read = host_read,
                               .render = host_render,

@@ -244,6 +244,9 @@ static unsigned run_request(struct jmap *j, struct store_reader *reader,
                          .until = mono_now() + SECONDS(JMAP_REQUEST_SECONDS)};
     if (account_hold(j->accounts, reader, who->person, SECONDS(10), &r.account, &ei) != ERR_OK)
         return busy(out, who, &ei);
+    /* Behind the hold: nobody else changes the account by what is shown from here on. */
+    r.is_behind =
+        !j->host.caught_up(j->host.arg) || account_catch_up(r.account, reader, &ei) != ERR_OK;
     unsigned status = run_calls(&r, q->json, out);
     account_let_go(&r.account);
     return status;

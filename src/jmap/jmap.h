@@ -82,6 +82,9 @@ struct jmap_host {
     const char *node, *version;
     /* All of these from worker threads; they block, with deadlines of their own. */
     uint64_t (*next_id)(void *arg);
+    /* Waits until the index shows what was durable before, so that whoever heard an answer sees
+     * what it was about. False: it does not in time; what is shown is older. */
+    bool (*caught_up)(void *arg);
     /* Durable and applied when it returns ERR_OK. ERR_EXISTS: durable, but the index does not show
      * it yet: it is not to be done again. Otherwise nothing was changed. */
     enum err (*commit)(void *arg, const struct jmap_caller *who, struct jmap_commit *c,

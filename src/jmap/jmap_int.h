@@ -39,9 +39,9 @@ struct jmap_run {
     json_t *answers;       /* of all calls so far: [name, arguments, call id] */
     json_t *created;       /* creation id -> id */
     bool has_foreign;      /* with what this call wrote, changes of others were taken up */
-    bool is_behind;        /* something was written that the view does not show */
-    unsigned using;        /* enum jmap_capability bits */
-    size_t out_begin;      /* where the answers begin in the document */
+    bool is_behind;   /* something was written that the view does not show: it decides nothing */
+    unsigned using;   /* enum jmap_capability bits */
+    size_t out_begin; /* where the answers begin in the document */
     mono_us until;
 };
 

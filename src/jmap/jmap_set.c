@@ -331,8 +331,7 @@ bool jmap_set_run(struct jmap_run *r, const struct jmap_call *c, const struct jm
 static enum err behind(struct errinfo *ei)
 {
     return err_set(ei, ERR_RETRY,
-                   "what this request has written before is not to be seen yet; try again in a few "
-                   "seconds");
+                   "what was written before is not to be seen yet; try again in a few seconds");
 }
 
 bool jmap_changes_begin(struct jmap_run *r, const struct jmap_call *c, const struct jmap_type *t,

@@ -33,6 +33,7 @@ struct kit {
     struct jmap_caller anna, luca;
     enum err commit_fails;   /* not ERR_OK: the next commit does */
     bool commit_lags;        /* the next one is durable, and not to be seen yet */
+    bool index_lags;         /* what is shown is older than what is durable */
     void (*on_commit)(void); /* these may be NULL */
     void (*on_read)(void);
     unsigned n_reads;
@@ -192,6 +193,12 @@ static inline enum err kit_commit(void *arg, const struct jmap_caller *who, stru
     return lags ? err_set(ei, ERR_EXISTS, "the index is behind") : ERR_OK;
 }
 
+static inline bool kit_caught_up(void *arg)
+{
+    const struct kit *k = arg;
+    return !k->index_lags;
+}
+
 static inline enum err kit_read(void *arg, struct store_reader *reader, uint64_t message,
                                 struct buf *ret, struct errinfo *ei)
 {
@@ -303,6 +310,7 @@ static inline void kit_open(struct kit *k)
                              .node = "mx1.test",
                              .version = "0",
                              .next_id = kit_next_id,
+                             .caught_up = kit_caught_up,
                              .commit = kit_commit,
                              .read = kit_read,
                              .render = kit_render,

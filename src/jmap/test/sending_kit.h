@@ -77,6 +77,11 @@ static enum err kit_write(enum record_type type, uint64_t id, const struct buf *
 
 /* ---- the host ---- */
 
+static bool kit_caught_up(void *)
+{
+    return true;
+}
+
 static uint64_t kit_next_id(void *)
 {
     return ++kit.last_id;
@@ -225,6 +230,7 @@ static int kit_setup(void **)
     const struct jmap_host host = {.node = "mx1.staffetta.example",
                                    .version = "0",
                                    .next_id = kit_next_id,
+                                   .caught_up = kit_caught_up,
                                    .commit = kit_commit,
                                    .read = kit_read,
                                    .render = kit_render,

@@ -156,6 +156,22 @@ static void nothing_more_is_written_by_a_request_that_does_not_see_what_it_wrote
     json_decref(a);
 }
 
+/* By another request, say, which did not see it either. */
+static void nothing_is_written_by_a_view_that_is_older_than_the_log(void **)
+{
+    find_names();
+    kit.index_lags = true;
+    json_t *a =
+        ask("[['Mailbox/set',{@@,'create':{'g':{'name':'xxg'}}},'0'],['Mailbox/get',{@@},'1']]");
+    kit.index_lags = false;
+    assert_text(a, "0.1.type", "serverUnavailable");
+    assert_text(a, "1.0", "Mailbox/get");
+    json_decref(a);
+    a = ask("[['Mailbox/query',{@@,'filter':{'name':'xxg'}},'0']]");
+    assert_int_equal(json_array_size(kit_at(a, "0.1.ids")), 0);
+    json_decref(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +179,7 @@ int main(void)
         TEST(an_old_state_is_told_when_the_call_alone_changed_things),
         TEST(what_came_is_counted_once),
         TEST(what_is_written_but_not_seen_is_not_said_to_be_refused),
+        TEST(nothing_is_written_by_a_view_that_is_older_than_the_log),
         TEST(nothing_more_is_written_by_a_request_that_does_not_see_what_it_wrote),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
