@@ -179,10 +179,10 @@ static void take_header(struct reading *r, struct slice key, const json_t *v)
         return;
     }
     r->is_good = compose_field(r->c, &p, v, r->property, &r->fields) && r->is_good;
-    struct slice written = slice_of(r->fields.p + before, r->fields.n - before), value;
-    if (written.n == 0 || r->fields.failed)
+    if (r->fields.n == before || r->fields.failed)
         return;
-    (void)slice_cut(written, ':', &value);
+    struct slice value;
+    (void)slice_cut(slice_of(r->fields.p + before, r->fields.n - before), ':', &value);
     if (slice_ieq(p.header, SLICE("Content-Type")))
         take_own_type(r, arena_copy(r->c->a, slice_trim(value)));
     if (slice_ieq(p.header, SLICE("Content-Disposition")))
