@@ -118,6 +118,8 @@ class Postfix(Daemon):
             "smtpd_peername_lookup": "no", "biff": "no",
             "minimal_backoff_time": "5s", "maximal_backoff_time": "10s",
             "queue_run_delay": "5s",
+            # Of a service whose process was killed before it served anybody, as tests do.
+            "service_throttle_time": "1s",
         }
         if self.mailboxes:
             names = " ".join(f"{{{address}=x}}" for address in self.mailboxes)

@@ -205,7 +205,10 @@ class Patient:
             self.shown = self.state()
             return condition(self.shown)
 
-        wait_for(true, f"{self.name}: {what}", seconds, pause=0.5)
+        try:
+            wait_for(true, f"{self.name}: {what}", seconds, pause=0.5)
+        except Failure as why:
+            raise Failure(f"{why}; it was: {self.shown}") from None
 
     def begin(self):
         self.fell = time.time()

@@ -28,6 +28,12 @@ US = "127.0.0.1"  # from where the node's deliveries come
 # ---- peers and how they fall ---------------------------------------------------------------------
 
 
+def is_smtpd(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text(encoding="ascii") == "smtpd\n"
+    return False
+
+
 def reconfigure(primary, **settings):
     """Postfix's own settings, changed while it runs; None: not set. Sessions that stand would go on
     with the old ones, and ours live long while letters come, so they end."""
@@ -37,12 +43,16 @@ def reconfigure(primary, **settings):
             postfix.settings.pop(key, None)
         else:
             postfix.settings[key] = value
-    (postfix.etc / "main.cf").write_text(postfix.main_cf(), encoding="ascii")
+    fresh = postfix.etc / "main.cf.new"
+    fresh.write_text(postfix.main_cf(), encoding="ascii")
+    fresh.rename(postfix.etc / "main.cf")
+    # One that starts now reads them. It must not be killed before it served anybody: that would be a
+    # bad start, and Postfix would start no other one for service_throttle_time.
+    before = [pid for pid in postfix.pids() if is_smtpd(pid)]
     run("postfix", "-c", postfix.etc, "reload")
-    for pid in postfix.pids():
+    for pid in filter(is_smtpd, before):
         with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/comm").read_text(encoding="ascii") == "smtpd\n":
-                signal_pid(pid, signal.SIGTERM)
+            signal_pid(pid, signal.SIGTERM)
 
 
 def postfix_with(stage, node, name, **settings):
