@@ -27,14 +27,11 @@ void find_end_turn(struct finder *f, uint64_t turn, bool is_all)
     if (f->compare.n_late > 0 || store_search_marks(f->search, &marks, &ei) != ERR_OK)
         return;
     pthread_mutex_lock(&f->lock);
-    struct map *before = f->wait.fresh;
-    f->wait.fresh = map_create();
-    while (map_next(before, &at, &key, &value)) {
+    while (map_next(f->wait.fresh, &at, &key, &value)) {
         uint64_t since = (uintptr_t)value;
-        if (since > turn || map_get(f->compare.dirty_of, key) || (!is_all && marks.last < since))
-            (void)map_put(f->wait.fresh, key, value);
+        if (since < turn && !map_get(f->compare.dirty_of, key) && (is_all || marks.last >= since))
+            (void)map_del(f->wait.fresh, key);
     }
-    map_destroy(&before);
     pthread_cond_broadcast(&f->wait.settled);
     pthread_mutex_unlock(&f->lock);
 }

@@ -113,9 +113,8 @@ void web_destroy(struct web_server **address)
     core_close(s);
     http_stop(s);
     web_people_stop(s);
-    if (s->people.is_posted)
-        (void)net_loop_settle(
-            s->loop); /* the HTTP threads, which are gone, have left it something */
+    if (s->people.is_posted) /* the HTTP threads, which are gone, have left it something */
+        (void)net_loop_settle(s->loop);
     web_people_finish(s);
     net_timer_destroy(&s->tick);
     map_destroy(&s->waiting);
